@@ -1,0 +1,28 @@
+# The image of every Relais process: api, worker and migrations differ only in their command.
+
+FROM python:3.13-slim AS build
+COPY requirements.txt /requirements.txt
+# Hashes are required: what is installed is what was reviewed.
+RUN python -m venv /opt/relais \
+    && /opt/relais/bin/pip install --no-cache-dir --no-deps --require-hashes --only-binary :all: -r /requirements.txt
+
+FROM python:3.13-slim
+# A number that no account of the host is likely to have; nothing in the image belongs to it.
+RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin relais
+COPY --from=build /opt/relais /opt/relais
+COPY api /app/api
+COPY db /app/db
+COPY geo /app/geo
+COPY matching /app/matching
+COPY relais /app/relais
+COPY worker /app/worker
+# Byte code is made now: at run time the file system is read-only.
+RUN python -m compileall -q /app
+ENV PATH=/opt/relais/bin:/usr/local/bin:/usr/bin:/bin \
+    PYTHONPATH=/app \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+WORKDIR /app
+USER 10001:10001
+EXPOSE 8000
+CMD ["uvicorn", "--factory", "api.app:create", "--host", "0.0.0.0", "--port", "8000", "--no-access-log"]

@@ -1,0 +1,1 @@
+"""Tables, sessions and the queries, one module per aggregate."""

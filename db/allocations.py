@@ -1,0 +1,252 @@
+"""The language of allocations: read, list, and every step of their life.
+
+A step locks the need first, then moves the allocation, its places and the need's state together, and appends the
+event. Nothing here commits.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import events, holds
+from db.pages import Page, Place
+from matching.refusals import Conflict, NoLongerHeld, NotFound
+from matching.states import ALLOCATION_TRANSITIONS, AllocationState
+
+__all__ = ["AllocationFacts", "Side", "SlotTimes", "end_hold", "move", "of_needs", "page", "read"]
+
+
+class Side(StrEnum):
+    """The two sides of an allocation."""
+
+    PROVIDER = "provider"
+    POSTER = "poster"
+
+
+@dataclass(frozen=True, slots=True)
+class SlotTimes:
+    """When one slot of an allocation begins and ends."""
+
+    starts: datetime
+    ends: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AllocationFacts:
+    """An allocation as its two sides see it, with the head-counts and requirements of that one party."""
+
+    id: UUID
+    need_id: UUID
+    offer_id: UUID
+    provider_id: UUID
+    poster_id: UUID
+    category: str
+    state: AllocationState
+    people: int
+    adults: int
+    minors: int
+    requires: tuple[str, ...]
+    audience: tuple[str, ...]
+    tentative: bool
+    held_until: datetime | None
+    distance_km: int
+    slots: tuple[SlotTimes, ...]
+    policy_version: int
+    reason: str | None
+    created_at: datetime
+    version: int
+
+
+_SELECT = """
+    select a.*, n.category, n.adults, n.minors, n.requires, n.audience,
+           a.state = 'held' and a.firm_from > now() as tentative,
+           array(select s.starts from allocation_slot k join slot s on s.id = k.slot_id
+                  where k.allocation_id = a.id order by s.starts) as starts,
+           array(select s.ends from allocation_slot k join slot s on s.id = k.slot_id
+                  where k.allocation_id = a.id order by s.starts) as closes
+      from allocation a join need n on n.id = a.need_id
+"""
+_READ = text(_SELECT + " where a.id = :id and :organization in (a.provider_id, a.poster_id)")
+_OF_NEEDS = text(_SELECT + " where a.need_id = any(cast(:needs as uuid[])) order by a.created_at, a.id")
+_PAGE = text(
+    _SELECT
+    + """
+     where :organization in (a.provider_id, a.poster_id)
+       and (cast(:state as text) is null or a.state = :state)
+       and (cast(:after_at as timestamptz) is null
+            or (a.created_at, a.id) > (:after_at, cast(:after_id as uuid)))
+     order by a.created_at, a.id
+     limit :limit
+"""
+)
+_OWNED = text("select need_id from allocation where id = :id and :organization in (provider_id, poster_id)")
+_LOCK = text("""
+    select state, provider_id, poster_id, held_until <= clock_timestamp() as overdue
+      from allocation where id = :id for update
+""")
+_MOVE = text("""
+    update allocation
+       set state = :state, reason = :reason, version = version + 1,
+           ended_at = case when :ended then clock_timestamp() end
+     where id = :id
+""")
+_USED = text("""
+    update offer set verified_at = now(), verify_asked_at = null
+     where id = (select offer_id from allocation where id = :id) and verified_at < now() - interval '1 hour'
+""")
+_BY_EITHER = frozenset(
+    {AllocationState.ARRIVED, AllocationState.RELEASED, AllocationState.NO_SHOW, AllocationState.COMPLETED}
+)
+_PLACE_KEPT = frozenset({AllocationState.CONFIRMED, AllocationState.ARRIVED})
+
+
+async def read(tx: AsyncConnection, allocation_id: UUID, organization_id: UUID) -> AllocationFacts:
+    """One allocation of which this organization is a side. Raises `NotFound`."""
+    row = (await tx.execute(_READ, {"id": allocation_id, "organization": organization_id})).one_or_none()
+    if row is None:
+        raise NotFound
+    return _facts(row)
+
+
+async def of_needs(tx: AsyncConnection, needs: list[UUID]) -> dict[UUID, list[AllocationFacts]]:
+    """The allocations of these needs, oldest first."""
+    found: dict[UUID, list[AllocationFacts]] = {need: [] for need in needs}
+    for row in await tx.execute(_OF_NEEDS, {"needs": needs}):
+        found[row.need_id].append(_facts(row))
+    return found
+
+
+async def page(
+    tx: AsyncConnection, organization_id: UUID, state: AllocationState | None, after: Place | None, limit: int
+) -> Page[AllocationFacts]:
+    """Allocations of which this organization is a side, oldest first: who waits longest is at the top."""
+    rows = await tx.execute(
+        _PAGE,
+        {
+            "organization": organization_id,
+            "state": state,
+            "after_at": after.at if after else None,
+            "after_id": after.id if after else None,
+            "limit": limit + 1,
+        },
+    )
+    return Page.of([_facts(row) for row in rows], limit, lambda each: Place(each.created_at, each.id))
+
+
+async def move(
+    tx: AsyncConnection,
+    allocation_id: UUID,
+    organization_id: UUID,
+    to: AllocationState,
+    reason: str | None = None,
+) -> None:
+    """Move an allocation to a new state as one of its sides asks; asking twice changes nothing.
+
+    Raises `NotFound`; `NoLongerHeld` when an answer to a hold comes too late; `Conflict` when the state does not
+    allow the step or this side may not take it.
+    """
+    need_id = (await tx.execute(_OWNED, {"id": allocation_id, "organization": organization_id})).scalar_one_or_none()
+    if need_id is None:
+        raise NotFound
+    await holds.lock_need(tx, need_id)
+    row = (await tx.execute(_LOCK, {"id": allocation_id})).one()
+    state = AllocationState(row.state)
+    if organization_id != row.provider_id and to not in _BY_EITHER:
+        raise Conflict("only_the_provider_answers", state)
+    if state is to:
+        return
+    _check(allocation_id, state, to, overdue=row.overdue)
+    await _end_or_keep(tx, allocation_id, need_id, (row.provider_id, row.poster_id), state, to, reason)
+
+
+async def end_hold(tx: AsyncConnection, allocation_id: UUID, need_id: UUID, to: AllocationState) -> bool:
+    """End what nobody answered: a hold past its deadline, a stay past its end, a party that did not come.
+
+    The caller has found it due; this looks again under the lock, by the database's clock. Whether it was still so.
+    """
+    await holds.lock_need(tx, need_id)
+    row = (await tx.execute(_STILL_DUE[to], {"id": allocation_id})).one_or_none()
+    if row is None:
+        return False
+    await _end_or_keep(
+        tx, allocation_id, need_id, (row.provider_id, row.poster_id), AllocationState(row.state), to, None
+    )
+    return True
+
+
+_STILL_DUE = {
+    AllocationState.EXPIRED: text("""
+        select state, provider_id, poster_id from allocation
+         where id = :id and state = 'held' and held_until <= clock_timestamp() for update
+    """),
+    AllocationState.NO_SHOW: text("""
+        select state, provider_id, poster_id from allocation
+         where id = :id and state = 'confirmed' and last_arrival <= clock_timestamp() for update
+    """),
+    AllocationState.COMPLETED: text("""
+        select state, provider_id, poster_id from allocation
+         where id = :id and state in ('confirmed', 'arrived') and ends <= clock_timestamp() for update
+    """),
+}
+
+
+def _check(allocation_id: UUID, state: AllocationState, to: AllocationState, *, overdue: bool) -> None:
+    answers = to in (AllocationState.CONFIRMED, AllocationState.DECLINED)
+    if state is AllocationState.HELD and overdue and answers:
+        raise NoLongerHeld(allocation_id, AllocationState.EXPIRED)
+    if to in ALLOCATION_TRANSITIONS[state]:
+        return
+    if answers and not ALLOCATION_TRANSITIONS[state]:
+        raise NoLongerHeld(allocation_id, state)
+    raise Conflict("state_does_not_allow", state)
+
+
+async def _end_or_keep(
+    tx: AsyncConnection,
+    allocation_id: UUID,
+    need_id: UUID,
+    sides: tuple[UUID, UUID],
+    state: AllocationState,
+    to: AllocationState,
+    reason: str | None,
+) -> None:
+    ended = to not in _PLACE_KEPT
+    await tx.execute(_MOVE, {"id": allocation_id, "state": to, "reason": reason, "ended": ended})
+    if ended:
+        await holds.free_places(tx, allocation_id, whole=state is AllocationState.HELD)
+    else:
+        await tx.execute(_USED, {"id": allocation_id})
+    await events.record(tx, f"allocation.{to}", allocation_id, sides, need_id=str(need_id))
+    before = await holds.settle(tx, need_id)
+    if before is not None and ended:
+        await events.record(tx, f"need.{before}", need_id, [sides[1]])
+
+
+def _facts(row: Row[tuple[object, ...]]) -> AllocationFacts:
+    values = row._mapping
+    return AllocationFacts(
+        id=values["id"],
+        need_id=values["need_id"],
+        offer_id=values["offer_id"],
+        provider_id=values["provider_id"],
+        poster_id=values["poster_id"],
+        category=values["category"],
+        state=AllocationState(values["state"]),
+        people=values["people"],
+        adults=values["adults"],
+        minors=values["minors"],
+        requires=tuple(values["requires"]),
+        audience=tuple(values["audience"]),
+        tentative=values["tentative"],
+        held_until=values["held_until"] if values["state"] == AllocationState.HELD else None,
+        distance_km=values["distance_km"],
+        slots=tuple(SlotTimes(starts, ends) for starts, ends in zip(values["starts"], values["closes"], strict=True)),
+        policy_version=values["policy_version"],
+        reason=values["reason"],
+        created_at=values["created_at"],
+        version=values["version"],
+    )

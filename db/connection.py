@@ -1,0 +1,55 @@
+"""Connections and transactions: one engine a process, one transaction an act.
+
+A transaction that is cancelled, because a client hung up or the process stops, is rolled back and its
+connection given back before the cancellation goes on: nothing stays open.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from db.settings import Settings
+
+__all__ = ["connect", "listening_address", "transaction"]
+
+
+def connect(settings: Settings, name: str) -> AsyncEngine:
+    """The process's engine. `name` is what the database's list of sessions shows.
+
+    Errors never carry the values of a statement, and a session that forgets its transaction is ended by the server.
+    """
+    return create_async_engine(
+        settings.database_address,
+        pool_size=settings.pool_size,
+        max_overflow=0,
+        pool_timeout=settings.statement_seconds,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={
+            "timeout": 10,
+            "server_settings": {
+                "application_name": f"relais-{name}",
+                "statement_timeout": str(settings.statement_seconds * 1000),
+                "idle_in_transaction_session_timeout": str(settings.statement_seconds * 2000),
+                "jit": "off",
+            },
+        },
+    )
+
+
+def listening_address(settings: Settings) -> str:
+    """The address for a plain asyncpg connection, as LISTEN needs one of its own."""
+    return settings.database_address.replace("postgresql+asyncpg://", "postgresql://", 1)
+
+
+@asynccontextmanager
+async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """One transaction: committed when the block ends well, rolled back on any exception."""
+    connection = await engine.connect()
+    try:
+        async with connection.begin():
+            yield connection
+    finally:
+        await asyncio.shield(connection.close())

@@ -1,0 +1,162 @@
+"""What is due: the worker's list of work, which is a query and nothing else.
+
+Each `list_…` names what seems due; the act on each looks again under its lock, so that many workers may work
+from the same list.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import events
+from matching.policy import Policy
+from matching.states import AllocationState
+
+__all__ = [
+    "add_failure",
+    "ask_to_verify",
+    "end_seeking",
+    "list_allocations",
+    "list_needs",
+    "list_overdue_needs",
+    "postpone",
+    "record_unmet",
+    "wake_needs",
+]
+
+_NEEDS = text("""
+    select id from need
+     where state in ('open', 'unmet') and parked_at is null and ended_at is null and look_at <= now()
+     order by tier, look_at
+     limit :limit
+""")
+_OVERDUE_NEEDS = text("select id from need where state = 'open' and deadline <= now() order by deadline limit :limit")
+_ALLOCATIONS = {
+    AllocationState.EXPIRED: text("""
+        select id, need_id from allocation where state = 'held' and held_until <= now()
+         order by held_until limit :limit
+    """),
+    AllocationState.NO_SHOW: text("""
+        select a.id, a.need_id from allocation a join offer o on o.id = a.offer_id
+         where a.state = 'confirmed' and a.last_arrival <= now() and o.release_no_shows
+         order by a.last_arrival limit :limit
+    """),
+    AllocationState.COMPLETED: text("""
+        select id, need_id from allocation where state in ('confirmed', 'arrived') and ends <= now()
+         order by ends limit :limit
+    """),
+}
+_POSTPONE = text("""
+    update need
+       set look_at = now() + make_interval(secs => least(10 * power(2, fruitless), 300)),
+           fruitless = least(fruitless + 1, 10), failures = 0
+     where id = :id
+""")
+_ADD_FAILURE = text("""
+    update need
+       set failures = failures + 1, look_at = now() + make_interval(secs => least(2 * power(2, failures), 60)),
+           parked_at = case when failures + 1 >= :most then now() end
+     where id = :id
+    returning parked_at is not null as parked
+""")
+_RECORD_UNMET = text("""
+    update need
+       set state = 'unmet', unmet_at = now(), unmet_reasons = cast(:reasons as jsonb), version = version + 1
+     where id = :id and state = 'open' and deadline <= clock_timestamp()
+    returning organization_id
+""")
+_END_SEEKING = text("""
+    update need set ended_at = now(), version = version + 1
+     where id in (select id from need where ended_at is null and ends <= now() and state = 'unmet'
+                     and not exists (select from allocation a where a.need_id = need.id
+                                        and a.state in ('held', 'confirmed', 'arrived'))
+                   order by id limit :limit for update skip locked)
+    returning id, organization_id
+""")
+_WAKE = text("""
+    with news as (
+        delete from capacity_news
+         where id in (select id from capacity_news order by id limit :limit for update skip locked)
+        returning offer_id
+    ), around as (
+        select distinct n.id
+          from offer o
+          join need n on n.category = o.category and st_dwithin(n.point, o.point, :metres, false)
+         where o.id in (select offer_id from news) and o.state = 'open'
+           and n.state in ('open', 'unmet') and n.ended_at is null
+    ), woken as (
+        select id from need where id in (select id from around) order by id for update
+    )
+    update need set look_at = now(), fruitless = 0 from woken where need.id = woken.id
+    returning need.id
+""")
+_VERIFY = text("""
+    update offer set verify_asked_at = now()
+     where id in (select id from offer
+                   where state = 'open' and verified_at < now() - make_interval(days => :days)
+                     and verify_asked_at is null and last_day >= current_date
+                   order by id limit :limit for update skip locked)
+    returning id, organization_id
+""")
+
+
+async def list_needs(tx: AsyncConnection, limit: int) -> Sequence[UUID]:
+    """Needs to look for a place for, the most urgent first, then who has waited longest."""
+    return (await tx.execute(_NEEDS, {"limit": limit})).scalars().all()
+
+
+async def list_overdue_needs(tx: AsyncConnection, limit: int) -> Sequence[UUID]:
+    """Open needs whose deadline has passed."""
+    return (await tx.execute(_OVERDUE_NEEDS, {"limit": limit})).scalars().all()
+
+
+async def list_allocations(tx: AsyncConnection, to: AllocationState, limit: int) -> list[tuple[UUID, UUID]]:
+    """Allocations (id, need) that time alone moves to a state: expired, no-show or completed."""
+    return [(row.id, row.need_id) for row in await tx.execute(_ALLOCATIONS[to], {"limit": limit})]
+
+
+async def postpone(tx: AsyncConnection, need_id: UUID) -> None:
+    """Nothing fits now: look again in ten seconds, then ever less often up to five minutes.
+
+    Places that appear wake the need at once; this is for what changes by time alone.
+    """
+    await tx.execute(_POSTPONE, {"id": need_id})
+
+
+async def add_failure(tx: AsyncConnection, need_id: UUID, most: int) -> bool:
+    """Count a look that broke; after `most` in a row the need is parked for somebody to see. Whether it is."""
+    row = (await tx.execute(_ADD_FAILURE, {"id": need_id, "most": most})).one_or_none()
+    return row is not None and bool(row.parked)
+
+
+async def record_unmet(tx: AsyncConnection, need_id: UUID, reasons: str) -> bool:
+    """Record that a need stayed without a place, with its reasons (JSON). Whether it was still so."""
+    row = (await tx.execute(_RECORD_UNMET, {"id": need_id, "reasons": reasons})).one_or_none()
+    if row is None:
+        return False
+    await events.record(tx, "need.unmet", need_id, [row.organization_id])
+    return True
+
+
+async def end_seeking(tx: AsyncConnection, limit: int) -> int:
+    """Stop looking for needs whose time is over; they stay unmet, as evidence. How many."""
+    rows = (await tx.execute(_END_SEEKING, {"limit": limit})).all()
+    for row in rows:
+        await events.record(tx, "need.ended", row.id, [row.organization_id])
+    return len(rows)
+
+
+async def wake_needs(tx: AsyncConnection, policy: Policy, limit: int) -> int:
+    """Make needs around freed or new places due at once. How many."""
+    rows = await tx.execute(_WAKE, {"limit": limit, "metres": policy.radius_km * 1000 + 499.999})
+    return len(rows.all())
+
+
+async def ask_to_verify(tx: AsyncConnection, policy: Policy, limit: int) -> int:
+    """Ask providers whether offers that nobody confirmed or used for long are still true. How many."""
+    rows = (await tx.execute(_VERIFY, {"days": policy.verify_after_days, "limit": limit})).all()
+    for row in rows:
+        await events.record(tx, "offer.verify_due", row.id, [row.organization_id])
+    return len(rows)

@@ -1,0 +1,268 @@
+"""Holds: taking places for a need, and giving them back.
+
+Locks are taken in one order everywhere: the need, then the offer, then slots by id. So two acts can wait for each
+other but never deadlock, and a slot's counter decides who gets the last place. Nothing here commits.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import candidates
+from geo.cells import Cell
+from matching.assign import Candidate, ranked
+from matching.needs import Language, Need, NeedId, OfferId, People
+from matching.policy import Policy
+from matching.states import NeedState
+from matching.vocabulary import Audience, Coverage, Level, Stay, Urgency
+from matching.windows import Window, nights_of
+
+__all__ = [
+    "Held",
+    "Seeker",
+    "claim",
+    "free_places",
+    "hold_best_places",
+    "lock_need",
+    "read_seeker",
+    "seeker_of",
+    "settle",
+    "take",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Seeker:
+    """A need locked by this transaction, with what the matching wants to know of it now."""
+
+    need: Need
+    organization_id: UUID
+    state: NeedState
+    people_left: int
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a look achieved: the allocations made, and how many people still lack a place."""
+
+    allocations: tuple[UUID, ...]
+    left: int
+
+
+_FACTS = """
+    select n.*, c.coverage, t.timezone, clock_timestamp() as now,
+           n.people - coalesce(
+               (select sum(a.people) from allocation a
+                 where a.need_id = n.id
+                   and a.state in ('held', 'confirmed', 'arrived', 'completed', 'no_show')), 0) as people_left,
+           array(select a.offer_id from allocation a
+                  where a.need_id = n.id
+                    and (a.state in ('declined', 'released', 'no_show', 'held', 'confirmed', 'arrived')
+                         or (a.state = 'expired'
+                             and a.ended_at > now() - make_interval(mins => :ask_again_minutes)))) as turned_down
+      from need n
+      join category c on c.code = n.category
+      join town t on t.id = n.town_id
+     where n.id = :id
+"""
+_CLAIM = text(
+    _FACTS
+    + """ and n.state in ('open', 'unmet') and n.parked_at is null and n.ended_at is null
+       and n.look_at <= now()
+       for update of n skip locked"""
+)
+_READ = text(_FACTS)
+_LOCK = text("select id from need where id = :id for update")
+
+_TAKE = text("""
+    with offered as materialized (
+        select id, organization_id, confirmation, confirm_within_minutes from offer
+         where id = :offer and state = 'open' for key share
+    ), wanted as materialized (
+        select s.id, s.used, s.capacity, s.last_arrival, s.starts, s.ends
+          from slot s, offered
+         where s.id = any(cast(:slots as bigint[])) and s.offer_id = offered.id
+         order by s.id for update of s
+    ), fits as materialized (
+        select (array_agg(last_arrival order by starts))[1] as last_arrival, max(ends) as ends
+          from wanted
+        having count(*) = cardinality(cast(:slots as bigint[])) and bool_and(used + :people <= capacity)
+    ), taken as (
+        update slot set used = slot.used + :people
+          from fits
+         where slot.id = any(cast(:slots as bigint[]))
+        returning slot.id
+    ), placed as (
+        insert into allocation (need_id, offer_id, provider_id, poster_id, people, state, firm_from, held_until,
+                                last_arrival, ends, distance_km, policy_version)
+        select :need, o.id, o.organization_id, :poster, :people,
+               case o.confirmation when 'standing' then 'confirmed' else 'held' end,
+               now() + cast(:tentative as interval),
+               now() + cast(:tentative as interval) + make_interval(mins => o.confirm_within_minutes),
+               f.last_arrival, f.ends, :km, :policy
+          from offered o, fits f
+        returning id, provider_id, state
+    ), kept as (
+        insert into allocation_slot (allocation_id, slot_id, people, taken)
+        select placed.id, taken.id, :people, true from placed, taken
+    ), others as (
+        select coalesce(sum(people), 0) as people, coalesce(bool_or(state = 'held'), false) as held
+          from allocation
+         where need_id = :need and state in ('held', 'confirmed', 'arrived', 'completed', 'no_show')
+    ), answered as (
+        update need n
+           set state = case when others.people + :people < n.people then n.state
+                            when others.held or placed.state = 'held' then 'held' else 'confirmed' end,
+               fruitless = 0, failures = 0, version = n.version + 1
+          from placed, others
+         where n.id = :need
+    ), told as (
+        insert into event (kind, object_id, organizations, facts)
+        select 'allocation.' || state, id, array[provider_id, cast(:poster as uuid)],
+               jsonb_build_object('need_id', cast(:need as uuid))
+          from placed
+    )
+    select id, state from placed
+""")
+
+_SETTLE = text("""
+    update need n
+       set state = case when placed.people < n.people and n.unmet_at is not null then 'unmet'
+                        when placed.people < n.people then 'open'
+                        when placed.held then 'held'
+                        when placed.firm then 'confirmed'
+                        else 'closed' end,
+           ended_at = case when placed.people >= n.people and not placed.held and not placed.firm then now() end,
+           look_at = now(), fruitless = 0, version = n.version + 1
+      from (select coalesce(sum(people), 0) as people,
+                   coalesce(bool_or(state = 'held'), false) as held,
+                   coalesce(bool_or(state in ('confirmed', 'arrived')), false) as firm
+              from allocation
+             where need_id = :id and state in ('held', 'confirmed', 'arrived', 'completed', 'no_show')) placed
+     where n.id = :id and n.state in ('open', 'held', 'confirmed', 'unmet')
+    returning n.state
+""")
+
+_FREE = text("""
+    with mine as materialized (
+        select k.allocation_id, k.slot_id, k.people, s.offer_id, s.ends
+          from allocation_slot k join slot s on s.id = k.slot_id
+         where k.allocation_id = :id and k.taken and (:whole or s.ends > clock_timestamp())
+         order by s.id for update of s
+    ), freed as (
+        update slot set used = used - mine.people from mine where slot.id = mine.slot_id
+    ), let_go as (
+        update allocation_slot k set taken = false from mine
+         where k.allocation_id = mine.allocation_id and k.slot_id = mine.slot_id
+    )
+    insert into capacity_news (offer_id) select distinct offer_id from mine where ends > now()
+""")
+
+
+async def claim(tx: AsyncConnection, need_id: UUID, policy: Policy) -> Seeker | None:
+    """Lock a need that is due; `None` when it is not due any more or another worker has it."""
+    row = (await tx.execute(_CLAIM, {"id": need_id, "ask_again_minutes": policy.ask_again_minutes})).one_or_none()
+    return None if row is None else seeker_of(row)
+
+
+async def lock_need(tx: AsyncConnection, need_id: UUID) -> None:
+    """Wait for the need's lock: the first step of every act on it or on its allocations."""
+    await tx.execute(_LOCK, {"id": need_id})
+
+
+async def read_seeker(tx: AsyncConnection, need_id: UUID, policy: Policy) -> Seeker:
+    """The need as the matching sees it, without a lock."""
+    return seeker_of((await tx.execute(_READ, {"id": need_id, "ask_again_minutes": policy.ask_again_minutes})).one())
+
+
+async def hold_best_places(tx: AsyncConnection, seeker: Seeker, policy: Policy) -> Held:
+    """Hold the best feasible place for a claimed need.
+
+    Candidates are tried from best to worst: who lost a race for the last place goes on to the next. A divisible
+    need takes as many as each offer has until all its people are placed.
+    """
+    left = seeker.people_left
+    found = await candidates.find(tx, seeker.need, policy, seeker.now, people=left)
+    made: list[UUID] = []
+    for candidate in ranked(found, left, policy):
+        people = min(left, candidate.free)
+        placed = await take(tx, seeker, candidate, people, policy)
+        if placed is not None:
+            made.append(placed)
+            left -= people
+        if left == 0:
+            break
+    return Held(tuple(made), left)
+
+
+async def take(tx: AsyncConnection, seeker: Seeker, candidate: Candidate, people: int, policy: Policy) -> UUID | None:
+    """Take places in every slot of a candidate at once, or none of them: the allocation, or `None` when full.
+
+    One statement: slots are locked in key order, counted after the lock, and taken together with the
+    allocation, the need's new state and the event.
+    """
+    row = (
+        await tx.execute(
+            _TAKE,
+            {
+                "offer": candidate.offer_id,
+                "slots": list(candidate.slots),
+                "people": people,
+                "need": seeker.need.id,
+                "poster": seeker.organization_id,
+                "tentative": policy.tentative_for(seeker.need.urgency),
+                "km": candidate.distance,
+                "policy": policy.version,
+            },
+        )
+    ).one_or_none()
+    return None if row is None else row.id
+
+
+async def free_places(tx: AsyncConnection, allocation_id: UUID, *, whole: bool) -> None:
+    """Give an allocation's places back and leave word that there is room.
+
+    `whole`: all its slots, as if it had never been; else those that have not ended, for nights already slept
+    stay used.
+    """
+    await tx.execute(_FREE, {"id": allocation_id, "whole": whole})
+
+
+async def settle(tx: AsyncConnection, need_id: UUID) -> NeedState | None:
+    """Bring a need's state in line with its allocations; due at once when somebody lacks a place.
+
+    A need whose people have all come and gone, or did not come, is closed. `None` when it had ended before.
+    """
+    row = (await tx.execute(_SETTLE, {"id": need_id})).one_or_none()
+    return None if row is None else NeedState(row.state)
+
+
+def seeker_of(row: Row[tuple[object, ...]]) -> Seeker:
+    """Read a need's row as the matching sees it at the row's `now`."""
+    window = Window(row.starts, row.ends)
+    coverage = Coverage(row.coverage)
+    ahead = Window(max(row.starts, row.now), row.ends) if row.now < row.ends else None
+    need = Need(
+        id=NeedId(row.id),
+        category=row.category,
+        coverage=coverage,
+        cell=Cell(row.cell),
+        people=People(row.adults, row.minors),
+        window=window,
+        days=nights_of(ahead, ZoneInfo(row.timezone)) if ahead and coverage is Coverage.EVERY else (),
+        urgency=Urgency(row.urgency),
+        stay=Stay(row.stay),
+        audience=frozenset(Audience(word) for word in row.audience),
+        requires=frozenset(row.requires),
+        countries=frozenset(row.countries),
+        max_km=row.max_km,
+        divisible=row.divisible,
+        language=Language(row.teaches, Level(row.level) if row.level else None) if row.teaches else None,
+        turned_down=frozenset(OfferId(offer) for offer in row.turned_down),
+    )
+    return Seeker(need, row.organization_id, NeedState(row.state), int(row.people_left), row.now)

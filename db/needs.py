@@ -1,0 +1,241 @@
+"""The language of needs: add, read, list, withdraw, and what is due.
+
+Changing a stay that has a place lives in `stays`; taking places in `holds`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import insert, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import events, holds
+from db.pages import Page, Place
+from db.policies import in_force
+from db.tables import Category, Town
+from db.tables import Need as NeedRow
+from geo.cells import Cell, centroid
+from matching.needs import Language, People
+from matching.posting import NeedTerms, deadline_of, flaws_of
+from matching.refusals import Conflict, Flaw, Invalid, NotFound
+from matching.states import NeedState
+from matching.vocabulary import Audience, Coverage, Level, Stay, Urgency
+
+__all__ = ["NeedFacts", "add", "columns_of", "lookalike", "page", "read", "settings_of", "withdraw"]
+
+
+@dataclass(frozen=True, slots=True)
+class NeedFacts:
+    """A need as its organization sees it."""
+
+    id: UUID
+    organization_id: UUID
+    terms: NeedTerms
+    state: NeedState
+    posted_at: datetime
+    deadline: datetime
+    unmet_reasons: dict[str, int] | None
+    parked: bool
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """What the terms of a need depend on: its category's coverage and its town."""
+
+    coverage: Coverage
+    country: str
+    zone: ZoneInfo
+    cell: Cell
+
+
+_SELECT = "select n.* from need n "
+_READ = text(_SELECT + "where n.id = :id and n.organization_id = :organization")
+_PAGE = text(
+    _SELECT
+    + """
+     where n.organization_id = :organization and (cast(:state as text) is null or n.state = :state)
+       and (cast(:after_at as timestamptz) is null or (n.posted_at, n.id) < (:after_at, cast(:after_id as uuid)))
+     order by n.posted_at desc, n.id desc
+     limit :limit
+"""
+)
+_LOOKALIKE = text("""
+    select n.id from need n join need this on this.id = :id
+     where n.organization_id = this.organization_id and n.id <> this.id and n.town_id = this.town_id
+       and n.category = this.category and n.starts = this.starts and n.ends = this.ends
+       and n.adults = this.adults and n.minors = this.minors
+       and n.state in ('open', 'held', 'confirmed', 'referred', 'unmet') and n.ended_at is null
+     order by n.posted_at, n.id
+     limit 1
+""")
+_LIVE = text("select id from allocation where need_id = :id and state in ('held', 'confirmed', 'arrived')")
+_WITHDRAW = text("""
+    update need set state = 'withdrawn', ended_at = now(), version = version + 1
+     where id = :id and state in ('open', 'held', 'confirmed', 'referred', 'unmet') and ended_at is null
+    returning id
+""")
+_LET_GO = text("""
+    update allocation set state = 'released', reason = 'moved_on', ended_at = now(), version = version + 1
+     where id = :id
+    returning provider_id, poster_id
+""")
+
+
+async def add(
+    tx: AsyncConnection,
+    organization_id: UUID,
+    terms: Sequence[NeedTerms],
+    now: datetime,
+    at: Sequence[str] = ("",),
+) -> list[UUID]:
+    """Post needs, all or none: their ids, in the order given; due to be matched at once.
+
+    `at` are the JSON pointers of the needs in what was sent, for the flaws. Raises `Invalid` with every flaw.
+    """
+    policy = await in_force(tx)
+    settings = await settings_of(tx, terms)
+    flaws: list[Flaw] = []
+    rows: list[dict[str, object]] = []
+    for one, setting, pointer in zip(terms, settings, at, strict=True):
+        if isinstance(setting, Flaw):
+            flaws.append(Flaw(pointer + setting.at, setting.code))
+            continue
+        flaws += (
+            Flaw(pointer + flaw.at, flaw.code, flaw.facts)
+            for flaw in flaws_of(one, setting.coverage, setting.zone, now)
+        )
+        rows.append({"id": uuid4(), "organization_id": organization_id, **columns_of(one, setting)})
+        rows[-1]["deadline"] = deadline_of(one, policy, now) if one.starts < one.ends else now
+    if flaws:
+        raise Invalid(tuple(flaws))
+    await tx.execute(insert(NeedRow), rows)
+    ids = [row["id"] for row in rows if isinstance(row["id"], UUID)]
+    for need_id in ids:
+        await events.record(tx, "need.posted", need_id, [organization_id])
+    return ids
+
+
+async def read(tx: AsyncConnection, need_id: UUID, organization_id: UUID) -> NeedFacts:
+    """One need of this organization. Raises `NotFound`."""
+    row = (await tx.execute(_READ, {"id": need_id, "organization": organization_id})).one_or_none()
+    if row is None:
+        raise NotFound
+    return _facts(row)
+
+
+async def page(
+    tx: AsyncConnection, organization_id: UUID, state: NeedState | None, after: Place | None, limit: int
+) -> Page[NeedFacts]:
+    """Needs of this organization, newest first."""
+    rows = await tx.execute(
+        _PAGE,
+        {
+            "organization": organization_id,
+            "state": state,
+            "after_at": after.at if after else None,
+            "after_id": after.id if after else None,
+            "limit": limit + 1,
+        },
+    )
+    return Page.of([_facts(row) for row in rows], limit, lambda need: Place(need.posted_at, need.id))
+
+
+async def lookalike(tx: AsyncConnection, need_id: UUID) -> UUID | None:
+    """Another live need of the same organization with the same town, category, window and head-counts."""
+    return (await tx.execute(_LOOKALIKE, {"id": need_id})).scalar_one_or_none()
+
+
+async def withdraw(tx: AsyncConnection, need_id: UUID, organization_id: UUID) -> None:
+    """End a need and give its places back. Raises `NotFound`, or `Conflict` when it has ended otherwise."""
+    await holds.lock_need(tx, need_id)
+    need = await read(tx, need_id, organization_id)
+    if need.state is NeedState.WITHDRAWN:
+        return
+    for allocation_id in (await tx.execute(_LIVE, {"id": need_id})).scalars().all():
+        sides = (await tx.execute(_LET_GO, {"id": allocation_id})).one()
+        await holds.free_places(tx, allocation_id, whole=False)
+        await events.record(tx, "allocation.released", allocation_id, list(sides), need_id=str(need_id))
+    if (await tx.execute(_WITHDRAW, {"id": need_id})).one_or_none() is None:
+        raise Conflict("need_has_ended", need.state)
+    await events.record(tx, "need.withdrawn", need_id, [organization_id])
+
+
+async def settings_of(tx: AsyncConnection, terms: Sequence[NeedTerms]) -> list["_Setting | Flaw"]:
+    """For each need what its category and town say, or the flaw of an unknown one."""
+    towns = {
+        town.id: town
+        for town in await tx.execute(
+            select(Town.id, Town.country, Town.timezone, Town.cell).where(Town.id.in_({one.town_id for one in terms}))
+        )
+    }
+    coverages: dict[str, str] = {row.code: row.coverage for row in await tx.execute(select(Category))}
+
+    def setting(one: NeedTerms) -> _Setting | Flaw:
+        town = towns.get(one.town_id)
+        if one.category not in coverages:
+            return Flaw("/category", "unknown_category")
+        if town is None:
+            return Flaw("/town", "unknown_town")
+        return _Setting(Coverage(coverages[one.category]), town.country, ZoneInfo(town.timezone), Cell(town.cell))
+
+    return [setting(one) for one in terms]
+
+
+def columns_of(terms: NeedTerms, setting: _Setting) -> dict[str, object]:
+    """The columns that hold a need's terms; without a country named, a place must lie in the town's own."""
+    middle = centroid(setting.cell)
+    return {
+        "category": terms.category,
+        "town_id": terms.town_id,
+        "cell": setting.cell,
+        "point": f"SRID=4326;POINT({middle.longitude!r} {middle.latitude!r})",
+        "adults": terms.people.adults,
+        "minors": terms.people.minors,
+        "starts": terms.starts,
+        "ends": terms.ends,
+        "urgency": terms.urgency,
+        "tier": terms.urgency.tier,
+        "stay": terms.stay,
+        "audience": sorted(terms.audience),
+        "requires": sorted(terms.requires),
+        "countries": sorted(terms.countries or {setting.country}),
+        "max_km": terms.max_km,
+        "divisible": terms.divisible,
+        "teaches": terms.language.teaches if terms.language else None,
+        "level": terms.language.level if terms.language else None,
+    }
+
+
+def _facts(row: object) -> NeedFacts:
+    values = row._mapping  # type: ignore[attr-defined]
+    return NeedFacts(
+        id=values["id"],
+        organization_id=values["organization_id"],
+        terms=NeedTerms(
+            category=values["category"],
+            town_id=values["town_id"],
+            people=People(values["adults"], values["minors"]),
+            starts=values["starts"],
+            ends=values["ends"],
+            urgency=Urgency(values["urgency"]),
+            stay=Stay(values["stay"]),
+            audience=frozenset(map(Audience, values["audience"])),
+            requires=frozenset(values["requires"]),
+            countries=frozenset(values["countries"]),
+            max_km=values["max_km"],
+            divisible=values["divisible"],
+            language=Language(values["teaches"], Level(values["level"]) if values["level"] else None)
+            if values["teaches"]
+            else None,
+        ),
+        state=NeedState(values["state"]),
+        posted_at=values["posted_at"],
+        deadline=values["deadline"],
+        unmet_reasons=values["unmet_reasons"],
+        parked=values["parked_at"] is not None,
+        version=values["version"],
+    )

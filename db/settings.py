@@ -1,0 +1,60 @@
+"""The settings that every process of Relais shares: where the truth is, where the bell is, and the keys.
+
+Read once at start-up and passed down; nothing else reads the environment.
+"""
+
+import hmac
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from pydantic import Field, computed_field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+__all__ = ["Keys", "Settings"]
+
+
+class Settings(BaseSettings):
+    """Settings of any process, from `RELAIS_*` environment variables."""
+
+    model_config = SettingsConfigDict(env_prefix="RELAIS_", extra="ignore")
+
+    database_url: str = Field(description="postgresql+asyncpg:// address of the database.")
+    database_password_file: Path | None = Field(
+        default=None, description="File with the database password, where the address has none."
+    )
+    redis_url: str | None = Field(
+        default=None, description="redis:// address of the doorbell; without it work is found by looking."
+    )
+    secret_file: Path = Field(description="File with at least 32 random bytes: hashes of keys and codes hang on it.")
+    address_key_file: Path = Field(description="File with 32 bytes, base64: exact places are encrypted under it.")
+    pool_size: int = Field(default=10, ge=1, le=200, description="Database connections of this process.")
+    statement_seconds: int = Field(default=10, ge=1, le=300, description="Seconds that one statement may run.")
+
+    @computed_field(repr=False)  # type: ignore[prop-decorator]
+    @cached_property
+    def database_address(self) -> str:
+        """The database address with its password."""
+        if self.database_password_file is None:
+            return self.database_url
+        password = quote(self.database_password_file.read_text().strip(), safe="")
+        parts = urlsplit(self.database_url)
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit(parts._replace(netloc=f"{parts.username or 'relais'}:{password}@{host}"))
+
+    def keys(self) -> "Keys":
+        """The keys derived from the secret file."""
+        return Keys(self.secret_file.read_bytes())
+
+
+class Keys:
+    """Independent keys for each use, derived from one secret (HMAC-SHA256 as a pseudo-random function)."""
+
+    def __init__(self, secret: bytes) -> None:
+        if len(secret) < 32:
+            raise ValueError("the secret file holds less than 32 bytes: make a new one with 32 random bytes")
+        self._secret = secret
+
+    def of(self, use: str) -> bytes:
+        """The 32-byte key for one use."""
+        return hmac.digest(self._secret, use.encode(), "sha256")

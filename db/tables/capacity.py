@@ -1,0 +1,156 @@
+"""What is given: categories, sites, offers and their slots.
+
+A slot's `used` is the one truth about how full it is. Exact places are ciphertext in a table of their own; sites
+and offers know their cell.
+"""
+
+from datetime import date, datetime, time
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy import (
+    Identity as Serial,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.tables.metadata import CellColumn, CreatedAt, Identity, PointColumn, Row, Texts, Version, one_of
+from matching.states import OfferState
+from matching.vocabulary import Confirmation, Coverage, SiteKind, Visibility
+
+__all__ = ["Category", "Offer", "Site", "SiteLocation", "Slot"]
+
+
+class Category(Row):
+    """A kind of help and its coverage rule."""
+
+    __tablename__ = "category"
+
+    code: Mapped[str] = mapped_column(primary_key=True)
+    coverage: Mapped[str]
+
+    __table_args__ = (CheckConstraint(one_of("coverage", Coverage), name="coverage"),)
+
+
+class Site(Row):
+    """A physical place owned by one organization, known by its cell."""
+
+    __tablename__ = "site"
+
+    id: Mapped[Identity]
+    organization_id: Mapped[UUID] = mapped_column(ForeignKey("organization.id"))
+    town_id: Mapped[int] = mapped_column(ForeignKey("town.id"), index=True)
+    name: Mapped[str]
+    kind: Mapped[str]
+    cell: Mapped[CellColumn]
+    visibility: Mapped[str]
+    provides: Mapped[Texts]
+    staffing_skill: Mapped[str | None]
+    staffing_people_per_volunteer: Mapped[int | None]
+    staffing_minimum: Mapped[int | None]
+    vetted_by: Mapped[UUID | None] = mapped_column(ForeignKey("organization.id"))
+    vetted_at: Mapped[datetime | None]
+    created_at: Mapped[CreatedAt]
+    version: Mapped[Version]
+
+    __table_args__ = (
+        CheckConstraint(one_of("kind", SiteKind), name="kind"),
+        CheckConstraint(one_of("visibility", Visibility), name="visibility"),
+        Index("site_organization_id_idx", "organization_id", "created_at", "id"),
+    )
+
+
+class SiteLocation(Row):
+    """Where a site is, as ciphertext under a key that the database does not hold."""
+
+    __tablename__ = "site_location"
+
+    site_id: Mapped[UUID] = mapped_column(ForeignKey("site.id", ondelete="CASCADE"), primary_key=True)
+    location: Mapped[bytes] = mapped_column(LargeBinary)
+    address: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
+class Offer(Row):
+    """One kind of help at a site. Country, cell and point repeat the site's, so that the search reads one index."""
+
+    __tablename__ = "offer"
+
+    id: Mapped[Identity]
+    site_id: Mapped[UUID] = mapped_column(ForeignKey("site.id"), index=True)
+    organization_id: Mapped[UUID] = mapped_column(ForeignKey("organization.id"))
+    category: Mapped[str] = mapped_column(ForeignKey("category.code"))
+    state: Mapped[str] = mapped_column(server_default=OfferState.OPEN.value)
+    capacity: Mapped[int]
+    audience: Mapped[Texts]
+    provides: Mapped[Texts]
+    confirmation: Mapped[str]
+    confirm_within_minutes: Mapped[int]
+    first_day: Mapped[date]
+    last_day: Mapped[date]
+    timezone: Mapped[str]
+    opens: Mapped[time]
+    closes: Mapped[time]
+    rrule: Mapped[str]
+    slot_minutes: Mapped[int | None]
+    party_max: Mapped[int | None]
+    nights_max: Mapped[int | None]
+    arrive_by: Mapped[time | None]
+    release_no_shows: Mapped[bool] = mapped_column(server_default=text("false"))
+    teaches: Mapped[str | None]
+    level: Mapped[str | None]
+    verified_at: Mapped[CreatedAt]
+    verify_asked_at: Mapped[datetime | None]
+    country: Mapped[str]
+    cell: Mapped[CellColumn]
+    point: Mapped[PointColumn]
+    tie: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[CreatedAt]
+    version: Mapped[Version]
+
+    __table_args__ = (
+        CheckConstraint(one_of("state", OfferState), name="state"),
+        CheckConstraint(one_of("confirmation", Confirmation), name="confirmation"),
+        CheckConstraint("capacity >= 0", name="capacity"),
+        CheckConstraint("last_day >= first_day", name="days"),
+        Index(
+            "offer_category_point_idx",
+            "category",
+            "point",
+            postgresql_using="gist",
+            postgresql_where=text("state = 'open'"),
+        ),
+        Index("offer_cell_idx", "cell"),
+        Index("offer_organization_id_idx", "organization_id", "created_at", "id"),
+        Index("offer_verified_at_idx", "verified_at", postgresql_where=text("state = 'open'")),
+    )
+
+
+class Slot(Row):
+    """A dated piece of an offer's capacity. `last_arrival` is the last instant at which a party is let in."""
+
+    __tablename__ = "slot"
+
+    id: Mapped[int] = mapped_column(BigInteger, Serial(always=True), primary_key=True)
+    offer_id: Mapped[UUID] = mapped_column(ForeignKey("offer.id", ondelete="CASCADE"))
+    day: Mapped[date]
+    starts: Mapped[datetime]
+    ends: Mapped[datetime]
+    last_arrival: Mapped[datetime]
+    capacity: Mapped[int]
+    used: Mapped[int] = mapped_column(server_default=text("0"))
+    version: Mapped[Version]
+
+    __table_args__ = (
+        CheckConstraint("0 <= used and used <= capacity", name="used"),
+        CheckConstraint("starts < ends and last_arrival <= ends", name="times"),
+        UniqueConstraint("offer_id", "starts"),
+        Index("slot_offer_id_day_idx", "offer_id", "day"),
+        {"postgresql_with": {"fillfactor": "80"}},
+    )

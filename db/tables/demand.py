@@ -1,0 +1,149 @@
+"""What is asked: needs, their allocations, and the slots that each allocation takes.
+
+A slot's `used` equals the sum of `people` over the allocation slots that are `taken`, always.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, Computed, ForeignKey, Index, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.tables.metadata import CellColumn, CreatedAt, Identity, PointColumn, Row, Texts, Version, one_of
+from matching.states import AllocationState, NeedState
+from matching.vocabulary import Stay, Urgency
+
+__all__ = ["Allocation", "AllocationSlot", "Need"]
+
+
+class Need(Row):
+    """What one party needs, where, when and how urgently.
+
+    `look_at` is when the matching looks at it next; `fruitless` counts looks in a row that found nothing, and
+    `failures` those that broke: after some of these the need is parked for somebody to see.
+    """
+
+    __tablename__ = "need"
+
+    id: Mapped[Identity]
+    organization_id: Mapped[UUID] = mapped_column(ForeignKey("organization.id"))
+    category: Mapped[str] = mapped_column(ForeignKey("category.code"))
+    town_id: Mapped[int] = mapped_column(ForeignKey("town.id"))
+    cell: Mapped[CellColumn]
+    point: Mapped[PointColumn]
+    adults: Mapped[int]
+    minors: Mapped[int]
+    people: Mapped[int] = mapped_column(Computed("adults + minors", persisted=True))
+    starts: Mapped[datetime]
+    ends: Mapped[datetime]
+    urgency: Mapped[str]
+    tier: Mapped[int]
+    stay: Mapped[str]
+    audience: Mapped[Texts]
+    requires: Mapped[Texts]
+    countries: Mapped[Texts]
+    max_km: Mapped[int | None]
+    divisible: Mapped[bool]
+    teaches: Mapped[str | None]
+    level: Mapped[str | None]
+    state: Mapped[str] = mapped_column(server_default=NeedState.OPEN.value)
+    posted_at: Mapped[CreatedAt]
+    deadline: Mapped[datetime]
+    look_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    fruitless: Mapped[int] = mapped_column(server_default=text("0"))
+    failures: Mapped[int] = mapped_column(server_default=text("0"))
+    parked_at: Mapped[datetime | None]
+    unmet_at: Mapped[datetime | None]
+    unmet_reasons: Mapped[dict[str, int] | None] = mapped_column(JSONB)
+    ended_at: Mapped[datetime | None]
+    version: Mapped[Version]
+
+    __table_args__ = (
+        CheckConstraint(one_of("state", NeedState), name="state"),
+        CheckConstraint(one_of("urgency", Urgency), name="urgency"),
+        CheckConstraint(one_of("stay", Stay), name="stay"),
+        CheckConstraint("adults >= 0 and minors >= 0 and adults + minors > 0", name="people"),
+        CheckConstraint("starts < ends", name="window"),
+        Index("need_organization_id_idx", "organization_id", "posted_at", "id"),
+        Index(
+            "need_due_idx",
+            "tier",
+            "look_at",
+            postgresql_where=text("state in ('open', 'unmet') and parked_at is null and ended_at is null"),
+        ),
+        Index("need_deadline_idx", "deadline", postgresql_where=text("state = 'open'")),
+        Index(
+            "need_seeking_point_idx",
+            "category",
+            "point",
+            postgresql_using="gist",
+            postgresql_where=text("state in ('open', 'unmet')"),
+        ),
+        Index("need_ends_idx", "ends", postgresql_where=text("ended_at is null")),
+        {"postgresql_with": {"fillfactor": "80"}},
+    )
+
+
+class Allocation(Row):
+    """People of one need placed in the slots of one offer.
+
+    `provider_id` owns the offer, `poster_id` posted the need. A hold is tentative until `firm_from` and ends at
+    `held_until`; both are judged by the database's clock.
+    """
+
+    __tablename__ = "allocation"
+
+    id: Mapped[Identity]
+    need_id: Mapped[UUID] = mapped_column(ForeignKey("need.id"))
+    offer_id: Mapped[UUID] = mapped_column(ForeignKey("offer.id"))
+    provider_id: Mapped[UUID] = mapped_column(ForeignKey("organization.id"))
+    poster_id: Mapped[UUID] = mapped_column(ForeignKey("organization.id"))
+    people: Mapped[int]
+    state: Mapped[str]
+    firm_from: Mapped[datetime]
+    held_until: Mapped[datetime]
+    last_arrival: Mapped[datetime]
+    ends: Mapped[datetime]
+    distance_km: Mapped[int]
+    policy_version: Mapped[int] = mapped_column(ForeignKey("policy.version"))
+    created_at: Mapped[CreatedAt]
+    ended_at: Mapped[datetime | None]
+    reason: Mapped[str | None]
+    version: Mapped[Version]
+
+    __table_args__ = (
+        CheckConstraint(one_of("state", AllocationState), name="state"),
+        CheckConstraint("people > 0", name="people"),
+        Index("allocation_need_id_idx", "need_id"),
+        Index("allocation_offer_id_idx", "offer_id", "state"),
+        Index(
+            "allocation_live_key",
+            "need_id",
+            "offer_id",
+            unique=True,
+            postgresql_where=text("state in ('held', 'confirmed', 'arrived')"),
+        ),
+        Index("allocation_held_until_idx", "held_until", postgresql_where=text("state = 'held'")),
+        Index("allocation_last_arrival_idx", "last_arrival", postgresql_where=text("state = 'confirmed'")),
+        Index("allocation_ends_idx", "ends", postgresql_where=text("state in ('confirmed', 'arrived')")),
+        Index("allocation_provider_id_idx", "provider_id", "created_at", "id"),
+        Index("allocation_poster_id_idx", "poster_id", "created_at", "id"),
+        {"postgresql_with": {"fillfactor": "80"}},
+    )
+
+
+class AllocationSlot(Row):
+    """Places of one slot in one allocation; `taken` while they count in the slot's `used`."""
+
+    __tablename__ = "allocation_slot"
+
+    allocation_id: Mapped[UUID] = mapped_column(ForeignKey("allocation.id", ondelete="CASCADE"), primary_key=True)
+    slot_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("slot.id"), primary_key=True)
+    people: Mapped[int]
+    taken: Mapped[bool]
+
+    __table_args__ = (
+        CheckConstraint("people > 0", name="people"),
+        Index("allocation_slot_slot_id_idx", "slot_id"),
+    )

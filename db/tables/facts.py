@@ -1,0 +1,77 @@
+"""Facts and their guards: events, answers already given, published policies, and news of freed capacity."""
+
+from uuid import UUID
+
+from sqlalchemy import ARRAY, BigInteger, ForeignKey, Index, LargeBinary, Uuid, text
+from sqlalchemy import Identity as Serial
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import UserDefinedType
+
+from db.tables.metadata import CreatedAt, Row
+
+__all__ = ["CapacityNews", "Event", "Idempotency", "Policy"]
+
+
+class TransactionId(UserDefinedType[str]):
+    """PostgreSQL's 64-bit transaction id: feeds read behind the oldest one still running."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: object) -> str:
+        """The column's type in DDL."""
+        return "xid8"
+
+
+class Event(Row):
+    """One fact, appended in the transaction that made it true. Ids and states only: never a place or people."""
+
+    __tablename__ = "event"
+
+    id: Mapped[int] = mapped_column(BigInteger, Serial(always=True), primary_key=True)
+    transaction: Mapped[str] = mapped_column(TransactionId(), server_default=text("pg_current_xact_id()"))
+    at: Mapped[CreatedAt]
+    kind: Mapped[str]
+    object_id: Mapped[UUID]
+    organizations: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
+    facts: Mapped[dict[str, str | int]] = mapped_column(JSONB, server_default=text("'{}'"))
+
+    __table_args__ = (Index("event_object_id_idx", "object_id", "id"),)
+
+
+class Idempotency(Row):
+    """The answer that was given to a request with an `Idempotency-Key`, without any slip code."""
+
+    __tablename__ = "idempotency"
+
+    organization_id: Mapped[UUID] = mapped_column(ForeignKey("organization.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
+    status: Mapped[int]
+    headers: Mapped[dict[str, str]] = mapped_column(JSONB)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    answered_at: Mapped[CreatedAt]
+
+
+class Policy(Row):
+    """A published version of the policy; the newest is in force."""
+
+    __tablename__ = "policy"
+
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    terms: Mapped[dict[str, int | dict[str, int]]] = mapped_column(JSONB)
+    published_at: Mapped[CreatedAt]
+
+
+class CapacityNews(Row):
+    """Places appeared at an offer: needs around it are to be looked at again.
+
+    A row of its own, not an update of those needs: who frees a place holds locks on slots, who matches holds a
+    lock on a need and waits for slots, and the two must never wait for each other. No foreign key either: its
+    check would lock the offer after the slots, against the order of locks.
+    """
+
+    __tablename__ = "capacity_news"
+
+    id: Mapped[int] = mapped_column(BigInteger, Serial(always=True), primary_key=True)
+    offer_id: Mapped[UUID]

@@ -1,0 +1,1 @@
+"""Towns, cells, distances; pure Python."""

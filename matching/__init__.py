@@ -1,0 +1,1 @@
+"""The domain: what fits, what is better, who gets what, and why; pure Python."""

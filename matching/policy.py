@@ -1,0 +1,63 @@
+"""The published policy: every weight and limit of the matching, versioned.
+
+Each allocation carries the version it was decided under, so that a decision can be checked against the rules
+that were in force.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from matching.vocabulary import Urgency
+
+__all__ = ["FIRST_POLICY", "Policy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Weights and limits; durations say their unit in the name."""
+
+    version: int
+    radius_km: int
+    """How far a place may be unless the need says nearer."""
+    candidates: int
+    """How many of the nearest feasible offers are weighed for one need."""
+    load_km: int
+    """Kilometres that a full offer costs against an empty one: load is spread before it fills one house."""
+    tentative_seconds: int
+    """How long a hold that is not vital may still be improved before its provider is asked."""
+    answer_minutes: Mapping[str, int]
+    """By urgency: how long after its start a need may stay without a place before it is recorded as unmet."""
+    ask_again_minutes: int
+    """How long an offer that let a hold expire is left alone by that need."""
+    verify_after_days: int
+    """Days without confirmation or use after which a provider is asked whether an offer is still true."""
+    stale_after_days: int
+    """Days without confirmation or use after which an offer is no longer proposed."""
+
+    def tentative_for(self, urgency: Urgency) -> timedelta:
+        """How long a hold of this urgency stays tentative: a vital need's is firm at once."""
+        return timedelta(seconds=0 if urgency is Urgency.VITAL else self.tentative_seconds)
+
+    @property
+    def stale_after(self) -> timedelta:
+        """`stale_after_days` as a duration."""
+        return timedelta(days=self.stale_after_days)
+
+    def answer_within(self, urgency: Urgency) -> timedelta:
+        """How long a need of this urgency may wait before it counts as unmet."""
+        return timedelta(minutes=self.answer_minutes[urgency.value])
+
+
+FIRST_POLICY = Policy(
+    version=1,
+    radius_km=50,
+    candidates=24,
+    load_km=5,
+    tentative_seconds=20,
+    answer_minutes={"vital": 30, "high": 120, "normal": 360},
+    ask_again_minutes=60,
+    verify_after_days=14,
+    stale_after_days=21,
+)
+"""What a new network starts with."""

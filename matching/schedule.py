@@ -1,0 +1,118 @@
+"""From an offer's schedule to its slots: local opening hours made instants, right over clock changes."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from dateutil.rrule import rrulestr
+
+from matching.refusals import Flaw, Invalid
+from matching.vocabulary import Coverage
+from matching.windows import day_of
+
+__all__ = ["LONGEST_SPAN", "MOST_SLOTS", "Schedule", "Session", "sessions_of"]
+
+LONGEST_SPAN = timedelta(days=366)
+MOST_SLOTS = 20_000
+
+_RRULE = re.compile(
+    r"FREQ=(DAILY|WEEKLY|MONTHLY)"
+    r"(;(INTERVAL=[1-9][0-9]?|COUNT=[1-9][0-9]{0,2}|WKST=(MO|TU|WE|TH|FR|SA|SU)"
+    r"|BYDAY=(([+-]?[1-5])?(MO|TU|WE|TH|FR|SA|SU))(,([+-]?[1-5])?(MO|TU|WE|TH|FR|SA|SU)){0,20}"
+    r"|BYMONTHDAY=-?[1-3]?[0-9](,-?[1-3]?[0-9]){0,30}"
+    r"|BYMONTH=1?[0-9](,1?[0-9]){0,11}))*"
+)
+"""The part of RFC 5545 that a building's opening days need; the last day bounds it, so no UNTIL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When an offer is open, in its own local time.
+
+    `closes` at or before `opens` means the next morning. `slot_minutes` cuts each opening into pieces of that
+    length (a shower's half-hours); `None` keeps it whole. `arrive_by` is the local time of each evening after
+    which nobody is let in.
+    """
+
+    first_day: date
+    last_day: date
+    zone: ZoneInfo
+    opens: time
+    closes: time
+    rrule: str
+    slot_minutes: int | None = None
+    arrive_by: time | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One slot to be: its local day, its instants in UTC, and the last instant at which a party may arrive."""
+
+    day: date
+    starts: datetime
+    ends: datetime
+    last_arrival: datetime
+
+
+def sessions_of(schedule: Schedule, coverage: Coverage) -> tuple[Session, ...]:
+    """Every slot of the schedule, in time order.
+
+    A local time that a clock change skips is moved forward by the change; one that occurs twice is the first.
+    Raises `Invalid` for a reversed or too long span, a recurrence outside what is understood, a schedule with
+    no day in it, or one with more than `MOST_SLOTS` slots.
+    """
+    if schedule.last_day < schedule.first_day:
+        raise Invalid.one("/last_day", "before_first_day")
+    if schedule.last_day - schedule.first_day > LONGEST_SPAN:
+        raise Invalid.one("/last_day", "span_too_long", days=LONGEST_SPAN.days)
+    sessions: list[Session] = []
+    for opening in _openings(schedule):
+        sessions.extend(_pieces(opening, schedule, coverage))
+        if len(sessions) > MOST_SLOTS:
+            raise Invalid.one("/slot_minutes", "too_many_slots", most=MOST_SLOTS)
+    if not sessions:
+        raise Invalid((Flaw("/rrule", "no_day_in_schedule"),))
+    return tuple(sessions)
+
+
+def _openings(schedule: Schedule) -> Iterator[datetime]:
+    """Naive local opening times from the first day to the last."""
+    if not _RRULE.fullmatch(schedule.rrule):
+        raise Invalid.one("/rrule", "unknown_recurrence")
+    start = datetime.combine(schedule.first_day, schedule.opens)
+    end = datetime.combine(schedule.last_day, time.max)
+    try:
+        yield from rrulestr(schedule.rrule, dtstart=start).between(start, end, inc=True)
+    except (ValueError, TypeError, KeyError, IndexError) as error:
+        raise Invalid.one("/rrule", "unknown_recurrence") from error
+
+
+def _pieces(opening: datetime, schedule: Schedule, coverage: Coverage) -> Iterator[Session]:
+    day = day_of(opening, by_night=coverage is Coverage.EVERY)
+    starts = _instant(opening, schedule.zone)
+    ends = _instant(_next(schedule.closes, opening), schedule.zone)
+    arrival = ends if schedule.arrive_by is None else _instant(_at(schedule.arrive_by, opening), schedule.zone)
+    if schedule.slot_minutes is None:
+        if starts < ends:
+            yield Session(day, starts, ends, min(arrival, ends))
+        return
+    step = timedelta(minutes=schedule.slot_minutes)
+    while starts + step <= ends:
+        yield Session(day, starts, starts + step, min(arrival, starts + step))
+        starts += step
+
+
+def _at(clock: time, opening: datetime) -> datetime:
+    """The first time the local clock shows this from the opening on."""
+    return datetime.combine(opening.date() + timedelta(days=int(clock < opening.time())), clock)
+
+
+def _next(clock: time, opening: datetime) -> datetime:
+    """The first time the local clock shows this after the opening."""
+    return datetime.combine(opening.date() + timedelta(days=int(clock <= opening.time())), clock)
+
+
+def _instant(local: datetime, zone: ZoneInfo) -> datetime:
+    return local.replace(tzinfo=zone).astimezone(UTC)

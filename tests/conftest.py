@@ -1,0 +1,132 @@
+"""What every test stands on: real servers, and a database of its own cloned from a migrated template.
+
+Servers are those of `RELAIS_DATABASE_URL` and `RELAIS_REDIS_URL` where they are set, else the embedded ones.
+"""
+
+import base64
+import os
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from db.connection import connect, listening_address, transaction
+from db.migrations import upgrade
+from db.settings import Settings
+from relais.embedded import running_stack
+from tests.places import add_towns
+
+ROOT = Path(__file__).parents[1]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="run the long forms of the slow tests")
+
+
+@pytest.fixture(scope="session")
+def long(request: pytest.FixtureRequest) -> bool:
+    """Whether slow tests run in their long form (`make test-long`)."""
+    return bool(request.config.getoption("--long"))
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Addresses of the test servers; the database named is one to connect to, never one to write in."""
+
+    database_url: str
+    redis_url: str
+
+    def database(self, name: str) -> str:
+        """The address of another database of the same server."""
+        return urlunsplit(urlsplit(self.database_url)._replace(path=f"/{name}"))
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """PostgreSQL with PostGIS, and Redis."""
+    given, bell = os.environ.get("RELAIS_DATABASE_URL"), os.environ.get("RELAIS_REDIS_URL")
+    if given and bell:
+        yield Servers(given, bell)
+        return
+    with running_stack(ROOT / ".relais" / "test", tell=print) as stack:
+        yield Servers(stack.database_url, stack.redis_url)
+
+
+@pytest.fixture(scope="session")
+def secret_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The secret file and the address key file of the test run."""
+    folder = tmp_path_factory.mktemp("secrets")
+    (folder / "secret").write_bytes(secrets.token_bytes(32))
+    (folder / "address-key").write_bytes(base64.b64encode(secrets.token_bytes(32)))
+    return folder / "secret", folder / "address-key"
+
+
+def settings_for(servers: Servers, secret_files: tuple[Path, Path], database: str) -> Settings:
+    return Settings(
+        database_url=servers.database(database),
+        redis_url=servers.redis_url,
+        secret_file=secret_files[0],
+        address_key_file=secret_files[1],
+        pool_size=8,
+    )
+
+
+async def run_on_server(servers: Servers, statement: str) -> None:
+    connection = await asyncpg.connect(servers.database_url.replace("+asyncpg", "", 1))
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def template(servers: Servers, secret_files: tuple[Path, Path]) -> AsyncIterator[str]:
+    """A migrated database with the towns of `tests.places`, cloned for each test."""
+    name = f"relais_template_{uuid4().hex[:12]}"
+    await run_on_server(servers, f"create database {name}")
+    engine = connect(settings_for(servers, secret_files, name), "test")
+    await upgrade(engine)
+    async with transaction(engine) as tx:
+        await add_towns(tx)
+    await engine.dispose()
+    yield name
+    await run_on_server(servers, f"drop database {name} with (force)")
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def settings(servers: Servers, secret_files: tuple[Path, Path], template: str) -> AsyncIterator[Settings]:
+    """Settings that point to a database of the test's own."""
+    name = f"relais_test_{uuid4().hex[:12]}"
+    await run_on_server(servers, f"create database {name} template {template}")
+    yield settings_for(servers, secret_files, name)
+    await run_on_server(servers, f"drop database {name} with (force)")
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    """An engine on the test's own database."""
+    engine = connect(settings, "test")
+    yield engine
+    await engine.dispose()
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def tx(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """One transaction, rolled back at the end."""
+    async with engine.connect() as connection:
+        yield connection
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def listening(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
+    """A plain connection, for LISTEN and for looking from outside."""
+    connection = await asyncpg.connect(listening_address(settings))
+    yield connection
+    await connection.close()

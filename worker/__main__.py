@@ -1,0 +1,12 @@
+"""`python -m worker`: serve until told to stop."""
+
+import asyncio
+
+import uvloop
+
+from worker.process import serve
+from worker.settings import WorkerSettings
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(WorkerSettings()))

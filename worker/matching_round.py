@@ -1,0 +1,66 @@
+"""One look at the needs that are due: each gets the best place there is, in a transaction of its own."""
+
+import asyncio
+from uuid import UUID
+
+import structlog
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db import due, holds, policies
+from db.bell import Bell
+from db.connection import transaction
+from matching.policy import Policy
+
+__all__ = ["look_for_places"]
+
+_AT_ONCE = 100
+_log = structlog.get_logger()
+
+
+async def look_for_places(engine: AsyncEngine, bell: Bell, side_by_side: int, park_after: int) -> int:
+    """Wake needs around new places and match all that are due, most urgent first. How many were looked at.
+
+    Raises only when the database is away; what goes wrong with one need is counted on that need.
+    """
+    async with transaction(engine) as tx:
+        policy = await policies.in_force(tx)
+        await due.wake_needs(tx, policy, _AT_ONCE)
+    async with transaction(engine) as tx:
+        waiting = await due.list_needs(tx, _AT_ONCE)
+    places = asyncio.Semaphore(side_by_side)
+
+    async def look(need_id: UUID) -> None:
+        async with places:
+            await _look_for_one(engine, bell, need_id, policy, park_after)
+
+    async with asyncio.TaskGroup() as group:
+        for need_id in waiting:
+            group.create_task(look(need_id))
+    return len(waiting)
+
+
+async def _look_for_one(engine: AsyncEngine, bell: Bell, need_id: UUID, policy: Policy, park_after: int) -> None:
+    try:
+        async with transaction(engine) as tx:
+            seeker = await holds.claim(tx, need_id, policy)
+            if seeker is None:
+                return
+            made = await holds.hold_best_places(tx, seeker, policy)
+            if made.left:
+                await due.postpone(tx, need_id)
+    except (OperationalError, InterfaceError, OSError, TimeoutError):
+        raise
+    except Exception as error:
+        if isinstance(error, DBAPIError) and error.connection_invalidated:
+            raise
+        await _count_failure(engine, need_id, park_after, error)
+    else:
+        if made.allocations:
+            bell.settled(need_id)
+
+
+async def _count_failure(engine: AsyncEngine, need_id: UUID, park_after: int, error: Exception) -> None:
+    async with transaction(engine) as tx:
+        parked = await due.add_failure(tx, need_id, park_after)
+    _log.error("need.parked" if parked else "need.look_broke", exception=type(error).__name__)

@@ -1,0 +1,81 @@
+"""The worker process: two loops over what is due, woken by the bell and by the clock.
+
+Loops hold no state: whatever happens to this process, the next look finds the same work in the database.
+"""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from db.bell import WORK, Bell, Ear
+from db.connection import connect
+from worker.doorbell import answer_the_door
+from worker.matching_round import look_for_places
+from worker.settings import WorkerSettings
+from worker.upkeep import keep_up
+
+__all__ = ["serve"]
+
+_UPKEEP_SECONDS = 1.0
+_log = structlog.get_logger()
+
+
+async def serve(settings: WorkerSettings) -> None:
+    """Work until SIGTERM or SIGINT, finishing the look in hand."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    engine = connect(settings, "worker")
+    bell, ear = Bell(settings), Ear(settings, WORK)
+
+    async def match() -> float:
+        while await look_for_places(engine, bell, settings.side_by_side, settings.park_after):
+            pass
+        await ear.anything(settings.poll_seconds)
+        return 0.0
+
+    async def upkeep() -> float:
+        if await keep_up(engine, bell):
+            ear.wake()
+        return _UPKEEP_SECONDS
+
+    helpers = [asyncio.create_task(bell.run())]
+    if settings.listen:
+        helpers.append(asyncio.create_task(ear.run()))
+    if settings.redis_url:
+        helpers.append(asyncio.create_task(answer_the_door(settings.redis_url, ear.wake)))
+    loops = [asyncio.create_task(_repeat(match, stopping)), asyncio.create_task(_repeat(upkeep, stopping))]
+    _log.info("worker.ready")
+    await stopping.wait()
+    ear.wake()
+    await asyncio.wait(loops, timeout=20)
+    await _end([*loops, *helpers])
+    await engine.dispose()
+    _log.info("worker.stopped")
+
+
+async def _repeat(act: Callable[[], Awaitable[float]], stopping: asyncio.Event) -> None:
+    """Act again and again, each time after the pause it asks for; after a failure, in a second."""
+    while not stopping.is_set():
+        try:
+            pause = await act()
+        except* (SQLAlchemyError, OSError, TimeoutError) as group:
+            _log.warning("worker.database_away", exception=type(group.exceptions[0]).__name__)
+            pause = 1.0
+        except* Exception as group:  # noqa: BLE001 - the loop outlives whatever one look does
+            _log.error("worker.look_broke", exception=type(group.exceptions[0]).__name__)
+            pause = 1.0
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await stopping.wait()
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

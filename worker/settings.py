@@ -1,0 +1,20 @@
+"""Settings of the worker process."""
+
+from pydantic import Field
+
+from db.settings import Settings
+
+__all__ = ["WorkerSettings"]
+
+
+class WorkerSettings(Settings):
+    """What the worker reads from the environment."""
+
+    poll_seconds: float = Field(default=2.0, gt=0, le=60, description="Seconds between looks when nothing rings.")
+    listen: bool = Field(
+        default=True, description="Whether to be woken by the database (LISTEN); else only by looking."
+    )
+    side_by_side: int = Field(default=4, ge=1, le=64, description="Needs that are matched at the same time.")
+    park_after: int = Field(
+        default=5, ge=1, le=100, description="Broken looks in a row after which a need is parked."
+    )

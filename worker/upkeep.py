@@ -1,0 +1,65 @@
+"""What time alone does: holds run out, parties do not come, stays end, needs stay unmet, offers age."""
+
+import json
+from uuid import UUID
+
+from matching.explain import unmet_reasons
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db import allocations, due, holds, policies, surroundings
+from db.bell import Bell
+from db.connection import transaction
+from matching.rules import Circumstances
+from matching.states import AllocationState
+
+__all__ = ["keep_up"]
+
+_AT_ONCE = 100
+
+
+async def keep_up(engine: AsyncEngine, bell: Bell) -> int:
+    """Do everything that has fallen due by the database's clock. How many things changed."""
+    changed = 0
+    for to in (AllocationState.EXPIRED, AllocationState.COMPLETED, AllocationState.NO_SHOW):
+        changed += await _end_allocations(engine, bell, to)
+    changed += await _record_unmet_needs(engine, bell)
+    async with transaction(engine) as tx:
+        changed += await due.end_seeking(tx, _AT_ONCE)
+    async with transaction(engine) as tx:
+        changed += await due.ask_to_verify(tx, await policies.in_force(tx), _AT_ONCE)
+    return changed
+
+
+async def _end_allocations(engine: AsyncEngine, bell: Bell, to: AllocationState) -> int:
+    async with transaction(engine) as tx:
+        overdue = await due.list_allocations(tx, to, _AT_ONCE)
+    ended = 0
+    for allocation_id, need_id in overdue:
+        async with transaction(engine) as tx:
+            still_due = await allocations.end_hold(tx, allocation_id, need_id, to)
+        if still_due:
+            ended += 1
+            bell.work()
+            bell.settled(need_id)
+    return ended
+
+
+async def _record_unmet_needs(engine: AsyncEngine, bell: Bell) -> int:
+    async with transaction(engine) as tx:
+        overdue = await due.list_overdue_needs(tx, _AT_ONCE)
+    recorded = 0
+    for need_id in overdue:
+        if await _record_unmet(engine, need_id):
+            recorded += 1
+            bell.settled(need_id)
+    return recorded
+
+
+async def _record_unmet(engine: AsyncEngine, need_id: UUID) -> bool:
+    async with transaction(engine) as tx:
+        policy = await policies.in_force(tx)
+        await holds.lock_need(tx, need_id)
+        seeker = await holds.read_seeker(tx, need_id, policy)
+        near = await surroundings.offers_around(tx, seeker.need, policy, seeker.now)
+        reasons = unmet_reasons(seeker.need, near, Circumstances(policy, seeker.now))
+        return await due.record_unmet(tx, need_id, json.dumps(reasons))
