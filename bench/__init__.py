@@ -1,1 +1,1 @@
-"""Benchmarks with their baselines."""
+"""Benchmarks beside their baselines: `python -m bench [name …]`, every ratio measured in one run."""

@@ -5,7 +5,7 @@ other but never deadlock, and a slot's counter decides who gets the last place. 
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -29,7 +29,6 @@ __all__ = [
     "hold_best_places",
     "lock_need",
     "read_seeker",
-    "seeker_of",
     "settle",
     "take",
 ]
@@ -54,6 +53,7 @@ class Held:
     left: int
 
 
+_LAST_MOMENT = timedelta(minutes=1)
 _FACTS = """
     select n.*, c.coverage, t.timezone, clock_timestamp() as now,
            n.people - coalesce(
@@ -167,7 +167,7 @@ _FREE = text("""
 async def claim(tx: AsyncConnection, need_id: UUID, policy: Policy) -> Seeker | None:
     """Lock a need that is due; `None` when it is not due any more or another worker has it."""
     row = (await tx.execute(_CLAIM, {"id": need_id, "ask_again_minutes": policy.ask_again_minutes})).one_or_none()
-    return None if row is None else seeker_of(row)
+    return None if row is None else _seeker(row, row.now)
 
 
 async def lock_need(tx: AsyncConnection, need_id: UUID) -> None:
@@ -176,8 +176,9 @@ async def lock_need(tx: AsyncConnection, need_id: UUID) -> None:
 
 
 async def read_seeker(tx: AsyncConnection, need_id: UUID, policy: Policy) -> Seeker:
-    """The need as the matching sees it, without a lock."""
-    return seeker_of((await tx.execute(_READ, {"id": need_id, "ask_again_minutes": policy.ask_again_minutes})).one())
+    """The need as the matching sees it, without a lock; once its window has passed, as it stood just before."""
+    row = (await tx.execute(_READ, {"id": need_id, "ask_again_minutes": policy.ask_again_minutes})).one()
+    return _seeker(row, min(row.now, max(row.starts, row.ends - _LAST_MOMENT)))
 
 
 async def hold_best_places(tx: AsyncConnection, seeker: Seeker, policy: Policy) -> Held:
@@ -242,11 +243,10 @@ async def settle(tx: AsyncConnection, need_id: UUID) -> NeedState | None:
     return None if row is None else NeedState(row.state)
 
 
-def seeker_of(row: Row[tuple[object, ...]]) -> Seeker:
-    """Read a need's row as the matching sees it at the row's `now`."""
+def _seeker(row: Row[tuple[object, ...]], now: datetime) -> Seeker:
     window = Window(row.starts, row.ends)
     coverage = Coverage(row.coverage)
-    ahead = Window(max(row.starts, row.now), row.ends) if row.now < row.ends else None
+    ahead = Window(max(row.starts, now), row.ends) if now < row.ends else None
     need = Need(
         id=NeedId(row.id),
         category=row.category,
@@ -265,4 +265,4 @@ def seeker_of(row: Row[tuple[object, ...]]) -> Seeker:
         language=Language(row.teaches, Level(row.level) if row.level else None) if row.teaches else None,
         turned_down=frozenset(OfferId(offer) for offer in row.turned_down),
     )
-    return Seeker(need, row.organization_id, NeedState(row.state), int(row.people_left), row.now)
+    return Seeker(need, row.organization_id, NeedState(row.state), int(row.people_left), now)

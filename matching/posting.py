@@ -40,23 +40,11 @@ class NeedTerms:
 
 def flaws_of(terms: NeedTerms, coverage: Coverage, zone: ZoneInfo, now: datetime) -> Iterator[Flaw]:
     """Everything about the terms that cannot be true or cannot be answered; `zone` is the town's."""
-    if terms.people.count < 1:
-        yield Flaw("/people", "nobody")
-    if Audience.UNACCOMPANIED_MINORS in terms.audience and terms.people.adults:
-        yield Flaw("/audience", "adults_among_unaccompanied_minors")
+    yield from _flaws_of_party(terms)
     if terms.ends <= terms.starts:
         yield Flaw("/until", "before_from")
-        return
-    if terms.ends <= now:
-        yield Flaw("/until", "in_the_past")
-    elif terms.starts < now - _LATE:
-        yield Flaw("/from", "in_the_past")
-    if terms.ends - terms.starts > LONGEST_STAY:
-        yield Flaw("/until", "span_too_long", (("days", LONGEST_STAY.days),))
-    if terms.starts > now + LONGEST_WAIT:
-        yield Flaw("/from", "too_far_ahead", (("days", LONGEST_WAIT.days),))
-    if coverage is Coverage.EVERY and not nights_of(Window(terms.starts, terms.ends), zone):
-        yield Flaw("/until", "no_night_in_window")
+    else:
+        yield from _flaws_of_window(terms, coverage, zone, now)
     if coverage is Coverage.COURSE and terms.language is None:
         yield Flaw("/language", "language_needed")
     if coverage is not Coverage.COURSE and terms.language is not None:
@@ -66,3 +54,23 @@ def flaws_of(terms: NeedTerms, coverage: Coverage, zone: ZoneInfo, now: datetime
 def deadline_of(terms: NeedTerms, policy: Policy, now: datetime) -> datetime:
     """When a need without a place is recorded as unmet: its urgency's patience after it begins, or its end."""
     return min(max(terms.starts, now) + policy.answer_within(terms.urgency), terms.ends)
+
+
+def _flaws_of_party(terms: NeedTerms) -> Iterator[Flaw]:
+    if terms.people.count < 1:
+        yield Flaw("/people", "nobody")
+    if Audience.UNACCOMPANIED_MINORS in terms.audience and terms.people.adults:
+        yield Flaw("/audience", "adults_among_unaccompanied_minors")
+
+
+def _flaws_of_window(terms: NeedTerms, coverage: Coverage, zone: ZoneInfo, now: datetime) -> Iterator[Flaw]:
+    if terms.ends <= now:
+        yield Flaw("/until", "in_the_past")
+    elif terms.starts < now - _LATE:
+        yield Flaw("/from", "in_the_past")
+    if terms.ends - terms.starts > LONGEST_STAY:
+        yield Flaw("/until", "span_too_long", (("days", LONGEST_STAY.days),))
+    elif coverage is Coverage.EVERY and not nights_of(Window(terms.starts, terms.ends), zone):
+        yield Flaw("/until", "no_night_in_window")
+    if terms.starts > now + LONGEST_WAIT:
+        yield Flaw("/from", "too_far_ahead", (("days", LONGEST_WAIT.days),))

@@ -6,7 +6,8 @@ Servers are those of `RELAIS_DATABASE_URL` and `RELAIS_REDIS_URL` where they are
 import base64
 import os
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -24,10 +25,34 @@ from relais.embedded import running_stack
 from tests.places import add_towns
 
 ROOT = Path(__file__).parents[1]
+_DATABASE, _REDIS = "RELAIS_TEST_DATABASE_URL", "RELAIS_TEST_REDIS_URL"
+
+
+_running = ExitStack()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the long forms of the slow tests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the servers once, in the process that hands tests out; those that run them inherit the addresses."""
+    if hasattr(config, "workerinput") or config.option.collectonly or _DATABASE in os.environ:
+        return
+    stack = _running.enter_context(
+        running_stack(
+            ROOT / ".relais" / "test",
+            tell=print,
+            database_url=os.environ.get("RELAIS_DATABASE_URL"),
+            redis_url=os.environ.get("RELAIS_REDIS_URL"),
+        )
+    )
+    os.environ[_DATABASE], os.environ[_REDIS] = stack.database_url, stack.redis_url
+
+
+def pytest_unconfigure() -> None:
+    """Stop what was started here."""
+    _running.close()
 
 
 @pytest.fixture(scope="session")
@@ -49,14 +74,9 @@ class Servers:
 
 
 @pytest.fixture(scope="session")
-def servers() -> Iterator[Servers]:
+def servers() -> Servers:
     """PostgreSQL with PostGIS, and Redis."""
-    given, bell = os.environ.get("RELAIS_DATABASE_URL"), os.environ.get("RELAIS_REDIS_URL")
-    if given and bell:
-        yield Servers(given, bell)
-        return
-    with running_stack(ROOT / ".relais" / "test", tell=print) as stack:
-        yield Servers(stack.database_url, stack.redis_url)
+    return Servers(os.environ[_DATABASE], os.environ[_REDIS])
 
 
 @pytest.fixture(scope="session")

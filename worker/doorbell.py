@@ -5,10 +5,11 @@ arq's worker ends when Redis dies and never retries; nothing depends on it. It i
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from arq.connections import RedisSettings
+from arq.typing import WorkerCoroutine
 from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
@@ -30,7 +31,7 @@ async def answer_the_door(redis_url: str, wake: Callable[[], None]) -> None:
     settings.conn_retries, settings.conn_timeout = 0, 2
     while True:
         worker = Worker(
-            functions=[func(look, name=LOOK, keep_result=0, max_tries=1)],
+            functions=[func(cast("WorkerCoroutine", look), name=LOOK, keep_result=0, max_tries=1)],
             redis_settings=settings,
             handle_signals=False,
             poll_delay=0.1,

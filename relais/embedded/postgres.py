@@ -32,6 +32,7 @@ DATABASE = "relais"
 
 _READY_SECONDS = 120  # replaying the log after a crash takes its time
 _LETTING_GO_SECONDS = 10
+_STATUS = slice(7, 8)  # the line of postmaster.pid that says how far it is
 # UTC by its built-in name where the machine has no time zone tables.
 _CLOCK = "UTC" if Path("/usr/share/zoneinfo/UTC").exists() else "GMT"
 _SETTINGS = {
@@ -119,7 +120,7 @@ class Postgres(Server):
             lines = (self._data / "postmaster.pid").read_text().splitlines()
         except OSError:
             return False
-        return len(lines) >= 8 and lines[0] == str(self.pid) and lines[7].strip() == "ready"
+        return lines[:1] == [str(self.pid)] and [line.strip() for line in lines[_STATUS]] == ["ready"]
 
     def _make(self) -> None:
         """Make the cluster aside and move it into place when whole: an interrupted start leaves no half."""

@@ -38,16 +38,19 @@ class Server(ABC):
     def start(self) -> None:
         """Start and return once it answers, after the first time on the same port; raises StackProblem."""
         for _ in range(_TRIES):
-            if self.pid is not None:
+            if self._runs():
                 return
             port = self._port or free_port()
             said = self._start_on(port)
-            if self.pid is not None:
+            if self._runs():
                 self._port = port
                 return
             if "Address already in use" not in said:
                 break  # another port would not help
         raise self._problem(said)
+
+    def _runs(self) -> bool:
+        return self.pid is not None
 
     def stop(self) -> None:
         """Stop in order; what was acknowledged is kept as far as the server keeps anything."""

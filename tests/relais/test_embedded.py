@@ -62,7 +62,7 @@ def stack() -> Iterator[Stack]:
     folder.chmod(0o755)
     with start(folder / "stack"):
         pass
-    subprocess.run(["cp", "-a", folder / "stack", folder / "made"], check=True)
+    subprocess.run(["/bin/cp", "-a", folder / "stack", folder / "made"], check=True)
     with start(folder / "stack") as running:
         yield running
     shutil.rmtree(folder)
@@ -72,7 +72,7 @@ def stack() -> Iterator[Stack]:
 def root(stack: Stack, fresh: Path) -> Path:
     """A stack that was started once before: saves each test the making of its cluster."""
     assert stack.postgres
-    subprocess.run(["cp", "-a", stack.postgres.log.path.parents[2] / "made", fresh], check=True)
+    subprocess.run(["/bin/cp", "-a", stack.postgres.log.path.parents[2] / "made", fresh], check=True)
     return fresh
 
 
@@ -257,7 +257,7 @@ def test_a_stale_number_that_now_belongs_to_a_stranger_does_not_block_a_start(ro
     lock = root / "postgres/data/postmaster.pid"
     owner = (root / "postgres/data").stat()
     with ExitStack() as undo:
-        stranger = subprocess.Popen(["sleep", "60"], user=owner.st_uid)
+        stranger = subprocess.Popen(["/bin/sleep", "60"], user=owner.st_uid)
         undo.callback(stranger.wait)
         undo.callback(stranger.kill)
         lock.write_text(f"{stranger.pid}\n{root}/postgres/data\n1\n1\n\n127.0.0.1\n0 0\nready\n")

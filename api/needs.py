@@ -1,0 +1,287 @@
+"""Needs: post one or many, follow them, change them, withdraw them.
+
+A need has no free text: closed vocabularies, counts and times. Its slip code is derived, shown to its poster
+alone, and stored nowhere.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import AfterValidator, AwareDatetime, Field
+
+from api.allocations import AllocationOut
+from api.authorization import ReadsNeeds, WritesNeeds
+from api.lists import After, Limit, Listed
+from api.problems import problems
+from api.transactions import Reply, TransactionalRoute, Tx
+from api.versions import IfMatch
+from api.wire import CategoryCode, CountryCode, LanguageCode, Provision, Wire
+from db import allocations, needs, stays
+from db.needs import NeedFacts
+from matching.needs import Language, People
+from matching.posting import NeedTerms
+from matching.refusals import Flaw, Invalid
+from matching.states import NeedState
+from matching.vocabulary import Audience, Level, Stay, Urgency
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1/needs", tags=["needs"], route_class=TransactionalRoute)
+MOST_AT_ONCE = 500
+MOST_PEOPLE = 500
+
+
+class PeopleWire(Wire):
+    """Head-counts of one party."""
+
+    adults: Annotated[int, Field(ge=0, le=MOST_PEOPLE)] = 0
+    minors: Annotated[int, Field(ge=0, le=MOST_PEOPLE)] = 0
+
+
+class LanguageWire(Wire):
+    """The language of a class, and its level; without a level any will do."""
+
+    teaches: LanguageCode
+    level: Level | None = None
+
+
+Codes = Annotated[list[Provision], Field(max_length=40)]
+Words = Annotated[list[Audience], Field(max_length=5)]
+Countries = Annotated[list[CountryCode], Field(min_length=1, max_length=50)]
+MaxKm = Annotated[int, Field(ge=1, le=1000)]
+
+
+class NeedIn(Wire):
+    """What one party needs, where, when and how urgently. Nothing about who they are."""
+
+    category: CategoryCode
+    town: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    people: PeopleWire
+    from_: Annotated[AwareDatetime, Field(alias="from")]
+    until: AwareDatetime
+    urgency: Urgency = Urgency.NORMAL
+    stay: Stay = Stay.UNKNOWN
+    audience: Words = [Audience.ANYONE]
+    requires: Codes = []
+    countries: Countries | None = None
+    max_km: MaxKm | None = None
+    divisible: bool = False
+    language: LanguageWire | None = None
+
+    def terms(self) -> NeedTerms:
+        """The need as the domain knows it."""
+        return NeedTerms(
+            category=self.category,
+            town_id=self.town,
+            people=People(self.people.adults, self.people.minors),
+            starts=self.from_.astimezone(UTC),
+            ends=self.until.astimezone(UTC),
+            urgency=self.urgency,
+            stay=self.stay,
+            audience=frozenset(self.audience),
+            requires=frozenset(self.requires),
+            countries=frozenset(self.countries or ()),
+            max_km=self.max_km,
+            divisible=self.divisible,
+            language=Language(self.language.teaches, self.language.level) if self.language else None,
+        )
+
+
+class NeedPatch(Wire):
+    """What may change of a need; what is left out stays as it is."""
+
+    people: PeopleWire | None = None
+    from_: Annotated[AwareDatetime | None, Field(alias="from")] = None
+    until: AwareDatetime | None = None
+    urgency: Urgency | None = None
+    stay: Stay | None = None
+    audience: Words | None = None
+    requires: Codes | None = None
+    countries: Countries | None = None
+    max_km: MaxKm | None = None
+    divisible: bool | None = None
+    language: LanguageWire | None = None
+
+    def applied_to(self, terms: NeedTerms) -> NeedTerms:
+        """The need's terms with the changes. Raises `Invalid` where what must be there is set to null."""
+        given = self.model_fields_set
+        emptied = [name for name in given - {"max_km", "language"} if getattr(self, name) is None]
+        if emptied:
+            raise Invalid(tuple(Flaw(f"/{name.rstrip('_')}", "required") for name in sorted(emptied)))
+        changes = {_TERM_OF.get(name, name): self._term(name) for name in given}
+        return replace(terms, **changes)
+
+    def _term(self, name: str) -> Any:
+        value = getattr(self, name)
+        match value:
+            case PeopleWire():
+                return People(value.adults, value.minors)
+            case LanguageWire():
+                return Language(value.teaches, value.level)
+            case list():
+                return frozenset(value)
+            case datetime():
+                return value.astimezone(UTC)
+        return value
+
+
+_TERM_OF = {"from_": "starts", "until": "ends"}
+
+
+class Warning_(Wire):
+    """Something to look at; nothing was refused."""
+
+    code: Literal["possible_duplicate"]
+    need_id: UUID
+
+
+class NeedOut(Wire):
+    """A need as its organization sees it. `code` is the slip's, for the people themselves."""
+
+    id: UUID
+    category: CategoryCode
+    town: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    people: PeopleWire
+    from_: Annotated[AwareDatetime, Field(alias="from")]
+    until: AwareDatetime
+    urgency: Urgency
+    stay: Stay
+    audience: Words
+    requires: Codes
+    countries: Countries
+    max_km: MaxKm | None
+    divisible: bool
+    language: LanguageWire | None
+    state: NeedState
+    posted_at: AwareDatetime
+    deadline: AwareDatetime
+    unmet_reasons: Annotated[dict[RuleCode, Annotated[int, Field(ge=0)]], Field(max_length=30)] | None
+    parked: bool
+    allocations: Annotated[list[AllocationOut], Field(max_length=1000)]
+    code: Annotated[str, Field(max_length=20)] | None
+    warnings: Annotated[list[Warning_], Field(max_length=10)]
+    version: Annotated[int, Field(ge=1)]
+
+    @classmethod
+    def of(
+        cls,
+        facts: NeedFacts,
+        placed: Sequence[AllocationFacts],
+        *,
+        code: str | None = None,
+        lookalike: UUID | None = None,
+    ) -> "NeedOut":
+        """Render one need with its allocations."""
+        terms = facts.terms
+        return cls(
+            id=facts.id,
+            category=terms.category,
+            town=terms.town_id,
+            people=PeopleWire(adults=terms.people.adults, minors=terms.people.minors),
+            from_=terms.starts,
+            until=terms.ends,
+            urgency=terms.urgency,
+            stay=terms.stay,
+            audience=sorted(terms.audience),
+            requires=sorted(terms.requires),
+            countries=sorted(terms.countries),
+            max_km=terms.max_km,
+            divisible=terms.divisible,
+            language=LanguageWire(teaches=terms.language.teaches, level=terms.language.level)
+            if terms.language
+            else None,
+            state=facts.state,
+            posted_at=facts.posted_at,
+            deadline=facts.deadline,
+            unmet_reasons=facts.unmet_reasons if facts.state is NeedState.UNMET else None,
+            parked=facts.parked,
+            allocations=[AllocationOut.of(each) for each in placed],
+            code=code,
+            warnings=[Warning_(code="possible_duplicate", need_id=lookalike)] if lookalike else [],
+            version=facts.version,
+        )
+
+
+class BatchIn(Wire):
+    """A queue at the door: many parties, all posted or none."""
+
+    needs: Annotated[list[NeedIn], Field(min_length=1, max_length=MOST_AT_ONCE)]
+
+
+class BatchOut(Wire):
+    """The needs posted, in the order given."""
+
+    items: Annotated[list[NeedOut], Field(max_length=MOST_AT_ONCE)]
+
+
+@router.post("", status_code=201, responses=problems(401, 403, 409, 422))
+async def post_need(body: NeedIn, who: WritesNeeds, tx: Tx, reply: Reply) -> NeedOut:
+    """Post what one party needs; it is held at the best feasible place within moments.
+
+    With `Prefer: wait=5` the answer waits up to that many seconds for the first hold.
+    """
+    (need_id,) = await needs.add(tx, who.organization_id, [body.terms()], datetime.now(UTC))
+    reply.ring()
+    reply.created(f"/v1/needs/{need_id}")
+    return await _posted(tx, who, need_id, reply)
+
+
+@router.post("/batch", status_code=201, responses=problems(401, 403, 409, 422))
+async def post_needs(body: BatchIn, who: WritesNeeds, tx: Tx, reply: Reply) -> BatchOut:
+    """Post what up to 500 parties need, all or none."""
+    pointers = [f"/needs/{index}" for index in range(len(body.needs))]
+    terms = [need.terms() for need in body.needs]
+    posted = await needs.add(tx, who.organization_id, terms, datetime.now(UTC), pointers)
+    reply.ring()
+    return BatchOut(items=[await _posted(tx, who, need_id, reply) for need_id in posted])
+
+
+@router.get("", responses=problems(401, 403, 422))
+async def list_needs(
+    who: ReadsNeeds,
+    tx: Tx,
+    limit: Limit = 50,
+    after: After = None,
+    state: Annotated[NeedState | None, Query()] = None,
+) -> Listed[NeedOut]:
+    """The caller's own needs, newest first."""
+    page = await needs.page(tx, who.organization_id, state, after, limit)
+    placed = await allocations.of_needs(tx, [need.id for need in page.items])
+    return listed(page, lambda need: NeedOut.of(need, placed[need.id]))
+
+
+@router.get("/{need_id}", responses=problems(401, 403, 404, 422))
+async def read_need(need_id: UUID, who: ReadsNeeds, tx: Tx, reply: Reply) -> NeedOut:
+    """One need with its allocations."""
+    return await _need(tx, who, need_id, reply)
+
+
+@router.patch("/{need_id}", responses=problems(401, 403, 404, 409, 412, 422, 428))
+async def change_need(
+    need_id: UUID, body: NeedPatch, who: WritesNeeds, tx: Tx, reply: Reply, version: IfMatch
+) -> NeedOut:
+    """Change a need: shorten, lengthen or move a stay, more or fewer people. The place is kept, or nothing changes."""
+    before = await needs.read(tx, need_id, who.organization_id)
+    terms = body.applied_to(before.terms)
+    await stays.change(tx, need_id, who.organization_id, version, terms, datetime.now(UTC))
+    reply.ring()
+    return await _need(tx, who, need_id, reply)
+
+
+@router.post("/{need_id}/withdraw", responses=problems(401, 403, 404, 409, 422))
+async def withdraw_need(need_id: UUID, who: WritesNeeds, tx: Tx, reply: Reply) -> NeedOut:
+    """The need is over: its places go to others at once."""
+    await needs.withdraw(tx, need_id, who.organization_id)
+    reply.ring()
+    return await _need(tx, who, need_id, reply)
+
+
+async def _need(tx: Tx, who: Caller, need_id: UUID, reply: Reply) -> NeedOut:
+    facts = await needs.read(tx, need_id, who.organization_id)
+    placed = await allocations.of_needs(tx, [need_id])
+    reply.version(facts.version)
+    return NeedOut.of(facts, placed[need_id])

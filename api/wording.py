@@ -1,0 +1,62 @@
+"""Words for people, in five languages: catalogues read at start-up, and which language a request wants.
+
+A message is a key with facts; sentences stand in `words/<language>.po` and `words/<language>.<part>.po`. A missing
+message is a mistake of ours that the tests find, so at run time English steps in rather than an error.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from babel.messages.pofile import read_po
+
+__all__ = ["DEFAULT", "LANGUAGES", "catalogue", "language_of", "say"]
+
+LANGUAGES: Final = ("en", "fr", "it", "es", "ar")
+DEFAULT: Final = "en"
+_WORDS = Path(__file__).with_name("words")
+
+
+@cache
+def catalogue(language: str) -> dict[str, str]:
+    """Every message of a language by its key."""
+    messages: dict[str, str] = {}
+    for file in sorted(_WORDS.glob(f"{language}*.po")):
+        with file.open("rb") as opened:
+            for message in read_po(opened, locale=language):
+                if message.id:
+                    messages[str(message.id)] = str(message.string)
+    return messages
+
+
+def knows(key: str) -> bool:
+    """Whether there is a sentence for this key."""
+    return key in catalogue(DEFAULT)
+
+
+def say(key: str, language: str, /, **facts: str | int) -> str:
+    """The sentence for a key, with its facts put in."""
+    sentence = catalogue(language).get(key) or catalogue(DEFAULT)[key]
+    return sentence.format_map(facts)
+
+
+def language_of(accepted: str | None) -> str:
+    """The best of our languages for an `Accept-Language` header (RFC 9110, § 12.5.4); English when none is wanted."""
+    wanted: list[tuple[float, int, str]] = []
+    for position, part in enumerate((accepted or "")[:400].split(",")):
+        tag, _, parameter = part.partition(";")
+        language = tag.strip().partition("-")[0].lower()
+        weight = _weight(parameter)
+        if weight > 0 and (language in LANGUAGES or language == "*"):
+            wanted.append((-weight, position, DEFAULT if language == "*" else language))
+    return min(wanted)[2] if wanted else DEFAULT
+
+
+def _weight(parameter: str) -> float:
+    name, _, value = parameter.strip().partition("=")
+    if not name:
+        return 1.0
+    try:
+        return min(max(float(value), 0.0), 1.0) if name.strip().lower() == "q" else 1.0
+    except ValueError:
+        return 0.0

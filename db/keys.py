@@ -1,0 +1,196 @@
+"""The language of keys: issue, check, list, revoke. A key is stored as a keyed hash and shown once.
+
+A key is written `relais_<prefix>_<secret>`: the prefix is public and finds the row, the secret holds 160 random
+bits. Two keys of an organization may live at once, so that one can be replaced without a pause.
+"""
+
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import insert, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.tables import ApiKey
+from matching.refusals import Conflict, NotFound
+from matching.vocabulary import OrganizationKind
+
+__all__ = [
+    "LIFETIME",
+    "MOST_LIVE",
+    "SCOPES",
+    "Holder",
+    "IssuedKey",
+    "KeyFacts",
+    "Scope",
+    "holder",
+    "issue",
+    "of_organization",
+    "revoke",
+]
+
+LIFETIME: Final = timedelta(days=365)
+MOST_LIVE: Final = 2
+_WRITTEN = re.compile(r"relais_(?P<prefix>[a-z2-7]{10})_(?P<secret>[a-z2-7]{32})")
+_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
+
+
+class Scope(StrEnum):
+    """What a key may do."""
+
+    NEEDS_READ = "needs:read"
+    NEEDS_WRITE = "needs:write"
+    OFFERS_READ = "offers:read"
+    OFFERS_WRITE = "offers:write"
+    ALLOCATIONS_READ = "allocations:read"
+    ALLOCATIONS_WRITE = "allocations:write"
+
+
+SCOPES: Final[dict[OrganizationKind, frozenset[Scope]]] = {
+    OrganizationKind.COORDINATION: frozenset(Scope) - {Scope.OFFERS_WRITE},
+    OrganizationKind.ASSOCIATION: frozenset(Scope),
+    OrganizationKind.MUNICIPALITY: frozenset(Scope),
+}
+"""The most that keys of each kind of organization may do."""
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedKey:
+    """A new key; `text` is shown now and never again."""
+
+    id: UUID
+    text: str
+    prefix: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a live key, and what it may do."""
+
+    organization_id: UUID
+    kind: OrganizationKind
+    scopes: frozenset[Scope]
+    towns: frozenset[int]
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFacts:
+    """A key as its organization's operator sees it: never its secret."""
+
+    prefix: str
+    scopes: tuple[Scope, ...]
+    created_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+    live: bool
+
+
+_LOCK = text("select kind from organization where id = :id for update")
+_LIVE = text("""
+    select count(*) from api_key
+     where organization_id = :id and revoked_at is null and expires_at > clock_timestamp()
+""")
+_HOLDER = text("""
+    select k.digest, k.scopes, k.expires_at, o.id, o.kind,
+           array(select town_id from organization_town t where t.organization_id = o.id) as towns
+      from api_key k join organization o on o.id = k.organization_id
+     where k.prefix = :prefix and k.revoked_at is null and k.expires_at > clock_timestamp()
+""")
+_OF_ORGANIZATION = text("""
+    select prefix, scopes, created_at, expires_at, revoked_at,
+           revoked_at is null and expires_at > clock_timestamp() as live
+      from api_key where organization_id = :id order by created_at, id
+""")
+_REVOKE = text("update api_key set revoked_at = coalesce(revoked_at, now()) where prefix = :prefix returning id")
+_EXPIRY = text("select clock_timestamp() + cast(:lifetime as interval)")
+
+
+async def issue(
+    tx: AsyncConnection,
+    organization_id: UUID,
+    hashing: bytes,
+    scopes: frozenset[Scope] | None = None,
+    lifetime: timedelta = LIFETIME,
+) -> IssuedKey:
+    """Make a key with the scopes asked for, or all that the organization's kind allows.
+
+    Raises `NotFound` for an unknown organization; `Conflict` when it has two live keys already, or when its kind
+    does not allow a scope.
+    """
+    kind = (await tx.execute(_LOCK, {"id": organization_id})).scalar_one_or_none()
+    if kind is None:
+        raise NotFound
+    allowed = SCOPES[OrganizationKind(kind)]
+    if scopes is not None and not scopes <= allowed:
+        raise Conflict("scope_not_for_this_kind", kind)
+    if (await tx.execute(_LIVE, {"id": organization_id})).scalar_one() >= MOST_LIVE:
+        raise Conflict("two_keys_already", "live")
+    prefix, secret = _random_letters(10), _random_letters(32)
+    written = f"relais_{prefix}_{secret}"
+    expires_at = (await tx.execute(_EXPIRY, {"lifetime": lifetime})).scalar_one()
+    row = await tx.execute(
+        insert(ApiKey).returning(ApiKey.id),
+        {
+            "organization_id": organization_id,
+            "prefix": prefix,
+            "digest": _digest(written, hashing),
+            "scopes": sorted(allowed if scopes is None else scopes),
+            "expires_at": expires_at,
+        },
+    )
+    return IssuedKey(row.scalar_one(), written, prefix, expires_at)
+
+
+async def holder(tx: AsyncConnection, written: str, hashing: bytes) -> Holder | None:
+    """Who holds this key; `None` when it is no key, unknown, expired or revoked, without telling which."""
+    form = _WRITTEN.fullmatch(written)
+    if form is None:
+        return None
+    row = (await tx.execute(_HOLDER, {"prefix": form["prefix"]})).one_or_none()
+    # An unknown prefix is compared too: the time to answer tells nothing.
+    stored = bytes(32) if row is None else row.digest
+    if not hmac.compare_digest(stored, _digest(written, hashing)) or row is None:
+        return None
+    return Holder(
+        organization_id=row.id,
+        kind=OrganizationKind(row.kind),
+        scopes=frozenset(map(Scope, row.scopes)) & SCOPES[OrganizationKind(row.kind)],
+        towns=frozenset(row.towns),
+        expires_at=row.expires_at,
+    )
+
+
+async def of_organization(tx: AsyncConnection, organization_id: UUID) -> list[KeyFacts]:
+    """The keys of an organization, oldest first."""
+    return [
+        KeyFacts(
+            prefix=row.prefix,
+            scopes=tuple(map(Scope, row.scopes)),
+            created_at=row.created_at,
+            expires_at=row.expires_at,
+            revoked_at=row.revoked_at,
+            live=row.live,
+        )
+        for row in await tx.execute(_OF_ORGANIZATION, {"id": organization_id})
+    ]
+
+
+async def revoke(tx: AsyncConnection, prefix: str) -> None:
+    """End a key at once; a second time changes nothing. Raises `NotFound`."""
+    if (await tx.execute(_REVOKE, {"prefix": prefix})).one_or_none() is None:
+        raise NotFound
+
+
+def _digest(written: str, hashing: bytes) -> bytes:
+    return hmac.digest(hashing, written.encode(), "sha256")
+
+
+def _random_letters(count: int) -> str:
+    return "".join(secrets.choice(_LETTERS) for _ in range(count))

@@ -1,0 +1,169 @@
+"""The offers around a need, whatever their state: what explanations and unmet needs are told from.
+
+Candidates are what may be chosen; this is also what may not. Nothing here locks or changes anything.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from uuid import UUID
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from geo.cells import Cell, centroid
+from matching.needs import Language, Need, OfferId
+from matching.offers import Offer, Slot
+from matching.policy import Policy
+from matching.rules import radius
+from matching.schedule import MOST_SLOTS
+from matching.states import OfferState
+from matching.vocabulary import Audience, Coverage, Level, SiteKind
+from matching.windows import Window
+
+__all__ = ["offers_around", "offers_by_id", "visible_to"]
+
+_MOST_SLOTS_TO_CHOOSE_FROM = 48
+"""For coverage `any`, of which the first one with room is enough."""
+_MOST_BEYOND = 10
+_DAY = timedelta(days=1)
+_FOREVER = datetime.max.replace(tzinfo=UTC)
+
+# Offers that have a place for people of this need are not around it: it is in them.
+_NEAREST_IN_STATE = """
+    select o.id, o.tie, st_distance(o.point, cast(:point as geography), false) as metres
+      from offer o
+     where o.state = '{state}' and o.category = :category
+       and not exists (select from allocation a
+                        where a.offer_id = o.id and a.need_id = :need and a.state in ('held', 'confirmed', 'arrived'))
+     order by o.point <-> cast(:point as geography), o.tie
+     limit :limit
+"""
+_NEAREST = f"""
+    select id, tie, metres
+      from (select *, row_number() over (partition by metres <= :reach order by metres, tie) as n
+              from (({_NEAREST_IN_STATE.format(state="open")})
+                     union all
+                     ({_NEAREST_IN_STATE.format(state="paused")})) either) ordered
+     where metres <= :reach or n <= :beyond
+     order by metres, tie
+     limit :limit
+"""
+_NAMED = """
+    select o.id, o.tie, st_distance(o.point, cast(:point as geography), false) as metres
+      from offer o where o.id = any(cast(:ids as uuid[]))
+"""
+# Slots of its own first, then those with room: where only some are read, these are the ones that decide.
+_WITH_SLOTS = """
+    with chosen as materialized ({chosen})
+    select o.id, o.organization_id, h.town_id, o.category, o.state, o.cell, o.country, h.kind,
+           h.vetted_at is not null as vetted, o.audience, h.provides || o.provides as provides, o.teaches, o.level,
+           o.party_max, o.nights_max, o.verified_at,
+           s.id as slot, s.day, s.starts, s.ends, s.last_arrival, s.capacity, s.free
+      from chosen
+      join offer o on o.id = chosen.id
+      join site h on h.id = o.site_id
+      left join lateral (
+          select s.*, s.capacity - s.used + coalesce(own.people, 0) as free
+            from slot s
+            left join lateral (
+                select sum(k.people) as people
+                  from allocation_slot k join allocation a on a.id = k.allocation_id
+                 where k.slot_id = s.id and k.taken and a.need_id = :need
+            ) own on true
+           where s.offer_id = o.id and s.ends > :after and s.starts < :before
+           order by own.people is null, s.capacity - s.used < :people, s.starts
+           limit :slots
+      ) s on true
+     order by chosen.metres, chosen.tie, s.starts
+"""
+_AROUND = text(_WITH_SLOTS.format(chosen=_NEAREST))
+_BY_ID = text(_WITH_SLOTS.format(chosen=_NAMED))
+_VISIBLE = text("""
+    select o.id from offer o
+     where o.id = any(cast(:ids as uuid[]))
+       and (o.organization_id = :organization
+            or exists (select from organization r
+                         join organization_town t on t.organization_id = r.id
+                         join site h on h.id = o.site_id and h.town_id = t.town_id
+                        where r.id = :organization and r.kind = 'coordination'))
+""")
+
+Parameter = str | int | float | datetime | UUID | list[OfferId]
+
+
+async def offers_around(
+    tx: AsyncConnection, need: Need, policy: Policy, now: datetime, limit: int = 60
+) -> list[Offer]:
+    """The nearest offers of the need's category in any country, open or paused, nearest first.
+
+    Some beyond its radius are among them, so that it can be said how far the next ones are. Offers that hold
+    people of this need now are not.
+    """
+    asked = {
+        "category": need.category,
+        "limit": limit,
+        "reach": radius(need, policy) * 1000 + 499.999,
+        "beyond": _MOST_BEYOND,
+    }
+    return _offers(await tx.execute(_AROUND, _parameters(need, now) | asked))
+
+
+async def offers_by_id(tx: AsyncConnection, need: Need, ids: Sequence[OfferId], now: datetime) -> list[Offer]:
+    """These offers, whatever their state, nearest first; places of the need's own people are counted as free."""
+    return _offers(await tx.execute(_BY_ID, _parameters(need, now) | {"ids": list(ids)}))
+
+
+async def visible_to(tx: AsyncConnection, organization_id: UUID, ids: Sequence[OfferId]) -> frozenset[OfferId]:
+    """Those of these offers that this organization may know: its own, and a coordination's towns'."""
+    found = await tx.execute(_VISIBLE, {"ids": list(ids), "organization": organization_id})
+    return frozenset(OfferId(offer) for offer in found.scalars())
+
+
+def _parameters(need: Need, now: datetime) -> dict[str, Parameter]:
+    place = centroid(need.cell)
+    any_will_do = need.coverage is Coverage.ANY
+    slack = _DAY if need.coverage is Coverage.EVERY else timedelta(0)
+    return {
+        "need": need.id,
+        "point": f"SRID=4326;POINT({place.longitude!r} {place.latitude!r})",
+        "after": max(need.window.starts - slack, now),
+        "before": _FOREVER if need.coverage is Coverage.COURSE else need.window.ends + slack,
+        "people": 1 if need.divisible else need.people.count,
+        "slots": _MOST_SLOTS_TO_CHOOSE_FROM if any_will_do else MOST_SLOTS,
+    }
+
+
+def _offers(rows: Iterable[Row[tuple[object, ...]]]) -> list[Offer]:
+    """Offers in the order of the rows, each with the slots of its rows."""
+    return [_offer(list(group)) for _, group in groupby(rows, key=lambda row: row.id)]
+
+
+def _offer(rows: Sequence[Row[tuple[object, ...]]]) -> Offer:
+    row = rows[0]
+    return Offer(
+        id=OfferId(row.id),
+        organization_id=row.organization_id,
+        town_id=row.town_id,
+        category=row.category,
+        state=OfferState(row.state),
+        cell=Cell(row.cell),
+        country=row.country,
+        site_kind=SiteKind(row.kind),
+        vetted=row.vetted,
+        audience=frozenset(Audience(word) for word in row.audience),
+        provides=frozenset(row.provides),
+        language=Language(row.teaches, Level(row.level) if row.level else None) if row.teaches else None,
+        party_max=row.party_max,
+        nights_max=row.nights_max,
+        verified_at=row.verified_at,
+        slots=_slots(rows),
+    )
+
+
+def _slots(rows: Iterable[Row[tuple[object, ...]]]) -> tuple[Slot, ...]:
+    return tuple(
+        Slot(row.slot, row.day, Window(row.starts, row.ends), row.last_arrival, row.capacity, int(row.free))
+        for row in rows
+        if row.slot is not None
+    )

@@ -1,0 +1,204 @@
+"""The API and the worker as child processes: started together, watched, and stopped whatever happens.
+
+Each child has a session of its own, so that Ctrl-C in the terminal reaches this process alone, which then stops
+them in order. The kernel tells them to stop even where this process is killed without a chance to do so.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import httpx
+
+from relais.embedded import StackProblem
+from relais.embedded.ports import LOOPBACK, is_free
+from relais.embedded.processes import Ending, Log, end, last_lines
+
+__all__ = [
+    "FIRST_PORT",
+    "Child",
+    "ProcessProblem",
+    "Processes",
+    "choose_port",
+    "ended_by_signals",
+    "running_processes",
+]
+
+FIRST_PORT: Final = 8000
+"""Where the API answers when nothing else is asked for and nobody is there."""
+_PORTS_TRIED = 100
+_READY_SECONDS = 60.0
+_LOOK_AGAIN_SECONDS = 0.1
+_ENDINGS = (Ending(signal.SIGTERM, 15), Ending(signal.SIGKILL, 5))
+_HOUSE = Path(__file__).parents[1]
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class ProcessProblem(StackProblem):
+    """The API or the worker cannot start or has ended; the message says what happened and what to do next."""
+
+
+@dataclass(frozen=True)
+class Child:
+    """A process of ours: what people call it, and the file it writes to."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Log
+    said_before: int
+
+    def check(self) -> None:
+        """Raise `ProcessProblem` when it has ended."""
+        status = self.process.poll()
+        if status is not None:
+            said = last_lines(self.log.since(self.said_before))
+            raise ProcessProblem(
+                f"{self.name} has ended by itself ({_ending_in_words(status)}). What was acknowledged is safe in "
+                f"the database. Its last words, from {self.log.path}:\n{said}\n"
+                "What to do: start again; if it ends again, the whole of that file says why."
+            )
+
+    def end(self) -> None:
+        """Stop it: asked first, then made to."""
+        end(self.process, _ENDINGS)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The running API and worker, and the address of the API."""
+
+    url: str
+    children: tuple[Child, ...]
+
+    def check(self) -> None:
+        """Raise `ProcessProblem` when one has ended."""
+        for child in self.children:
+            child.check()
+
+    def watch(self) -> None:
+        """Stay until one ends, which raises `ProcessProblem`, or until a signal ends the wait."""
+        while True:
+            self.check()
+            time.sleep(_LOOK_AGAIN_SECONDS)
+
+
+def choose_port(asked: int | None) -> int:
+    """The port that was asked for, or the first free one from `FIRST_PORT` on. Raises `ProcessProblem`."""
+    if asked is not None:
+        if not is_free(asked):
+            raise ProcessProblem(
+                f"Port {asked} is taken by another program. Nothing was started. What to do: end that program, or "
+                f"set RELAIS_PORT to another number, or leave it unset and a free port is chosen."
+            )
+        return asked
+    for port in range(FIRST_PORT, FIRST_PORT + _PORTS_TRIED):
+        if is_free(port):
+            return port
+    raise ProcessProblem(
+        f"No port between {FIRST_PORT} and {FIRST_PORT + _PORTS_TRIED - 1} is free. Nothing was started. What to do: "
+        "set RELAIS_PORT to a free one."
+    )
+
+
+@contextmanager
+def running_processes(port: int, settings: Mapping[str, str], logs: Path) -> Iterator[Processes]:
+    """The API on `port` and the worker, ready to serve, for as long as the block runs.
+
+    `settings` are their `RELAIS_*` variables; `logs` the folder for their output. Raises `ProcessProblem`.
+    """
+    environment = {**os.environ, **settings, "PYTHONPATH": str(_HOUSE), "PYTHONUNBUFFERED": "1"}
+    api = [
+        *("-m", "uvicorn", "--factory", "api.app:create", "--host", LOOPBACK, "--port", str(port)),
+        *("--no-access-log", "--timeout-graceful-shutdown", "5"),
+    ]
+    with ExitStack() as undo:
+        children = []
+        for name, arguments, file in (("The API", api, "api.log"), ("The worker", ["-m", "worker"], "worker.log")):
+            child = _start(name, arguments, environment, Log(logs / file))
+            undo.callback(_undisturbed, child.end)
+            children.append(child)
+        processes = Processes(f"http://{LOOPBACK}:{port}", tuple(children))
+        _wait_until_ready(processes)
+        yield processes
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into `SystemExit`, so that what was started is stopped on the way out."""
+
+    def leave(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _start(name: str, arguments: list[str], environment: Mapping[str, str], log: Log) -> Child:
+    said_before, output = log.size(), log.open_to_write()
+    try:
+        process = subprocess.Popen(
+            [*_dying_with_us(), sys.executable, *arguments],
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    finally:
+        os.close(output)
+    return Child(name, process, log, said_before)
+
+
+def _dying_with_us() -> list[str]:
+    """A prefix under which a child is told to stop when this process is killed; empty where there is none."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
+
+
+def _wait_until_ready(processes: Processes) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    # The environment's proxies are for the world outside, not for a process of our own.
+    with httpx.Client(trust_env=False, timeout=2.0) as http:
+        while time.monotonic() < deadline:
+            processes.check()
+            try:
+                if http.get(f"{processes.url}/readyz").status_code == httpx.codes.OK:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(_LOOK_AGAIN_SECONDS)
+    raise ProcessProblem(
+        f"The API did not become ready within {_READY_SECONDS:.0f} seconds. Your data is safe. What to do: read "
+        f"{processes.children[0].log.path}, then start again."
+    )
+
+
+def _ending_in_words(status: int) -> str:
+    return f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
+
+
+def _undisturbed(stop: Callable[[], None]) -> None:
+    """Stop without being cut short by an impatient second Ctrl-C; each step of stopping has its limit."""
+    if threading.current_thread() is not threading.main_thread():
+        stop()
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
+    try:
+        stop()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
