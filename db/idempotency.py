@@ -9,12 +9,12 @@ import hmac
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import insert, text
+from sqlalchemy import insert, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables import Idempotency
 
-__all__ = ["Running", "Stored", "Ticket", "claim", "keep", "keep_instead"]
+__all__ = ["Running", "Stored", "Ticket", "amend", "claim", "keep"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,6 @@ _LOCK = text("select pg_try_advisory_xact_lock(:number)")
 _FIND = text("""
     select fingerprint, status, headers, body from idempotency where organization_id = :organization and key = :key
 """)
-_REPLACE = text("""
-    update idempotency set headers = :headers, body = :body where organization_id = :organization and key = :key
-""").bindparams(headers=None, body=None)
 
 
 async def claim(tx: AsyncConnection, ticket: Ticket) -> Stored | None:
@@ -78,4 +75,13 @@ async def keep(tx: AsyncConnection, ticket: Ticket, status: int, headers: dict[s
             "headers": headers,
             "body": body,
         },
+    )
+
+
+async def amend(tx: AsyncConnection, ticket: Ticket, headers: dict[str, str], body: bytes) -> None:
+    """Store a fuller form of an answer, for one that waited after its act."""
+    await tx.execute(
+        update(Idempotency)
+        .where(Idempotency.organization_id == ticket.organization_id, Idempotency.key == ticket.key)
+        .values(headers=headers, body=body)
     )

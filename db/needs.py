@@ -24,7 +24,7 @@ from matching.refusals import Conflict, Flaw, Invalid, NotFound
 from matching.states import NeedState
 from matching.vocabulary import Audience, Coverage, Level, Stay, Urgency
 
-__all__ = ["NeedFacts", "add", "columns_of", "lookalike", "page", "read", "settings_of", "withdraw"]
+__all__ = ["NeedFacts", "add", "columns_of", "lookalikes", "page", "read", "read_all", "settings_of", "withdraw"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ class _Setting:
 
 _SELECT = "select n.* from need n "
 _READ = text(_SELECT + "where n.id = :id and n.organization_id = :organization")
+_READ_ALL = text(_SELECT + "where n.id = any(cast(:ids as uuid[]))")
 _PAGE = text(
     _SELECT
     + """
@@ -63,14 +64,15 @@ _PAGE = text(
      limit :limit
 """
 )
-_LOOKALIKE = text("""
-    select n.id from need n join need this on this.id = :id
-     where n.organization_id = this.organization_id and n.id <> this.id and n.town_id = this.town_id
-       and n.category = this.category and n.starts = this.starts and n.ends = this.ends
-       and n.adults = this.adults and n.minors = this.minors
-       and n.state in ('open', 'held', 'confirmed', 'referred', 'unmet') and n.ended_at is null
-     order by n.posted_at, n.id
-     limit 1
+_LOOKALIKES = text("""
+    select distinct on (this.id) this.id, n.id as other
+      from need this
+      join need n on n.organization_id = this.organization_id and n.id <> this.id and n.town_id = this.town_id
+                 and n.category = this.category and n.starts = this.starts and n.ends = this.ends
+                 and n.adults = this.adults and n.minors = this.minors
+     where this.id = any(cast(:ids as uuid[])) and n.ended_at is null
+       and n.state in ('open', 'held', 'confirmed', 'referred', 'unmet')
+     order by this.id, n.posted_at, n.id
 """)
 _LIVE = text("select id from allocation where need_id = :id and state in ('held', 'confirmed', 'arrived')")
 _WITHDRAW = text("""
@@ -127,6 +129,12 @@ async def read(tx: AsyncConnection, need_id: UUID, organization_id: UUID) -> Nee
     return _facts(row)
 
 
+async def read_all(tx: AsyncConnection, ids: Sequence[UUID]) -> list[NeedFacts]:
+    """These needs, in the order of the ids; whose they are is the caller's to know."""
+    found = {row.id: _facts(row) for row in await tx.execute(_READ_ALL, {"ids": list(ids)})}
+    return [found[need_id] for need_id in ids]
+
+
 async def page(
     tx: AsyncConnection, organization_id: UUID, state: NeedState | None, after: Place | None, limit: int
 ) -> Page[NeedFacts]:
@@ -144,9 +152,9 @@ async def page(
     return Page.of([_facts(row) for row in rows], limit, lambda need: Place(need.posted_at, need.id))
 
 
-async def lookalike(tx: AsyncConnection, need_id: UUID) -> UUID | None:
-    """Another live need of the same organization with the same town, category, window and head-counts."""
-    return (await tx.execute(_LOOKALIKE, {"id": need_id})).scalar_one_or_none()
+async def lookalikes(tx: AsyncConnection, ids: Sequence[UUID]) -> dict[UUID, UUID]:
+    """For each of these needs another live one of the same organization that asks the same, where there is one."""
+    return {row.id: row.other for row in await tx.execute(_LOOKALIKES, {"ids": list(ids)})}
 
 
 async def withdraw(tx: AsyncConnection, need_id: UUID, organization_id: UUID) -> None:

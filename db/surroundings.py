@@ -21,7 +21,7 @@ from matching.states import OfferState
 from matching.vocabulary import Audience, Coverage, Level, SiteKind
 from matching.windows import Window
 
-__all__ = ["offers_around", "offers_by_id", "visible_to"]
+__all__ = ["offers_around", "offers_by_id"]
 
 _MOST_SLOTS_TO_CHOOSE_FROM = 48
 """For coverage `any`, of which the first one with room is enough."""
@@ -79,15 +79,6 @@ _WITH_SLOTS = """
 """
 _AROUND = text(_WITH_SLOTS.format(chosen=_NEAREST))
 _BY_ID = text(_WITH_SLOTS.format(chosen=_NAMED))
-_VISIBLE = text("""
-    select o.id from offer o
-     where o.id = any(cast(:ids as uuid[]))
-       and (o.organization_id = :organization
-            or exists (select from organization r
-                         join organization_town t on t.organization_id = r.id
-                         join site h on h.id = o.site_id and h.town_id = t.town_id
-                        where r.id = :organization and r.kind = 'coordination'))
-""")
 
 Parameter = str | int | float | datetime | UUID | list[OfferId]
 
@@ -112,12 +103,6 @@ async def offers_around(
 async def offers_by_id(tx: AsyncConnection, need: Need, ids: Sequence[OfferId], now: datetime) -> list[Offer]:
     """These offers, whatever their state, nearest first; places of the need's own people are counted as free."""
     return _offers(await tx.execute(_BY_ID, _parameters(need, now) | {"ids": list(ids)}))
-
-
-async def visible_to(tx: AsyncConnection, organization_id: UUID, ids: Sequence[OfferId]) -> frozenset[OfferId]:
-    """Those of these offers that this organization may know: its own, and a coordination's towns'."""
-    found = await tx.execute(_VISIBLE, {"ids": list(ids), "organization": organization_id})
-    return frozenset(OfferId(offer) for offer in found.scalars())
 
 
 def _parameters(need: Need, now: datetime) -> dict[str, Parameter]:

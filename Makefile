@@ -1,0 +1,54 @@
+# Everything a newcomer does with Relais. `make` alone tells what there is.
+PYTHON ?= $(shell .ci/python)
+BIN := .venv/bin
+RUNTIME := .venv/.runtime-installed
+DEV := .venv/.dev-installed
+COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --quiet \
+	--no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make requirements"
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test test-long check bench requirements clean
+
+help: ## what there is to do
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+setup: $(DEV) ## install everything into .venv, at the versions and hashes of the requirements files
+
+demo: $(RUNTIME) ## the whole system on this machine, with an evening played on it
+	@$(BIN)/relais demo
+
+up: $(RUNTIME) ## the whole system on this machine, empty
+	@$(BIN)/relais up
+
+test: $(DEV) ## the whole suite
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-long: $(DEV) ## the same with the slow tests in their long form
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --long
+
+check: $(DEV) ## format, lint, types and import rules; seconds
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(DEV) ## benchmarks beside their baselines
+	$(BIN)/python -m bench
+
+requirements: $(DEV) ## compile the requirements files again from pyproject.toml
+	$(COMPILE) --output-file requirements.txt
+	$(COMPILE) --all-extras --constraint requirements.txt --output-file requirements-dev.txt
+
+clean: ## remove what was installed and everything that was stored on this machine
+	@if [ -x $(BIN)/relais ]; then $(BIN)/relais stop; fi
+	rm -rf .venv .relais .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build
+
+$(RUNTIME): requirements.txt pyproject.toml
+	@.ci/venv "$(PYTHON)"
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps -e .
+	@touch $@
+
+$(DEV): requirements-dev.txt $(RUNTIME)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.txt
+	@touch $@

