@@ -8,13 +8,13 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from api.authorization import Caller, ReadsAllocations, WritesAllocations
 from api.lists import After, Limit, Listed, listed
 from api.problems import problems
 from api.transactions import Reply, TransactionalRoute, Tx
-from api.wire import CategoryCode, Provision, Wire
+from api.wire import CategoryCode, Instant, Provision, Wire
 from db import allocations
 from db.allocations import AllocationFacts
 from matching.states import AllocationState
@@ -29,8 +29,8 @@ MOST_SLOTS = 1000
 class SlotTimesOut(Wire):
     """When one slot begins and ends."""
 
-    starts: AwareDatetime
-    ends: AwareDatetime
+    starts: Instant
+    ends: Instant
 
 
 class PartyOut(Wire):
@@ -53,12 +53,12 @@ class AllocationOut(Wire):
     people: Annotated[int, Field(ge=1)]
     party: PartyOut
     tentative: bool
-    held_until: AwareDatetime | None
+    held_until: Instant | None
     distance_km: Annotated[int, Field(ge=0)]
     slots: Annotated[list[SlotTimesOut], Field(max_length=MOST_SLOTS)]
     policy_version: Annotated[int, Field(ge=1)]
     reason: DeclineReason | RefuseReason | None
-    created_at: AwareDatetime
+    created_at: Instant
     version: Annotated[int, Field(ge=1)]
 
     @classmethod

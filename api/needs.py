@@ -4,23 +4,30 @@ A need has no free text: closed vocabularies, counts and times. Its slip code is
 alone, and stored nowhere.
 """
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import Field
 
 from api.allocations import AllocationOut
-from api.authorization import ReadsNeeds, WritesNeeds
-from api.lists import After, Limit, Listed
+from api.authorization import Caller, ReadsNeeds, WritesNeeds
+from api.house import House, TheHouse
+from api.lists import After, Limit, Listed, listed
+from api.preferences import Patience
 from api.problems import problems
 from api.transactions import Reply, TransactionalRoute, Tx
 from api.versions import IfMatch
-from api.wire import CategoryCode, CountryCode, LanguageCode, Provision, Wire
+from api.wire import CategoryCode, CountryCode, Instant, LanguageCode, Provision, TownId, Wire
 from db import allocations, needs, stays
+from db.allocations import AllocationFacts
+from db.connection import transaction
 from db.needs import NeedFacts
 from matching.needs import Language, People
 from matching.posting import NeedTerms
@@ -50,7 +57,8 @@ class LanguageWire(Wire):
 
 
 Codes = Annotated[list[Provision], Field(max_length=40)]
-Words = Annotated[list[Audience], Field(max_length=5)]
+Words = Annotated[list[Audience], Field(min_length=1, max_length=5)]
+RuleCode = Annotated[str, Field(max_length=30)]
 Countries = Annotated[list[CountryCode], Field(min_length=1, max_length=50)]
 MaxKm = Annotated[int, Field(ge=1, le=1000)]
 
@@ -59,14 +67,14 @@ class NeedIn(Wire):
     """What one party needs, where, when and how urgently. Nothing about who they are."""
 
     category: CategoryCode
-    town: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    town: TownId
     people: PeopleWire
-    from_: Annotated[AwareDatetime, Field(alias="from")]
-    until: AwareDatetime
+    from_: Annotated[Instant, Field(alias="from")]
+    until: Instant
     urgency: Urgency = Urgency.NORMAL
     stay: Stay = Stay.UNKNOWN
-    audience: Words = [Audience.ANYONE]
-    requires: Codes = []
+    audience: Words = Field(default_factory=lambda: [Audience.ANYONE])
+    requires: Codes = Field(default_factory=list)
     countries: Countries | None = None
     max_km: MaxKm | None = None
     divisible: bool = False
@@ -78,8 +86,8 @@ class NeedIn(Wire):
             category=self.category,
             town_id=self.town,
             people=People(self.people.adults, self.people.minors),
-            starts=self.from_.astimezone(UTC),
-            ends=self.until.astimezone(UTC),
+            starts=self.from_,
+            ends=self.until,
             urgency=self.urgency,
             stay=self.stay,
             audience=frozenset(self.audience),
@@ -95,8 +103,8 @@ class NeedPatch(Wire):
     """What may change of a need; what is left out stays as it is."""
 
     people: PeopleWire | None = None
-    from_: Annotated[AwareDatetime | None, Field(alias="from")] = None
-    until: AwareDatetime | None = None
+    from_: Annotated[Instant | None, Field(alias="from")] = None
+    until: Instant | None = None
     urgency: Urgency | None = None
     stay: Stay | None = None
     audience: Words | None = None
@@ -124,15 +132,13 @@ class NeedPatch(Wire):
                 return Language(value.teaches, value.level)
             case list():
                 return frozenset(value)
-            case datetime():
-                return value.astimezone(UTC)
         return value
 
 
 _TERM_OF = {"from_": "starts", "until": "ends"}
 
 
-class Warning_(Wire):
+class NeedWarning(Wire):
     """Something to look at; nothing was refused."""
 
     code: Literal["possible_duplicate"]
@@ -144,10 +150,10 @@ class NeedOut(Wire):
 
     id: UUID
     category: CategoryCode
-    town: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    town: TownId
     people: PeopleWire
-    from_: Annotated[AwareDatetime, Field(alias="from")]
-    until: AwareDatetime
+    from_: Annotated[Instant, Field(alias="from")]
+    until: Instant
     urgency: Urgency
     stay: Stay
     audience: Words
@@ -157,13 +163,13 @@ class NeedOut(Wire):
     divisible: bool
     language: LanguageWire | None
     state: NeedState
-    posted_at: AwareDatetime
-    deadline: AwareDatetime
+    posted_at: Instant
+    deadline: Instant
     unmet_reasons: Annotated[dict[RuleCode, Annotated[int, Field(ge=0)]], Field(max_length=30)] | None
     parked: bool
     allocations: Annotated[list[AllocationOut], Field(max_length=1000)]
     code: Annotated[str, Field(max_length=20)] | None
-    warnings: Annotated[list[Warning_], Field(max_length=10)]
+    warnings: Annotated[list[NeedWarning], Field(max_length=10)]
     version: Annotated[int, Field(ge=1)]
 
     @classmethod
@@ -201,7 +207,7 @@ class NeedOut(Wire):
             parked=facts.parked,
             allocations=[AllocationOut.of(each) for each in placed],
             code=code,
-            warnings=[Warning_(code="possible_duplicate", need_id=lookalike)] if lookalike else [],
+            warnings=[NeedWarning(code="possible_duplicate", need_id=lookalike)] if lookalike else [],
             version=facts.version,
         )
 
@@ -219,15 +225,20 @@ class BatchOut(Wire):
 
 
 @router.post("", status_code=201, responses=problems(401, 403, 409, 422))
-async def post_need(body: NeedIn, who: WritesNeeds, tx: Tx, reply: Reply) -> NeedOut:
+async def post_need(
+    body: NeedIn, who: WritesNeeds, tx: Tx, reply: Reply, house: TheHouse, patience: Patience
+) -> NeedOut:
     """Post what one party needs; it is held at the best feasible place within moments.
 
     With `Prefer: wait=5` the answer waits up to that many seconds for the first hold.
     """
     (need_id,) = await needs.add(tx, who.organization_id, [body.terms()], datetime.now(UTC))
+    (posted,) = await _posted(tx, [need_id], reply)
     reply.ring()
-    reply.created(f"/v1/needs/{need_id}")
-    return await _posted(tx, who, need_id, reply)
+    reply.created(f"/v1/needs/{need_id}", posted.version)
+    if patience:
+        reply.later(lambda: _after_first_hold(house, reply, posted, patience))
+    return posted
 
 
 @router.post("/batch", status_code=201, responses=problems(401, 403, 409, 422))
@@ -237,7 +248,7 @@ async def post_needs(body: BatchIn, who: WritesNeeds, tx: Tx, reply: Reply) -> B
     terms = [need.terms() for need in body.needs]
     posted = await needs.add(tx, who.organization_id, terms, datetime.now(UTC), pointers)
     reply.ring()
-    return BatchOut(items=[await _posted(tx, who, need_id, reply) for need_id in posted])
+    return BatchOut(items=await _posted(tx, posted, reply))
 
 
 @router.get("", responses=problems(401, 403, 422))
@@ -264,7 +275,7 @@ async def read_need(need_id: UUID, who: ReadsNeeds, tx: Tx, reply: Reply) -> Nee
 async def change_need(
     need_id: UUID, body: NeedPatch, who: WritesNeeds, tx: Tx, reply: Reply, version: IfMatch
 ) -> NeedOut:
-    """Change a need: shorten, lengthen or move a stay, more or fewer people. The place is kept, or nothing changes."""
+    """Shorten, lengthen or move a stay, or change the party: the place is kept, or nothing changes."""
     before = await needs.read(tx, need_id, who.organization_id)
     terms = body.applied_to(before.terms)
     await stays.change(tx, need_id, who.organization_id, version, terms, datetime.now(UTC))
@@ -285,3 +296,35 @@ async def _need(tx: Tx, who: Caller, need_id: UUID, reply: Reply) -> NeedOut:
     placed = await allocations.of_needs(tx, [need_id])
     reply.version(facts.version)
     return NeedOut.of(facts, placed[need_id])
+
+
+async def _posted(tx: Tx, ids: Sequence[UUID], reply: Reply) -> list[NeedOut]:
+    lookalikes = await needs.lookalikes(tx, ids)
+    return [
+        NeedOut.of(need, (), code=reply.code(need.id), lookalike=lookalikes.get(need.id))
+        for need in await needs.read_all(tx, ids)
+    ]
+
+
+async def _after_first_hold(house: House, reply: Reply, posted: NeedOut, patience: float) -> NeedOut | None:
+    """The need once a place is held for it; `None` when that takes longer than the caller waits.
+
+    It looks by itself twice a second: a ring that is lost costs half a second, not the answer.
+    """
+    end = monotonic() + patience
+    with house.ear.expecting(str(posted.id)) as heard:
+        while True:
+            heard.clear()
+            async with transaction(house.engine) as tx:
+                (facts,) = await needs.read_all(tx, [posted.id])
+                placed = (await allocations.of_needs(tx, [posted.id]))[posted.id]
+            if placed or facts.state is not NeedState.OPEN:
+                reply.version(facts.version)
+                lookalike = posted.warnings[0].need_id if posted.warnings else None
+                return NeedOut.of(facts, placed, code=posted.code, lookalike=lookalike)
+            left = end - monotonic()
+            if left <= 0:
+                return None
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left, 0.5)):
+                    await heard.wait()

@@ -72,15 +72,13 @@ def _exactly(part: object) -> object:
     if not isinstance(part, dict):
         return part
     kind = part.get("type")
-    if kind in ("function-before", "function-after", "function-wrap", "function-plain") and part.get("schema", {}).get(
-        "type"
-    ) in _WRITTEN:
-        return part
+    if kind == "function-before" and part["function"]["function"] in _CHECKS.values():
+        return part  # a model inside another is seen twice
     made = {key: value if key in _PLAIN else _exactly(value) for key, value in part.items()}
     if kind in _EXACT:
         made["strict"] = True
     if kind in _WRITTEN:
-        return core_schema.no_info_before_validator_function(_CHECKS[kind], made)  # type: ignore[arg-type]
+        return core_schema.no_info_before_validator_function(_CHECKS[kind], made)
     return made
 
 

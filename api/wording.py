@@ -10,7 +10,7 @@ from typing import Final
 
 from babel.messages.pofile import read_po
 
-__all__ = ["DEFAULT", "LANGUAGES", "catalogue", "language_of", "say"]
+__all__ = ["DEFAULT", "LANGUAGES", "catalogue", "knows", "language_of", "say"]
 
 LANGUAGES: Final = ("en", "fr", "it", "es", "ar")
 DEFAULT: Final = "en"
@@ -29,6 +29,13 @@ def catalogue(language: str) -> dict[str, str]:
     return messages
 
 
+class _Facts(dict[str, str | int]):
+    """Facts of a sentence; one that was not given is left open rather than losing the whole answer."""
+
+    def __missing__(self, _name: str) -> str:
+        return "…"
+
+
 def knows(key: str) -> bool:
     """Whether there is a sentence for this key."""
     return key in catalogue(DEFAULT)
@@ -37,7 +44,7 @@ def knows(key: str) -> bool:
 def say(key: str, language: str, /, **facts: str | int) -> str:
     """The sentence for a key, with its facts put in."""
     sentence = catalogue(language).get(key) or catalogue(DEFAULT)[key]
-    return sentence.format_map(facts)
+    return sentence.format_map(_Facts(facts))
 
 
 def language_of(accepted: str | None) -> str:

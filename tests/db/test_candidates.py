@@ -1,25 +1,21 @@
 """The candidate statement asks what the rules ask, of the offers that are near, through the indexes."""
 
-import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import TextClause, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.candidates import STATEMENTS, find, parameters
-from db.connection import transaction
-from db.holds import read_seeker
+from db.candidates import STATEMENTS, find
 from geo.distance import kilometres_between
 from matching.needs import Need, OfferId
 from matching.offers import Offer
 from matching.policy import FIRST_POLICY
 from matching.rules import RULES, Circumstances, cover, failures
 from matching.vocabulary import Coverage
-from tests.builders import add_need, add_organization
+from tests.builders import add_organization
 from tests.db.worlds import NOW, World
 
 ALL = replace(FIRST_POLICY, candidates=10_000)

@@ -1,0 +1,119 @@
+"""The service put together: routes, layers, and a life from start to end. `uvicorn --factory api.app:create`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from api import allocations, logs, me, needs, operations
+from api.documents import Service
+from api.flaws import flaws_of
+from api.front_door import FrontDoor
+from api.house import House
+from api.limits import BodyLimit
+from api.metrics import Metrics
+from api.problems import MethodNotAllowed, TooLarge, Unavailable, answer
+from api.settings import ApiSettings
+from api.wording import LANGUAGES, catalogue
+from db.bell import SETTLED, Bell, Ear
+from db.connection import connect
+from matching.refusals import Invalid, NotFound, Refusal
+
+__all__ = ["create"]
+
+_log = structlog.get_logger()
+_AWAY_CLASSES = frozenset({"08", "53", "57", "58"})
+"""SQLSTATE classes: connection lost, resources short, ended by an operator or a time limit, system error."""
+_AWAY_STATES = frozenset({"40001", "40P01", "55P03"})
+"""Two transactions in each other's way: the same request passes a moment later."""
+
+
+def create(settings: ApiSettings | None = None) -> FastAPI:
+    """The service, by the settings of the environment unless others are given."""
+    logs.configure()
+    chosen = settings or ApiSettings()
+    metrics = Metrics()
+    for language in LANGUAGES:
+        catalogue(language)
+    app = Service(
+        title="Relais",
+        version="1",
+        description="Mutual-aid coordination and urgent-shelter matching, whatever anyone's status.",
+        lifespan=_life(chosen),
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        middleware=[Middleware(FrontDoor, metrics=metrics), Middleware(BodyLimit, most=chosen.body_bytes)],
+    )
+    app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(RequestValidationError, _refused)
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(SQLAlchemyError, _refused)
+    app.add_exception_handler(OSError, _refused)
+    for router in (me.router, needs.router, allocations.router, operations.router(metrics)):
+        app.include_router(router)
+    return app
+
+
+def _life(settings: ApiSettings) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        keys = settings.keys()
+        engine = connect(settings, "api")
+        bell = Bell(settings)
+        ear = Ear(settings, SETTLED)
+        app.state.house = House(
+            settings=settings,
+            engine=engine,
+            bell=bell,
+            ear=ear,
+            key_hashing=keys.of("api-key"),
+            slip_key=keys.of("slip"),
+            request_hashing=keys.of("request"),
+        )
+        helpers = [asyncio.create_task(bell.run()), asyncio.create_task(ear.run())]
+        _log.info("api.ready")
+        try:
+            yield
+        finally:
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+            await engine.dispose()
+            _log.info("api.stopped")
+
+    return life
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    return answer(request, _refusal(error))
+
+
+def _refusal(error: Exception) -> Refusal:
+    """What an error means to the caller. Raises it again when it is a mistake of ours."""
+    match error:
+        case Refusal():
+            return error
+        case RequestValidationError():
+            return Invalid(flaws_of(error.errors()))
+        case HTTPException(status_code=405):
+            return MethodNotAllowed((error.headers or {}).get("Allow", "GET"))
+        case HTTPException(status_code=404):
+            return NotFound()
+        case HTTPException():
+            return Invalid.one("", "not_understood")
+        case DBAPIError() if not _away(error):
+            raise error
+    _log.warning("api.database_away", exception=type(error).__name__)
+    return Unavailable()
+
+
+def _away(error: DBAPIError) -> bool:
+    state = str(getattr(error.orig, "sqlstate", None) or "")
+    return error.connection_invalidated or state[:2] in _AWAY_CLASSES or state in _AWAY_STATES or not state

@@ -1,0 +1,94 @@
+"""Who asks, and whether they may: permissions as types that stand in a route's signature.
+
+Every failure to show a live key answers the same bytes. A request with an `Idempotency-Key` is looked up only after
+its key was checked, so that an old answer is never given to a key that may no longer ask.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from api import idempotency
+from api.problems import Forbidden, Unauthenticated
+from api.transactions import turn_of
+from db import keys
+from db.keys import Scope
+from matching.vocabulary import OrganizationKind
+
+__all__ = [
+    "AnyKey",
+    "Caller",
+    "ReadsAllocations",
+    "ReadsNeeds",
+    "ReadsOffers",
+    "WritesAllocations",
+    "WritesNeeds",
+    "WritesOffers",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The organization that asks, and what its key may do."""
+
+    organization_id: UUID
+    kind: OrganizationKind
+    scopes: frozenset[Scope]
+    towns: frozenset[int]
+    key_expires_at: datetime
+
+
+_bearer = HTTPBearer(
+    auto_error=False, scheme_name="key", description="A key of an organization: `relais_<prefix>_<secret>`."
+)
+
+
+async def _known(
+    request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> Caller:
+    if given is None:
+        raise Unauthenticated
+    turn = turn_of(request)
+    holder = await keys.holder(turn.tx, given.credentials, turn.house.key_hashing)
+    if holder is None:
+        raise Unauthenticated
+    request.state.organization_id = holder.organization_id
+    return Caller(holder.organization_id, holder.kind, holder.scopes, holder.towns, holder.expires_at)
+
+
+async def _once(request: Request, who: Caller) -> Caller:
+    if request.method == "POST":
+        turn = turn_of(request)
+        turn.ticket = await idempotency.claim(
+            turn.tx, request, turn.raw, who.organization_id, turn.house.request_hashing
+        )
+    return who
+
+
+class _With:
+    """The permission that a scope gives."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+    async def __call__(self, request: Request, who: Annotated[Caller, Depends(_known)]) -> Caller:
+        if self.scope not in who.scopes:
+            raise Forbidden
+        return await _once(request, who)
+
+
+async def _any(request: Request, who: Annotated[Caller, Depends(_known)]) -> Caller:
+    return await _once(request, who)
+
+
+AnyKey = Annotated[Caller, Depends(_any)]
+ReadsNeeds = Annotated[Caller, Depends(_With(Scope.NEEDS_READ))]
+WritesNeeds = Annotated[Caller, Depends(_With(Scope.NEEDS_WRITE))]
+ReadsOffers = Annotated[Caller, Depends(_With(Scope.OFFERS_READ))]
+WritesOffers = Annotated[Caller, Depends(_With(Scope.OFFERS_WRITE))]
+ReadsAllocations = Annotated[Caller, Depends(_With(Scope.ALLOCATIONS_READ))]
+WritesAllocations = Annotated[Caller, Depends(_With(Scope.ALLOCATIONS_WRITE))]

@@ -1,0 +1,183 @@
+"""Why this place, and why not the others: decisions told to the organization that posted the need.
+
+Another organization's offer is named only to those who may know it; to others it is a distance and a reason.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated
+from uuid import UUID
+
+from babel import Locale
+from fastapi import APIRouter, Request
+from pydantic import Field
+
+from api.authorization import Caller, ReadsNeeds
+from api.problems import problems
+from api.transactions import Reply, TransactionalRoute, Tx
+from api.wire import Wire
+from api.wording import language_of, say
+from db import allocations, holds, needs, policies, surroundings
+from db.allocations import AllocationFacts
+from geo.distance import Kilometres
+from matching.explain import MOST_OTHERS, Chosen, Explanation, Other, Placement, Term, explain, unmet_reasons
+from matching.needs import Need, OfferId
+from matching.offers import Offer
+from matching.rules import Circumstances, Facts, Failure
+from matching.states import LIVE, NeedState
+from matching.vocabulary import OrganizationKind
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1/needs", tags=["needs"], route_class=TransactionalRoute)
+_ENDED = frozenset({NeedState.WITHDRAWN, NeedState.CLOSED})
+
+Sentence = Annotated[str, Field(max_length=400)]
+Code = Annotated[str, Field(max_length=40)]
+Km = Annotated[int, Field(ge=0)]
+
+
+class TermsOut(Wire):
+    """What a place costs the party, in kilometres; less is better. `load` is how full it makes the house."""
+
+    travel: Annotated[float, Field(ge=0)]
+    load: Annotated[float, Field(ge=0)]
+
+
+class ChosenOut(Wire):
+    """A place that people of the need have."""
+
+    offer_id: UUID
+    allocation_id: UUID
+    state: Code
+    people: Annotated[int, Field(ge=1)]
+    distance_km: Km
+    terms: TermsOut
+    policy_version: Annotated[int, Field(ge=1)]
+    sentence: Sentence
+
+
+class OtherOut(Wire):
+    """An offer nearby that was not chosen: `rule` is the first that it fails, else `term` is what it lost on.
+
+    `offer_id` is null when the offer is not one that the reader may know.
+    """
+
+    offer_id: UUID | None
+    distance_km: Km
+    rule: Code | None
+    term: Term | None
+    facts: dict[Code, int | Code]
+    sentence: Sentence
+
+
+class ExplanationOut(Wire):
+    """Why a need has the place that it has, or none.
+
+    `others` are the nearest, nearest first; `counts` says by rule or term why not the rest. Everything is as of
+    now, under the policy of `policy_version`; each place in `chosen` carries the version that it was found under.
+    """
+
+    need_id: UUID
+    state: NeedState
+    policy_version: Annotated[int, Field(ge=1)]
+    summary: Sentence
+    chosen: Annotated[list[ChosenOut], Field(max_length=500)]
+    others: Annotated[list[OtherOut], Field(max_length=MOST_OTHERS)]
+    counts: dict[Code, Annotated[int, Field(ge=0)]]
+
+
+@router.get("/{need_id}/explanation", responses=problems(401, 403, 404, 422, 503))
+async def explain_need(need_id: UUID, who: ReadsNeeds, tx: Tx, request: Request, reply: Reply) -> ExplanationOut:
+    """Why this place, and why not each of the nearest others, in the language of `Accept-Language`."""
+    asked = await needs.read(tx, need_id, who.organization_id)
+    policy = await policies.in_force(tx)
+    seeker = await holds.read_seeker(tx, need_id, policy)
+    at = Circumstances(policy, seeker.now)
+    given = (await allocations.of_needs(tx, [need_id]))[need_id]
+    placements = [_placement(each) for each in given if each.state in LIVE]
+    had = await surroundings.offers_by_id(tx, seeker.need, [each.offer_id for each in placements], at.now)
+    ended = asked.state in _ENDED or seeker.need.window.ends <= at.now
+    around = [] if ended else await surroundings.offers_around(tx, seeker.need, policy, at.now)
+    told = explain(seeker.need, placements, had, around, at)
+    language = language_of(request.headers.get("accept-language"))
+    reply.headers |= {"Content-Language": language, "Vary": "Accept-Language"}
+    known = frozenset(each.offer_id for each in given)
+    return ExplanationOut(
+        need_id=need_id,
+        state=asked.state,
+        policy_version=policy.version,
+        summary=say("summary.ended", language) if ended else _summary(told, seeker.need, around, at, language),
+        chosen=[_chosen(each, language) for each in told.chosen],
+        others=[_other(each, language, named=_may_know(who, each.offer, known)) for each in told.others],
+        counts=dict(told.counts),
+    )
+
+
+def _placement(each: AllocationFacts) -> Placement:
+    return Placement(
+        allocation_id=each.id,
+        offer_id=OfferId(each.offer_id),
+        state=each.state,
+        people=each.people,
+        distance=Kilometres(each.distance_km),
+        policy_version=each.policy_version,
+        begins=frozenset(slot.starts for slot in each.slots),
+    )
+
+
+def _may_know(who: Caller, offer: Offer, allocated: frozenset[UUID]) -> bool:
+    """Whether the reader may learn which offer this is: its own, one of its towns, or one it was given before."""
+    if offer.organization_id == who.organization_id or offer.id in allocated:
+        return True
+    return who.kind is OrganizationKind.COORDINATION and offer.town_id in who.towns
+
+
+def _summary(told: Explanation, need: Need, around: Sequence[Offer], at: Circumstances, language: str) -> str:
+    if told.left == 0:
+        return say("summary.placed", language, count=len(told.others) + sum(told.counts.values()))
+    if told.chosen:
+        people = need.people.count
+        return say("summary.partly", language, placed=people - told.left, people=people)
+    reasons = unmet_reasons(need, around, at)
+    if Term.FITS in {other.code for other in told.others} or not reasons:
+        return say("summary.fits", language)
+    # Of reasons met equally often, the one that is checked first.
+    most = max(reasons, key=lambda rule: reasons[rule])
+    return say("summary.none", language, reason=say(f"unmet.{most}", language, count=reasons[most]))
+
+
+def _chosen(each: Chosen, language: str) -> ChosenOut:
+    place = each.placement
+    return ChosenOut(
+        offer_id=place.offer_id,
+        allocation_id=place.allocation_id,
+        state=place.state,
+        people=place.people,
+        distance_km=place.distance,
+        terms=TermsOut(travel=each.cost.travel, load=round(each.cost.load, 3)),
+        policy_version=place.policy_version,
+        sentence=say(f"chosen.{place.state}", language, km=place.distance),
+    )
+
+
+def _other(each: Other, language: str, *, named: bool) -> OtherOut:
+    failed = isinstance(each.reason, Failure)
+    kind = "rule" if failed else "term"
+    return OtherOut(
+        offer_id=each.offer.id if named else None,
+        distance_km=each.distance,
+        rule=each.code if failed else None,
+        term=None if failed else Term(each.code),
+        facts=dict(each.reason.facts),
+        sentence=say(f"{kind}.{each.code}", language, **_in_words(each.reason.facts, language)),
+    )
+
+
+def _in_words(facts: Facts, language: str) -> dict[str, str | int]:
+    """Facts as a sentence says them: countries and features by their names."""
+    words = dict(facts)
+    if isinstance(code := words.get("missing"), str):
+        words["missing"] = say(f"access.{code}", language)
+    if isinstance(code := words.get("country"), str):
+        words["country"] = Locale(language).territories.get(code, code)
+    return words

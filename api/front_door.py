@@ -1,0 +1,91 @@
+"""What every request passes on its way in and out: a number, a log line, a count, and the headers all answers carry.
+
+Nothing that breaks inside gets past here: the caller reads a problem document, the log the kind of the error.
+"""
+
+import secrets
+from time import perf_counter
+from typing import Final
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.metrics import Metrics
+from api.problems import Unavailable, answer
+
+__all__ = ["FrontDoor"]
+
+_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+_HUNG_UP: Final = 499
+_log = structlog.get_logger()
+
+
+class FrontDoor:
+    """The outermost layer of the service."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, request_id, status, broken = perf_counter(), secrets.token_hex(8), 0, None
+
+        async def send_dressed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Cache-Control", "no-store")
+                headers["X-Request-Id"] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_dressed)
+        except ClientDisconnect:
+            status = status or _HUNG_UP
+        except Exception as error:  # noqa: BLE001 - nothing of it may reach the caller, or the log of the server
+            broken = type(error).__name__
+            if not status:
+                await answer(Request(scope), Unavailable(broken=True))(scope, receive, send_dressed)
+        finally:
+            self._note(scope, request_id, status or _HUNG_UP, perf_counter() - began, broken)
+
+    def _note(self, scope: Scope, request_id: str, status: int, seconds: float, broken: str | None) -> None:
+        route = _template(scope)
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        self._metrics.answered(route, method, status, seconds)
+        organization_id = scope.get("state", {}).get("organization_id")
+        facts = {"organization_id": str(organization_id)} if organization_id else {}
+        if broken:
+            facts["exception"] = broken
+        _log.log(
+            40 if broken else 20,
+            "request.answered",
+            request_id=request_id,
+            method=method,
+            route=route,
+            status=status,
+            milliseconds=round(seconds * 1000, 1),
+            **facts,
+        )
+
+
+def _template(scope: Scope) -> str:
+    """The route as it is documented, such as `/v1/needs/{need_id}`."""
+    route = scope.get("route")
+    path = getattr(route, "path_format", None) if isinstance(route, BaseRoute) else None
+    return path if isinstance(path, str) else "none"

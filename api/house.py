@@ -1,0 +1,38 @@
+"""What the API process keeps for as long as it runs: settings, connections, the bell and the ear, its keys."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from api.settings import ApiSettings
+from db.bell import Bell, Ear
+
+__all__ = ["House", "TheHouse", "house_of"]
+
+
+@dataclass(frozen=True)
+class House:
+    """The things that requests share. `ear` hears which need changed."""
+
+    settings: ApiSettings
+    engine: AsyncEngine
+    bell: Bell
+    ear: Ear
+    key_hashing: bytes
+    """Keys are stored as hashes under this."""
+    slip_key: bytes
+    """Slip codes are derived under this."""
+    request_hashing: bytes
+    """Requests with an idempotency key are remembered as hashes under this."""
+
+
+def house_of(request: Request) -> House:
+    """The house that a request came to."""
+    house: House = request.app.state.house
+    return house
+
+
+TheHouse = Annotated[House, Depends(house_of)]
+"""The house, in a route's signature."""

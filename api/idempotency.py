@@ -1,0 +1,100 @@
+"""`Idempotency-Key`: a request sent again acts once and gets the same answer, if its key may still ask for it.
+
+Slip codes are cut out of what is stored and derived again for the answer.
+"""
+
+import hmac
+import re
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from fastapi import Request, Response
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.problems import IdempotencyInProgress, IdempotencyMismatch
+from db import idempotency
+from db.idempotency import Running, Stored, Ticket
+from db.slips import slip_code
+from matching.refusals import Invalid
+
+__all__ = ["HEADER", "LONGEST", "AnsweredBefore", "again", "amend", "claim", "keep"]
+
+HEADER: Final = "Idempotency-Key"
+LONGEST: Final = 255
+_KEPT: Final = ("Location", "ETag", "Content-Type")
+_CODES: Final = "codes"
+_VISIBLE = re.compile(r"[!-~]{1,255}")
+
+
+class AnsweredBefore(Exception):  # noqa: N818 - a turn in the flow, not a mistake
+    """This request was answered before."""
+
+    def __init__(self, stored: Stored) -> None:
+        super().__init__()
+        self.stored = stored
+
+
+async def claim(
+    tx: AsyncConnection, request: Request, raw: bytes, organization_id: UUID, hashing: bytes
+) -> Ticket | None:
+    """The right to act under the request's key; `None` where it has none.
+
+    Raises `AnsweredBefore` when it was answered, `IdempotencyMismatch`, `IdempotencyInProgress`, and `Invalid` for
+    a key that is not 1 to 255 visible ASCII characters.
+    """
+    key = request.headers.get(HEADER)
+    if key is None:
+        return None
+    if not _VISIBLE.fullmatch(key):
+        raise Invalid.one(HEADER, "wrong_form")
+    ticket = Ticket(organization_id, key, _fingerprint(request, raw, hashing))
+    try:
+        stored = await idempotency.claim(tx, ticket)
+    except Running:
+        raise IdempotencyInProgress from None
+    if stored is None:
+        return ticket
+    if not stored.answers(ticket):
+        raise IdempotencyMismatch
+    raise AnsweredBefore(stored)
+
+
+async def keep(tx: AsyncConnection, ticket: Ticket, response: Response, codes: Sequence[UUID], slip_key: bytes) -> None:
+    """Store an answer without the codes in it."""
+    headers, body = _storable(response, codes, slip_key)
+    await idempotency.keep(tx, ticket, response.status_code, headers, body)
+
+
+async def amend(tx: AsyncConnection, ticket: Ticket, response: Response, codes: Sequence[UUID], slip_key: bytes) -> None:
+    """Store a fuller form of an answer."""
+    headers, body = _storable(response, codes, slip_key)
+    await idempotency.amend(tx, ticket, headers, body)
+
+
+def again(stored: Stored, slip_key: bytes) -> Response:
+    """The stored answer, with its codes put back."""
+    body = stored.body
+    for need_id in filter(None, stored.headers.get(_CODES, "").split(",")):
+        body = body.replace(_mark(UUID(need_id)), slip_code(UUID(need_id), slip_key).encode())
+    headers = {name: value for name, value in stored.headers.items() if name != _CODES}
+    return Response(body, stored.status, headers)
+
+
+def _storable(response: Response, codes: Sequence[UUID], slip_key: bytes) -> tuple[dict[str, str], bytes]:
+    body = bytes(response.body)
+    for need_id in codes:
+        body = body.replace(slip_code(need_id, slip_key).encode(), _mark(need_id))
+    headers = {name: response.headers[name] for name in _KEPT if name in response.headers}
+    if codes:
+        headers[_CODES] = ",".join(map(str, codes))
+    return headers, body
+
+
+def _mark(need_id: UUID) -> bytes:
+    return f"<code of {need_id}>".encode()
+
+
+def _fingerprint(request: Request, raw: bytes, hashing: bytes) -> bytes:
+    target = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
+    return hmac.digest(hashing, target + raw, "sha256")

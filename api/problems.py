@@ -1,0 +1,230 @@
+"""Refusals become problem documents (RFC 9457) here and nowhere else, in the reader's language.
+
+`type` ends in a stable slug; the sentences are for people and may change. Nothing that was sent is ever repeated.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Final
+from uuid import UUID
+
+from fastapi import Request, Response
+from pydantic import BaseModel, Field
+
+from api.wording import knows, language_of, say
+from matching.refusals import (
+    CannotKeepPlace,
+    CapacityInUse,
+    Conflict,
+    Flaw,
+    Invalid,
+    NoLongerHeld,
+    Refusal,
+    StaleVersion,
+)
+
+__all__ = [
+    "MEDIA_TYPE",
+    "STATUS",
+    "Forbidden",
+    "IdempotencyInProgress",
+    "IdempotencyMismatch",
+    "MethodNotAllowed",
+    "Problem",
+    "TooLarge",
+    "Unauthenticated",
+    "Unavailable",
+    "VersionRequired",
+    "answer",
+    "problems",
+]
+
+MEDIA_TYPE: Final = "application/problem+json"
+STATUS: Final[dict[str, int]] = {
+    "validation": 422,
+    "unauthenticated": 401,
+    "forbidden": 403,
+    "not-found": 404,
+    "method-not-allowed": 405,
+    "conflict": 409,
+    "no-longer-held": 409,
+    "capacity-in-use": 409,
+    "idempotency-mismatch": 422,
+    "idempotency-in-progress": 409,
+    "stale-version": 412,
+    "version-required": 428,
+    "rate-limited": 429,
+    "unavailable": 503,
+}
+"""The status of each slug, where the refusal does not say another."""
+_MEANINGS: Final = {
+    401: "No live key: missing, unknown, expired or revoked.",
+    403: "The key may not do this.",
+    404: "It does not exist, or it is another organization's.",
+    409: "How things stand does not allow this.",
+    412: "It was changed since it was read.",
+    413: "The body is too large.",
+    422: "Something that was sent cannot be used; every flaw is listed.",
+    428: "`If-Match` is missing.",
+    429: "Too many requests.",
+    500: "Something broke; the request was not done.",
+    503: "The database does not answer at this moment.",
+}
+_MOST_FLAWS = 100
+
+
+class FlawOut(BaseModel):
+    """One thing wrong with what was sent.
+
+    `at` is a JSON pointer into the body, `?name` for a query parameter, `{name}` for a part of the path, or the
+    name of a header. `code` is stable, `message` is for people.
+    """
+
+    at: Annotated[str, Field(max_length=400)]
+    code: Annotated[str, Field(max_length=60)]
+    message: Annotated[str, Field(max_length=400)]
+
+
+class Problem(BaseModel):
+    """Why nothing was done, and what to do next."""
+
+    type: Annotated[str, Field(max_length=60, examples=["/problems/not-found"])]
+    title: Annotated[str, Field(max_length=200)]
+    status: Annotated[int, Field(ge=400, le=599)]
+    detail: Annotated[str, Field(max_length=1000)]
+    errors: Annotated[list[FlawOut], Field(max_length=_MOST_FLAWS)] | None = None
+    reason: Annotated[str, Field(max_length=60, description="Stable code of a conflict.")] | None = None
+    state: Annotated[str, Field(max_length=40, description="The state that the object is in.")] | None = None
+    rule: Annotated[str, Field(max_length=40, description="The first rule that fails.")] | None = None
+    allocations: Annotated[list[UUID], Field(max_length=20_000, description="To be moved first.")] | None = None
+
+
+class Unauthenticated(Refusal):
+    """No key, or one that is unknown, expired or revoked: which of these is not told."""
+
+    slug: ClassVar[str] = "unauthenticated"
+
+
+class Forbidden(Refusal):
+    """The key may not do this."""
+
+    slug: ClassVar[str] = "forbidden"
+
+
+class MethodNotAllowed(Refusal):
+    """There is something here, but not with this method."""
+
+    slug: ClassVar[str] = "method-not-allowed"
+
+    def __init__(self, allowed: str) -> None:
+        self.allowed = allowed
+
+
+class IdempotencyMismatch(Refusal):
+    """The idempotency key was used for another request."""
+
+    slug: ClassVar[str] = "idempotency-mismatch"
+
+
+class IdempotencyInProgress(Refusal):
+    """The same request is being worked on."""
+
+    slug: ClassVar[str] = "idempotency-in-progress"
+
+
+class VersionRequired(Refusal):
+    """A change must say which version it changes."""
+
+    slug: ClassVar[str] = "version-required"
+
+
+class TooLarge(Refusal):
+    """The body is larger than is read."""
+
+    slug: ClassVar[str] = "validation"
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+
+
+class Unavailable(Refusal):
+    """The database does not answer, or something broke (`broken`); what to do is the same."""
+
+    slug: ClassVar[str] = "unavailable"
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.broken = broken
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The responses of a route that are problem documents, for its documentation."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {"description": _MEANINGS[status], "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status in statuses
+    }
+
+
+def answer(request: Request, refusal: Refusal) -> Response:
+    """The problem document of a refusal."""
+    language = language_of(request.headers.get("accept-language"))
+    key, status, headers = refusal.slug, STATUS[refusal.slug], dict[str, str]()
+    more: dict[str, object] = {}
+    facts: dict[str, str | int] = {}
+    match refusal:
+        case Invalid():
+            more["errors"] = [_flaw(flaw, language) for flaw in refusal.flaws[:_MOST_FLAWS]]
+        case TooLarge():
+            status, key, facts = 413, "too-large", {"kibibytes": math.floor(refusal.most / 1024)}
+            more["errors"] = [FlawOut(at="", code="too_large", message=say("flaw.body_too_large", language))]
+        case Unauthenticated():
+            headers["WWW-Authenticate"] = "Bearer"
+        case MethodNotAllowed():
+            headers["Allow"] = refusal.allowed
+        case Conflict():
+            key = _conflict(refusal.reason)
+            more = {"reason": refusal.reason, "state": refusal.state}
+        case CannotKeepPlace():
+            key = _conflict("cannot_keep_place")
+            more = {"reason": "cannot_keep_place", "rule": refusal.rule, "allocations": [refusal.allocation_id]}
+        case NoLongerHeld():
+            more = {"state": refusal.state, "allocations": [refusal.allocation_id]}
+        case CapacityInUse():
+            more["allocations"] = list(refusal.allocations)
+            facts = {"count": len(refusal.allocations)}
+        case StaleVersion():
+            headers["ETag"] = f'"{refusal.version}"'
+        case IdempotencyInProgress():
+            headers["Retry-After"] = "1"
+        case Unavailable() if refusal.broken:
+            status, key = 500, "broken"
+        case Unavailable():
+            headers["Retry-After"] = "5"
+    problem = Problem.model_validate(
+        {
+            "type": f"/problems/{refusal.slug}",
+            "title": say(f"problem.{refusal.slug}.title", language),
+            "status": status,
+            "detail": say(f"problem.{key}.detail", language, **facts),
+            **more,
+        }
+    )
+    return _written(problem, status, language, headers)
+
+
+def _written(problem: Problem, status: int, language: str, headers: Mapping[str, str]) -> Response:
+    return Response(
+        problem.model_dump_json(exclude_none=True),
+        status,
+        {**headers, "Content-Language": language, "Vary": "Accept-Language"},
+        MEDIA_TYPE,
+    )
+
+
+def _conflict(reason: str) -> str:
+    return f"conflict.{reason}" if knows(f"problem.conflict.{reason}.detail") else "conflict"
+
+
+def _flaw(flaw: Flaw, language: str) -> FlawOut:
+    key = f"flaw.{flaw.code}" if knows(f"flaw.{flaw.code}") else "flaw.not_understood"
+    return FlawOut(at=flaw.at[:400], code=flaw.code, message=say(key, language, **dict(flaw.facts)))

@@ -1,0 +1,180 @@
+"""One request, one transaction: a route acts, answers and commits before a byte is sent.
+
+Whatever fails or is cancelled in between is rolled back whole. What must wait for the commit, such as the doorbell,
+is told to the `Reply` and done after it.
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+from uuid import UUID
+
+import structlog
+from fastapi import Depends, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api import idempotency
+from api.bodies import Incoming
+from api.house import House, house_of
+from db.connection import transaction
+from db.idempotency import Ticket
+from db.slips import slip_code
+from matching.refusals import Invalid
+
+__all__ = ["Answer", "Reply", "TransactionalRoute", "Turn", "Tx", "turn_of"]
+
+_log = structlog.get_logger()
+
+
+class Answer:
+    """What goes with a route's answer beside its body: headers, and what happens after the commit."""
+
+    def __init__(self, house: House) -> None:
+        self.headers: dict[str, str] = {}
+        self.codes: list[UUID] = []
+        self._house = house
+        self._after: list[Callable[[], None]] = []
+        self._later: Callable[[], Awaitable[BaseModel | None]] | None = None
+
+    def created(self, path: str, version: int | None = None) -> None:
+        """Something new is to be found at this path."""
+        self.headers["Location"] = path
+        if version is not None:
+            self.version(version)
+
+    def version(self, version: int) -> None:
+        """The version of the object in the answer."""
+        self.headers["ETag"] = f'"{version}"'
+
+    def code(self, need_id: UUID) -> str:
+        """The slip code of a need, to be shown in this answer; it is derived again when the answer is."""
+        self.codes.append(need_id)
+        return slip_code(need_id, self._house.slip_key)
+
+    def ring(self) -> None:
+        """There is work to look at, once this is committed."""
+        self.afterwards(self._house.bell.work)
+
+    def settled(self, need_id: UUID) -> None:
+        """A need changed, once this is committed."""
+        self.afterwards(lambda: self._house.bell.settled(need_id))
+
+    def afterwards(self, act: Callable[[], None]) -> None:
+        """Do this after the commit; it must not fail or block."""
+        if act not in self._after:
+            self._after.append(act)
+
+    def later(self, read: Callable[[], Awaitable[BaseModel | None]]) -> None:
+        """After the commit, answer with what this returns instead; with `None`, or when it fails, as before."""
+        self._later = read
+
+    async def finish(self, response: Response) -> Response:
+        """Do what waited for the commit; the response to send."""
+        for act in self._after:
+            act()
+        if self._later is None:
+            return response
+        try:
+            model = await self._later()
+        except Exception as error:  # noqa: BLE001 - the act is done and its answer is true: it must reach the caller
+            _log.warning("reply.not_later", exception=type(error).__name__)
+            return response
+        if model is None:
+            return response
+        return Response(
+            model.model_dump_json(by_alias=True), response.status_code, self.headers, media_type="application/json"
+        )
+
+
+@dataclass
+class Turn:
+    """One request's turn: its transaction, its reply, and the right to act under its idempotency key."""
+
+    house: House
+    tx: AsyncConnection
+    raw: bytes
+    reply: Answer
+    ticket: Ticket | None = field(default=None)
+
+
+def turn_of(request: Request) -> Turn:
+    """The turn of a request."""
+    turn: Turn = request.state.turn
+    return turn
+
+
+async def _tx(request: Request) -> AsyncConnection:
+    return turn_of(request).tx
+
+
+async def _reply(request: Request) -> Answer:
+    return turn_of(request).reply
+
+
+Tx = Annotated[AsyncConnection, Depends(_tx)]
+"""The request's transaction, in a route's signature."""
+Reply = Annotated[Answer, Depends(_reply)]
+"""The request's reply, in a route's signature."""
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class TransactionalRoute(APIRoute):
+    """A route that runs in one transaction and honours `Idempotency-Key`."""
+
+    def get_route_handler(self) -> Handler:
+        """FastAPI's own handler, in a transaction."""
+        act = super().get_route_handler()
+        takes_body = self.body_field is not None
+
+        async def handle(request: Request) -> Response:
+            incoming = Incoming(request.scope, request.receive)
+            # Read whole before a connection is taken: a slow sender holds none.
+            await incoming.read()
+            return await _in_one_transaction(incoming, act, takes_body=takes_body)
+
+        return handle
+
+
+async def _in_one_transaction(request: Incoming, act: Handler, *, takes_body: bool) -> Response:
+    house = house_of(request)
+    reply = Answer(house)
+    try:
+        async with transaction(house.engine) as tx:
+            turn = Turn(house, tx, request.raw, reply)
+            request.state.turn = turn
+            response = await _act(request, act, takes_body=takes_body)
+            response.headers.update(reply.headers)
+            if turn.ticket is not None:
+                await idempotency.keep(turn.tx, turn.ticket, response, reply.codes, house.slip_key)
+    except idempotency.AnsweredBefore as before:
+        return idempotency.again(before.stored, house.slip_key)
+    fuller = await reply.finish(response)
+    if fuller is not response and turn.ticket is not None:
+        await _amend(house, turn.ticket, fuller, reply)
+    return fuller
+
+
+async def _act(request: Incoming, act: Handler, *, takes_body: bool) -> Response:
+    flaw = request.flaw if takes_body else None
+    try:
+        response = await act(request)
+    except RequestValidationError:
+        if flaw is not None:
+            raise Invalid((flaw,)) from None
+        raise
+    if flaw is not None:
+        raise Invalid((flaw,))
+    return response
+
+
+async def _amend(house: House, ticket: Ticket, response: Response, reply: Answer) -> None:
+    """Let a repeated request get the fuller answer; without it, it gets the first, which is true as well."""
+    try:
+        async with transaction(house.engine) as tx:
+            await idempotency.amend(tx, ticket, response, reply.codes, house.slip_key)
+    except Exception as error:  # noqa: BLE001 - the answer at hand is not to be lost for the stored one
+        _log.warning("reply.not_amended", exception=type(error).__name__)

@@ -1,0 +1,97 @@
+"""The service in this process, asked over HTTP: an organization with a key is one call away."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from uuid import UUID
+
+import httpx
+import pytest
+import pytest_asyncio
+from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from api.app import create
+from api.settings import ApiSettings
+from db import keys, organizations
+from db.connection import transaction
+from db.keys import Scope
+from db.settings import Settings
+from matching.vocabulary import OrganizationKind
+from tests.places import BRIANCON
+
+
+@dataclass(frozen=True)
+class Organization:
+    """An organization and a client that speaks with its key."""
+
+    id: UUID
+    key: str
+    http: httpx.AsyncClient
+
+
+JoinNetwork = Callable[..., Awaitable[Organization]]
+
+
+@pytest.fixture
+def api_settings(settings: Settings) -> ApiSettings:
+    """Settings of a service on the test's own database."""
+    return ApiSettings(**settings.model_dump(exclude={"database_address"}))
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def app(api_settings: ApiSettings) -> AsyncIterator[FastAPI]:
+    """The service, started."""
+    made = create(api_settings)
+    async with made.router.lifespan_context(made):
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def anyone(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A client without a key."""
+    async with _client(app) as http:
+        yield http
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def client(app: FastAPI, engine: AsyncEngine, api_settings: ApiSettings) -> AsyncIterator[JoinNetwork]:
+    """`await client(kind)`: a new organization of this kind, with a key of full scope unless told otherwise."""
+    async with AsyncExitStack() as open_clients:
+
+        async def join(
+            kind: OrganizationKind = OrganizationKind.COORDINATION,
+            scopes: frozenset[Scope] | None = None,
+            towns: tuple[int, ...] = (BRIANCON.id,),
+        ) -> Organization:
+            async with transaction(engine) as tx:
+                organization_id = await organizations.add(tx, kind, f"A {kind}", towns)
+                issued = await keys.issue(tx, organization_id, api_settings.keys().of("api-key"), scopes)
+            http = await open_clients.enter_async_context(_client(app, issued.text))
+            return Organization(organization_id, issued.text, http)
+
+        yield join
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def coordination(client: JoinNetwork) -> Organization:
+    """A coordination of Briançon."""
+    return await client(OrganizationKind.COORDINATION)
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def association(client: JoinNetwork) -> Organization:
+    """An association of Briançon."""
+    return await client(OrganizationKind.ASSOCIATION)
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def municipality(client: JoinNetwork) -> Organization:
+    """The town hall of Briançon."""
+    return await client(OrganizationKind.MUNICIPALITY)
+
+
+def _client(app: FastAPI, key: str | None = None) -> httpx.AsyncClient:
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://relais.test", headers=headers)
