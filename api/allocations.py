@@ -104,8 +104,8 @@ class ReleaseIn(Wire):
 async def list_allocations(
     who: ReadsAllocations,
     tx: Tx,
+    after: After,
     limit: Limit = 50,
-    after: After = None,
     state: Annotated[AllocationState | None, Query()] = None,
 ) -> Listed[AllocationOut]:
     """Allocations of which the caller is a side, who waits longest first; `state=held` is what awaits an answer."""
@@ -127,9 +127,7 @@ async def confirm(allocation_id: UUID, who: WritesAllocations, tx: Tx, reply: Re
 
 
 @router.post("/{allocation_id}/decline", responses=problems(401, 403, 404, 409, 422))
-async def decline(
-    allocation_id: UUID, body: DeclineIn, who: WritesAllocations, tx: Tx, reply: Reply
-) -> AllocationOut:
+async def decline(allocation_id: UUID, body: DeclineIn, who: WritesAllocations, tx: Tx, reply: Reply) -> AllocationOut:
     """The provider says no: the next best place is held at once."""
     return await _move(tx, reply, who, allocation_id, AllocationState.DECLINED, body.reason)
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from http import HTTPStatus
 
 import structlog
 from fastapi import FastAPI, Request, Response
@@ -10,17 +11,20 @@ from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.routing import Match
 
-from api import allocations, logs, me, needs, operations
+from api import allocations, explanations, me, needs, offers, operations, sites, slots, towns
 from api.documents import Service
 from api.flaws import flaws_of
 from api.front_door import FrontDoor
 from api.house import House
 from api.limits import BodyLimit
 from api.metrics import Metrics
-from api.problems import MethodNotAllowed, TooLarge, Unavailable, answer
+from api.problems import MethodNotAllowed, Unavailable, answer
 from api.settings import ApiSettings
 from api.wording import LANGUAGES, catalogue
+from db import logs
+from db.addresses import Vault
 from db.bell import SETTLED, Bell, Ear
 from db.connection import connect
 from matching.refusals import Invalid, NotFound, Refusal
@@ -28,6 +32,7 @@ from matching.refusals import Invalid, NotFound, Refusal
 __all__ = ["create"]
 
 _log = structlog.get_logger()
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _AWAY_CLASSES = frozenset({"08", "53", "57", "58"})
 """SQLSTATE classes: connection lost, resources short, ended by an operator or a time limit, system error."""
 _AWAY_STATES = frozenset({"40001", "40P01", "55P03"})
@@ -56,7 +61,17 @@ def create(settings: ApiSettings | None = None) -> FastAPI:
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(SQLAlchemyError, _refused)
     app.add_exception_handler(OSError, _refused)
-    for router in (me.router, needs.router, allocations.router, operations.router(metrics)):
+    for router in (
+        me.router,
+        towns.router,
+        sites.router,
+        offers.router,
+        slots.router,
+        needs.router,
+        explanations.router,
+        allocations.router,
+        operations.router(metrics),
+    ):
         app.include_router(router)
     return app
 
@@ -76,6 +91,8 @@ def _life(settings: ApiSettings) -> Callable[[FastAPI], AbstractAsyncContextMana
             key_hashing=keys.of("api-key"),
             slip_key=keys.of("slip"),
             request_hashing=keys.of("request"),
+            tie_key=keys.of("tie"),
+            vault=Vault.of_file(settings.address_key_file),
         )
         helpers = [asyncio.create_task(bell.run()), asyncio.create_task(ear.run())]
         _log.info("api.ready")
@@ -92,7 +109,20 @@ def _life(settings: ApiSettings) -> Callable[[FastAPI], AbstractAsyncContextMana
 
 
 async def _refused(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return answer(request, MethodNotAllowed(_allowed(request)))
     return answer(request, _refusal(error))
+
+
+def _allowed(request: Request) -> str:
+    """The methods that this path takes, over all its routes."""
+    return ", ".join(
+        method
+        for method in _METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.router.routes
+        )
+    )
 
 
 def _refusal(error: Exception) -> Refusal:
@@ -102,8 +132,6 @@ def _refusal(error: Exception) -> Refusal:
             return error
         case RequestValidationError():
             return Invalid(flaws_of(error.errors()))
-        case HTTPException(status_code=405):
-            return MethodNotAllowed((error.headers or {}).get("Allow", "GET"))
         case HTTPException(status_code=404):
             return NotFound()
         case HTTPException():

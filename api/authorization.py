@@ -47,9 +47,7 @@ _bearer = HTTPBearer(
 )
 
 
-async def _known(
-    request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-) -> Caller:
+async def _known(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Caller:
     if given is None:
         raise Unauthenticated
     turn = turn_of(request)

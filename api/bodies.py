@@ -18,7 +18,7 @@ _UNREADABLE: Final = "unreadable"
 """Stands in for a body that was not read: no model takes it."""
 
 
-class _Unreadable(ValueError):
+class _Unreadable(ValueError):  # noqa: N818 - an answer, not an error of the program
     """The body cannot be read."""
 
     def __init__(self, code: str, at: str = "") -> None:

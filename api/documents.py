@@ -25,6 +25,8 @@ _IDEMPOTENCY: Final = {
     "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": "^[!-~]+$"},
 }
 
+_ENTITY_TAG: Final = {"type": "string", "maxLength": 100, "pattern": '^("[0-9]{1,9}"|[*])$'}
+
 Json = dict[str, Any]
 
 
@@ -87,7 +89,7 @@ def _needs_version(operation: Json) -> bool:
     """Whether it changes a version; then the header must be there, though its absence has an answer of its own."""
     for parameter in operation.get("parameters", []):
         if parameter["in"] == "header" and parameter["name"].lower() == "if-match":
-            parameter.update(name="If-Match", required=True, schema={"type": "string", "maxLength": 100})
+            parameter.update(name="If-Match", required=True, schema=_ENTITY_TAG)
             return True
     return False
 

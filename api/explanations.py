@@ -66,7 +66,7 @@ class OtherOut(Wire):
     distance_km: Km
     rule: Code | None
     term: Term | None
-    facts: dict[Code, int | Code]
+    facts: Annotated[dict[Code, int | Code], Field(max_length=4)]
     sentence: Sentence
 
 
@@ -83,10 +83,10 @@ class ExplanationOut(Wire):
     summary: Sentence
     chosen: Annotated[list[ChosenOut], Field(max_length=500)]
     others: Annotated[list[OtherOut], Field(max_length=MOST_OTHERS)]
-    counts: dict[Code, Annotated[int, Field(ge=0)]]
+    counts: Annotated[dict[Code, Annotated[int, Field(ge=0)]], Field(max_length=40)]
 
 
-@router.get("/{need_id}/explanation", responses=problems(401, 403, 404, 422, 503))
+@router.get("/{need_id}/explanation", responses=problems(403, 404))
 async def explain_need(need_id: UUID, who: ReadsNeeds, tx: Tx, request: Request, reply: Reply) -> ExplanationOut:
     """Why this place, and why not each of the nearest others, in the language of `Accept-Language`."""
     asked = await needs.read(tx, need_id, who.organization_id)

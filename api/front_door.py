@@ -37,6 +37,7 @@ class FrontDoor:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let one request in, and its answer out."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.settings import ApiSettings
+from db.addresses import Vault
 from db.bell import Bell, Ear
 
 __all__ = ["House", "TheHouse", "house_of"]
@@ -26,6 +27,10 @@ class House:
     """Slip codes are derived under this."""
     request_hashing: bytes
     """Requests with an idempotency key are remembered as hashes under this."""
+    tie_key: bytes
+    """Equal offers are put in an order by hashes under this."""
+    vault: Vault
+    """Exact places are sealed with this."""
 
 
 def house_of(request: Request) -> House:

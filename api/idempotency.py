@@ -28,7 +28,7 @@ _VISIBLE = re.compile(r"[!-~]{1,255}")
 
 
 class AnsweredBefore(Exception):  # noqa: N818 - a turn in the flow, not a mistake
-    """This request was answered before."""
+    """The same request was answered before."""
 
     def __init__(self, stored: Stored) -> None:
         super().__init__()
@@ -66,7 +66,9 @@ async def keep(tx: AsyncConnection, ticket: Ticket, response: Response, codes: S
     await idempotency.keep(tx, ticket, response.status_code, headers, body)
 
 
-async def amend(tx: AsyncConnection, ticket: Ticket, response: Response, codes: Sequence[UUID], slip_key: bytes) -> None:
+async def amend(
+    tx: AsyncConnection, ticket: Ticket, response: Response, codes: Sequence[UUID], slip_key: bytes
+) -> None:
     """Store a fuller form of an answer."""
     headers, body = _storable(response, codes, slip_key)
     await idempotency.amend(tx, ticket, headers, body)

@@ -17,6 +17,7 @@ class BodyLimit:
         self._most = most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request on, counting what is read of its body."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -19,21 +19,21 @@ from pydantic import Field
 from api.allocations import AllocationOut
 from api.authorization import Caller, ReadsNeeds, WritesNeeds
 from api.house import House, TheHouse
+from api.languages import LanguageWire
 from api.lists import After, Limit, Listed, listed
 from api.preferences import Patience
 from api.problems import problems
 from api.transactions import Reply, TransactionalRoute, Tx
 from api.versions import IfMatch
-from api.wire import CategoryCode, CountryCode, Instant, LanguageCode, Provision, TownId, Wire
+from api.wire import CategoryCode, CountryCode, Instant, Provision, TownId, Wire, emptied
 from db import allocations, needs, stays
 from db.allocations import AllocationFacts
 from db.connection import transaction
 from db.needs import NeedFacts
-from matching.needs import Language, People
+from matching.needs import People
 from matching.posting import NeedTerms
-from matching.refusals import Flaw, Invalid
 from matching.states import NeedState
-from matching.vocabulary import Audience, Level, Stay, Urgency
+from matching.vocabulary import Audience, Stay, Urgency
 
 __all__ = ["router"]
 
@@ -47,13 +47,6 @@ class PeopleWire(Wire):
 
     adults: Annotated[int, Field(ge=0, le=MOST_PEOPLE)] = 0
     minors: Annotated[int, Field(ge=0, le=MOST_PEOPLE)] = 0
-
-
-class LanguageWire(Wire):
-    """The language of a class, and its level; without a level any will do."""
-
-    teaches: LanguageCode
-    level: Level | None = None
 
 
 Codes = Annotated[list[Provision], Field(max_length=40)]
@@ -95,7 +88,7 @@ class NeedIn(Wire):
             countries=frozenset(self.countries or ()),
             max_km=self.max_km,
             divisible=self.divisible,
-            language=Language(self.language.teaches, self.language.level) if self.language else None,
+            language=self.language.language() if self.language else None,
         )
 
 
@@ -116,11 +109,8 @@ class NeedPatch(Wire):
 
     def applied_to(self, terms: NeedTerms) -> NeedTerms:
         """The need's terms with the changes. Raises `Invalid` where what must be there is set to null."""
-        given = self.model_fields_set
-        emptied = [name for name in given - {"max_km", "language"} if getattr(self, name) is None]
-        if emptied:
-            raise Invalid(tuple(Flaw(f"/{name.rstrip('_')}", "required") for name in sorted(emptied)))
-        changes = {_TERM_OF.get(name, name): self._term(name) for name in given}
+        emptied(self, may_be_null={"max_km", "language"})
+        changes = {_TERM_OF.get(name, name): self._term(name) for name in self.model_fields_set}
         return replace(terms, **changes)
 
     def _term(self, name: str) -> Any:
@@ -129,7 +119,7 @@ class NeedPatch(Wire):
             case PeopleWire():
                 return People(value.adults, value.minors)
             case LanguageWire():
-                return Language(value.teaches, value.level)
+                return value.language()
             case list():
                 return frozenset(value)
         return value
@@ -197,9 +187,7 @@ class NeedOut(Wire):
             countries=sorted(terms.countries),
             max_km=terms.max_km,
             divisible=terms.divisible,
-            language=LanguageWire(teaches=terms.language.teaches, level=terms.language.level)
-            if terms.language
-            else None,
+            language=LanguageWire.of(terms.language),
             state=facts.state,
             posted_at=facts.posted_at,
             deadline=facts.deadline,
@@ -255,8 +243,8 @@ async def post_needs(body: BatchIn, who: WritesNeeds, tx: Tx, reply: Reply) -> B
 async def list_needs(
     who: ReadsNeeds,
     tx: Tx,
+    after: After,
     limit: Limit = 50,
-    after: After = None,
     state: Annotated[NeedState | None, Query()] = None,
 ) -> Listed[NeedOut]:
     """The caller's own needs, newest first."""

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from sqlalchemy import text
 from pydantic import Field
+from sqlalchemy import text
 
 from api.house import TheHouse
 from api.metrics import Metrics

@@ -3,8 +3,9 @@
 `type` ends in a stable slug; the sentences are for people and may change. Nothing that was sent is ever repeated.
 """
 
-import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import singledispatch
 from typing import Annotated, Any, ClassVar, Final
 from uuid import UUID
 
@@ -71,6 +72,7 @@ _MEANINGS: Final = {
     503: "The database does not answer at this moment.",
 }
 _MOST_FLAWS = 100
+_MOST_ALLOCATIONS = 1000
 
 
 class FlawOut(BaseModel):
@@ -96,7 +98,9 @@ class Problem(BaseModel):
     reason: Annotated[str, Field(max_length=60, description="Stable code of a conflict.")] | None = None
     state: Annotated[str, Field(max_length=40, description="The state that the object is in.")] | None = None
     rule: Annotated[str, Field(max_length=40, description="The first rule that fails.")] | None = None
-    allocations: Annotated[list[UUID], Field(max_length=20_000, description="To be moved first.")] | None = None
+    allocations: Annotated[list[UUID], Field(max_length=_MOST_ALLOCATIONS, description="To be moved first.")] | None = (
+        None
+    )
 
 
 class Unauthenticated(Refusal):
@@ -160,65 +164,103 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The responses of a route that are problem documents, for its documentation."""
     schema = {"$ref": "#/components/schemas/Problem"}
     return {
-        status: {"description": _MEANINGS[status], "content": {MEDIA_TYPE: {"schema": schema}}}
-        for status in statuses
+        status: {"description": _MEANINGS[status], "content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses
     }
 
 
 def answer(request: Request, refusal: Refusal) -> Response:
     """The problem document of a refusal."""
     language = language_of(request.headers.get("accept-language"))
-    key, status, headers = refusal.slug, STATUS[refusal.slug], dict[str, str]()
-    more: dict[str, object] = {}
-    facts: dict[str, str | int] = {}
-    match refusal:
-        case Invalid():
-            more["errors"] = [_flaw(flaw, language) for flaw in refusal.flaws[:_MOST_FLAWS]]
-        case TooLarge():
-            status, key, facts = 413, "too-large", {"kibibytes": math.floor(refusal.most / 1024)}
-            more["errors"] = [FlawOut(at="", code="too_large", message=say("flaw.body_too_large", language))]
-        case Unauthenticated():
-            headers["WWW-Authenticate"] = "Bearer"
-        case MethodNotAllowed():
-            headers["Allow"] = refusal.allowed
-        case Conflict():
-            key = _conflict(refusal.reason)
-            more = {"reason": refusal.reason, "state": refusal.state}
-        case CannotKeepPlace():
-            key = _conflict("cannot_keep_place")
-            more = {"reason": "cannot_keep_place", "rule": refusal.rule, "allocations": [refusal.allocation_id]}
-        case NoLongerHeld():
-            more = {"state": refusal.state, "allocations": [refusal.allocation_id]}
-        case CapacityInUse():
-            more["allocations"] = list(refusal.allocations)
-            facts = {"count": len(refusal.allocations)}
-        case StaleVersion():
-            headers["ETag"] = f'"{refusal.version}"'
-        case IdempotencyInProgress():
-            headers["Retry-After"] = "1"
-        case Unavailable() if refusal.broken:
-            status, key = 500, "broken"
-        case Unavailable():
-            headers["Retry-After"] = "5"
+    telling = _telling(refusal)
+    status = telling.status or STATUS[refusal.slug]
     problem = Problem.model_validate(
         {
             "type": f"/problems/{refusal.slug}",
             "title": say(f"problem.{refusal.slug}.title", language),
             "status": status,
-            "detail": say(f"problem.{key}.detail", language, **facts),
-            **more,
+            "detail": say(f"problem.{telling.key or refusal.slug}.detail", language, **telling.facts),
+            "errors": [_flaw(flaw, language) for flaw in telling.flaws[:_MOST_FLAWS]] or None,
+            **telling.more,
         }
     )
-    return _written(problem, status, language, headers)
+    headers = {**telling.headers, "Content-Language": language, "Vary": "Accept-Language"}
+    return Response(problem.model_dump_json(exclude_none=True), status, headers, MEDIA_TYPE)
 
 
-def _written(problem: Problem, status: int, language: str, headers: Mapping[str, str]) -> Response:
-    return Response(
-        problem.model_dump_json(exclude_none=True),
-        status,
-        {**headers, "Content-Language": language, "Vary": "Accept-Language"},
-        MEDIA_TYPE,
-    )
+@dataclass(frozen=True)
+class _Telling:
+    """What a refusal's document has beside its slug; `key` and `status` where they are not the slug's own."""
+
+    key: str | None = None
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, str | int] = field(default_factory=dict)
+    flaws: tuple[Flaw, ...] = ()
+    more: Mapping[str, object] = field(default_factory=dict)
+
+
+@singledispatch
+def _telling(_refusal: Refusal) -> _Telling:
+    return _Telling()
+
+
+@_telling.register
+def _(refusal: Invalid) -> _Telling:
+    return _Telling(flaws=refusal.flaws)
+
+
+@_telling.register
+def _(refusal: TooLarge) -> _Telling:
+    flaws = (Flaw("", "body_too_large"),)
+    return _Telling("too-large", 413, facts={"kibibytes": refusal.most // 1024}, flaws=flaws)
+
+
+@_telling.register
+def _(_refusal: Unauthenticated) -> _Telling:
+    return _Telling(headers={"WWW-Authenticate": "Bearer"})
+
+
+@_telling.register
+def _(refusal: MethodNotAllowed) -> _Telling:
+    return _Telling(headers={"Allow": refusal.allowed})
+
+
+@_telling.register
+def _(refusal: Conflict) -> _Telling:
+    return _Telling(_conflict(refusal.reason), more={"reason": refusal.reason, "state": refusal.state})
+
+
+@_telling.register
+def _(refusal: CannotKeepPlace) -> _Telling:
+    reason = "cannot_keep_place"
+    more = {"reason": reason, "rule": refusal.rule, "allocations": [refusal.allocation_id]}
+    return _Telling(_conflict(reason), more=more)
+
+
+@_telling.register
+def _(refusal: NoLongerHeld) -> _Telling:
+    return _Telling(more={"state": refusal.state, "allocations": [refusal.allocation_id]})
+
+
+@_telling.register
+def _(refusal: CapacityInUse) -> _Telling:
+    named = refusal.allocations[:_MOST_ALLOCATIONS]
+    return _Telling(facts={"count": len(refusal.allocations)}, more={"allocations": list(named)})
+
+
+@_telling.register
+def _(refusal: StaleVersion) -> _Telling:
+    return _Telling(headers={"ETag": f'"{refusal.version}"'})
+
+
+@_telling.register
+def _(_refusal: IdempotencyInProgress) -> _Telling:
+    return _Telling(headers={"Retry-After": "1"})
+
+
+@_telling.register
+def _(refusal: Unavailable) -> _Telling:
+    return _Telling("broken", 500) if refusal.broken else _Telling(headers={"Retry-After": "5"})
 
 
 def _conflict(reason: str) -> str:

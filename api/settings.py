@@ -12,5 +12,8 @@ class ApiSettings(Settings):
 
     body_bytes: int = Field(default=1_048_576, ge=1024, description="Bytes of the largest body that is read.")
     wait_seconds: float = Field(
-        default=10.0, ge=0, le=60, description="Seconds that an answer waits at most for a first hold (`Prefer: wait`)."
+        default=10.0,
+        ge=0,
+        le=60,
+        description="Seconds that an answer waits at most for a first hold (`Prefer: wait`).",
     )

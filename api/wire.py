@@ -6,7 +6,7 @@ refused, and nothing is bent into shape: "1" is no number, `true` is no count, a
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, time
 from typing import Annotated, Final
 
@@ -23,6 +23,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from matching.refusals import Flaw, Invalid
 from matching.vocabulary import LANGUAGES, PROVISIONS, SKILLS, is_provision, is_skill
 
 __all__ = [
@@ -30,15 +31,16 @@ __all__ = [
     "CountryCode",
     "Instant",
     "LanguageCode",
+    "Latitude",
     "LocalTime",
     "Longitude",
-    "Latitude",
     "Provision",
     "ShortText",
     "Skill",
     "TimezoneName",
     "TownId",
     "Wire",
+    "emptied",
 ]
 
 _WRITTEN: Final = {
@@ -71,7 +73,8 @@ def _exactly(part: object) -> object:
         return [_exactly(each) for each in part]
     if not isinstance(part, dict):
         return part
-    kind = part.get("type")
+    # A model may have a field that is called "type": then this is its table of fields, and no kind of schema.
+    kind = part.get("type") if isinstance(part.get("type"), str) else None
     if kind == "function-before" and part["function"]["function"] in _CHECKS.values():
         return part  # a model inside another is seen twice
     made = {key: value if key in _PLAIN else _exactly(value) for key, value in part.items()}
@@ -165,9 +168,7 @@ Provision = Annotated[
 Skill = Annotated[
     str,
     AfterValidator(_one_of(is_skill, "enum")),
-    WithJsonSchema(
-        {"type": "string", "maxLength": 20, "enum": _with_languages(SKILLS, "teaching", "interpreting")}
-    ),
+    WithJsonSchema({"type": "string", "maxLength": 20, "enum": _with_languages(SKILLS, "teaching", "interpreting")}),
 ]
 """What a volunteer can do."""
 LanguageCode = Annotated[
@@ -190,3 +191,14 @@ Longitude = Annotated[float, Field(ge=-180, le=180)]
 """Degrees east."""
 Latitude = Annotated[float, Field(ge=-90, le=90)]
 """Degrees north."""
+
+
+def emptied(change: Wire, *, may_be_null: Collection[str]) -> None:
+    """Refuse a change that sets to null what must be there. Raises `Invalid`."""
+    names = sorted(
+        (type(change).model_fields[name].alias or name)
+        for name in change.model_fields_set
+        if name not in may_be_null and getattr(change, name) is None
+    )
+    if names:
+        raise Invalid(tuple(Flaw(f"/{name}", "required") for name in names))

@@ -1,12 +1,12 @@
 """Candidates: the nearest feasible offers for one need, by one statement.
 
 The statement asks in SQL what the rules of `matching` ask in Python; a test holds the two against each other. It
-walks the spatial index outward from the need's cell, so its cost is that of the offers that are near, not of
-those that exist.
+walks the spatial index outward from the need's cell and stops when it has found enough, so its cost is that of
+the offers that are near, not of those that exist.
 """
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 
 from sqlalchemy import Row, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -22,12 +22,10 @@ from matching.vocabulary import Coverage
 __all__ = ["STATEMENTS", "find", "parameters"]
 
 _EVERY_NIGHT = """
-    select array_agg(s.id order by s.starts) as slots, min(s.capacity - s.used) as free,
-           min(s.capacity) as capacity
+    select array_agg(s.id) as slots, min(s.capacity - s.used) as free, min(s.capacity) as capacity
       from slot s
-     where s.offer_id = o.id and s.day = any(cast(:days as date[])) and s.ends > :now
-    having count(*) = cardinality(cast(:days as date[])) and min(s.capacity - s.used) >= :least
-       and (array_agg(s.last_arrival order by s.starts))[1] > :arrives
+     where s.offer_id = o.id and s.day between :first_day and :last_day and s.ends > :now
+    having count(*) = :nights and min(s.capacity - s.used) >= :least and min(s.last_arrival) > :arrives
 """
 _ONE_SLOT = """
     select array[s.id] as slots, s.capacity - s.used as free, s.capacity as capacity
@@ -39,20 +37,29 @@ _ONE_SLOT = """
      limit 1
 """
 _REST_OF_COURSE = """
-    select array_agg(s.id order by s.starts) as slots, min(s.capacity - s.used) as free,
-           min(s.capacity) as capacity
+    select array_agg(s.id) as slots, min(s.capacity - s.used) as free, min(s.capacity) as capacity
       from slot s
      where s.offer_id = o.id and s.starts >= :arrives
     having min(s.starts) < :ends and min(s.capacity - s.used) >= :least
 """
+# The planner takes a radius for very selective, reads the whole disc and sorts it. Walking outward instead, it reads
+# what it needs. Ties at the end of the walk are all taken, so that what is found never depends on storage.
+_WALK = """
+     order by o.point <-> cast(:point as geography)
+     fetch first 512 rows with ties
+"""
+_DISC = """
+       and st_dwithin(o.point, cast(:point as geography), :metres, false)
+"""
 _NEAREST = """
-    select o.id, c.slots, c.free, c.capacity, o.tie,
-           cast(floor(st_distance(o.point, cast(:point as geography), false) / 1000 + 0.5) as int) as km
-      from offer o
+    select o.id, c.slots, c.free, c.capacity, o.tie, cast(floor(o.away / 1000 + 0.5) as int) as km
+      from (select o.id, o.site_id, o.tie, o.provides, o.country, o.verified_at, o.audience, o.teaches, o.level,
+                   o.party_max, o.nights_max, o.point <-> cast(:point as geography) as away
+              from offer o
+             where o.state = 'open' and o.category = :category {reach}) o
       join site h on h.id = o.site_id
       cross join lateral ({coverage}) c
-     where o.state = 'open' and o.category = :category
-       and st_dwithin(o.point, cast(:point as geography), :metres, false)
+     where o.away <= :metres
        and o.country = any(cast(:countries as text[]))
        and o.verified_at > :fresh_since
        and (h.kind <> 'private_home' or (h.vetted_at is not null and not :alone))
@@ -63,30 +70,36 @@ _NEAREST = """
        and (o.party_max is null or :divisible or o.party_max >= :people)
        and (o.nights_max is null or o.nights_max >= :nights)
        and o.id <> all(cast(:turned_down as uuid[]))
-     order by o.point <-> cast(:point as geography), o.tie
-     limit :candidates
+     order by o.away
+     fetch first (:candidates) rows with ties
 """
+_COVERAGES = {Coverage.EVERY: _EVERY_NIGHT, Coverage.ANY: _ONE_SLOT, Coverage.COURSE: _REST_OF_COURSE}
 STATEMENTS: Mapping[Coverage, TextClause] = {
-    Coverage.EVERY: text(_NEAREST.format(coverage=_EVERY_NIGHT)),
-    Coverage.ANY: text(_NEAREST.format(coverage=_ONE_SLOT)),
-    Coverage.COURSE: text(_NEAREST.format(coverage=_REST_OF_COURSE)),
+    rule: text(_NEAREST.format(coverage=sql, reach=_WALK)) for rule, sql in _COVERAGES.items()
 }
 """The candidate statement by coverage rule."""
+_WHOLE_DISC: Mapping[Coverage, TextClause] = {
+    rule: text(_NEAREST.format(coverage=sql, reach=_DISC)) for rule, sql in _COVERAGES.items()
+}
+"""The same over everything within the radius: for the rare need that the walk found too little for."""
 
-Parameter = str | int | float | bool | datetime | None | list[str] | object
+Parameter = str | int | float | bool | date | datetime | None | Sequence[str] | Sequence[OfferId]
 
 
 async def find(
     tx: AsyncConnection, need: Need, policy: Policy, now: datetime, *, people: int | None = None
 ) -> list[Candidate]:
-    """The nearest feasible offers, at most `policy.candidates`, in no order that matters.
+    """The nearest feasible offers, `policy.candidates` and any as far as the last of them, nearest first.
 
     `people` is how many still want a place, where part of a divisible party already has one. Empty when the
     need's window has passed.
     """
     if need.window.ends <= now or (need.coverage is Coverage.EVERY and not need.days):
         return []
-    rows = await tx.execute(STATEMENTS[need.coverage], parameters(need, policy, now, people or need.people.count))
+    values = parameters(need, policy, now, people or need.people.count)
+    rows = (await tx.execute(STATEMENTS[need.coverage], values)).all()
+    if len(rows) < policy.candidates:
+        rows = (await tx.execute(_WHOLE_DISC[need.coverage], values)).all()
     return [_candidate(row) for row in rows]
 
 
@@ -98,7 +111,9 @@ def parameters(need: Need, policy: Policy, now: datetime, people: int) -> dict[s
         "point": f"SRID=4326;POINT({place.longitude!r} {place.latitude!r})",
         # Distances count in whole kilometres, rounded half up.
         "metres": radius(need, policy) * 1000 + 499.999,
-        "days": list(need.days),
+        # Nights follow each other without a gap.
+        "first_day": need.days[0] if need.days else None,
+        "last_day": need.days[-1] if need.days else None,
         "arrives": max(need.window.starts, now),
         "ends": need.window.ends,
         "now": now,

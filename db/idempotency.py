@@ -57,9 +57,7 @@ async def claim(tx: AsyncConnection, ticket: Ticket) -> Stored | None:
     number = int.from_bytes(hashlib.sha256(name).digest()[:8], signed=True)
     if not (await tx.execute(_LOCK, {"number": number})).scalar_one():
         raise Running
-    row = (
-        await tx.execute(_FIND, {"organization": ticket.organization_id, "key": ticket.key})
-    ).one_or_none()
+    row = (await tx.execute(_FIND, {"organization": ticket.organization_id, "key": ticket.key})).one_or_none()
     return None if row is None else Stored(row.fingerprint, row.status, row.headers, row.body)
 
 

@@ -128,9 +128,7 @@ async def change(
     await holds.settle(tx, need_id)
 
 
-async def _keep(
-    tx: AsyncConnection, placed: Sequence[_Placed], need: Need, at: Circumstances, poster_id: UUID
-) -> None:
+async def _keep(tx: AsyncConnection, placed: Sequence[_Placed], need: Need, at: Circumstances, poster_id: UUID) -> None:
     if len(placed) > 1 and not need.divisible:
         raise Conflict("party_is_spread", NeedState.HELD)
     offers = {

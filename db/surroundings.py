@@ -29,15 +29,16 @@ _MOST_BEYOND = 10
 _DAY = timedelta(days=1)
 _FOREVER = datetime.max.replace(tzinfo=UTC)
 
-# Offers that have a place for people of this need are not around it: it is in them.
+# A walk outward along the spatial index, ties at its end included. Offers that have a place for people of this need
+# are not around it: it is in them.
 _NEAREST_IN_STATE = """
-    select o.id, o.tie, st_distance(o.point, cast(:point as geography), false) as metres
+    select o.id, o.tie, o.point <-> cast(:point as geography) as metres
       from offer o
      where o.state = '{state}' and o.category = :category
-       and not exists (select from allocation a
-                        where a.offer_id = o.id and a.need_id = :need and a.state in ('held', 'confirmed', 'arrived'))
-     order by o.point <-> cast(:point as geography), o.tie
-     limit :limit
+       and o.id <> all(array(select a.offer_id from allocation a
+                              where a.need_id = :need and a.state in ('held', 'confirmed', 'arrived')))
+     order by o.point <-> cast(:point as geography)
+     fetch first (:limit) rows with ties
 """
 _NEAREST = f"""
     select id, tie, metres
@@ -50,7 +51,7 @@ _NEAREST = f"""
      limit :limit
 """
 _NAMED = """
-    select o.id, o.tie, st_distance(o.point, cast(:point as geography), false) as metres
+    select o.id, o.tie, o.point <-> cast(:point as geography) as metres
       from offer o where o.id = any(cast(:ids as uuid[]))
 """
 # Slots of its own first, then those with room: where only some are read, these are the ones that decide.
@@ -83,9 +84,7 @@ _BY_ID = text(_WITH_SLOTS.format(chosen=_NAMED))
 Parameter = str | int | float | datetime | UUID | list[OfferId]
 
 
-async def offers_around(
-    tx: AsyncConnection, need: Need, policy: Policy, now: datetime, limit: int = 60
-) -> list[Offer]:
+async def offers_around(tx: AsyncConnection, need: Need, policy: Policy, now: datetime, limit: int = 60) -> list[Offer]:
     """The nearest offers of the need's category in any country, open or paused, nearest first.
 
     Some beyond its radius are among them, so that it can be said how far the next ones are. Offers that hold

@@ -7,14 +7,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from enum import Enum
+from typing import TypeVar
 
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
 __all__ = ["Account", "Mark"]
 
 _TOWN_WIDTH = 18
+_Step = TypeVar("_Step")
 
 
 class Mark(Enum):
@@ -35,7 +38,11 @@ class Account:
 
     def say(self, line: str = "") -> None:
         """A sentence of the program itself."""
-        self._console.print(line, markup=False, highlight=False)
+        self._console.print(line, markup=False, highlight=False, soft_wrap=not self._console.is_terminal)
+
+    def command(self, line: str) -> None:
+        """Something to copy: never broken into lines."""
+        self._console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
 
     def title(self, line: str) -> None:
         """A heading."""
@@ -68,6 +75,17 @@ class Account:
         for row in rows:
             grid.add_row(*(Text(cell) for cell in row))
         self._console.print(grid, soft_wrap=True)
+
+    def progress(self, what: str, steps: Sequence[_Step]) -> Iterator[_Step]:
+        """Go through the steps under a bar; plain lines where there is no terminal."""
+        if not steps:
+            return
+        if self._console.is_terminal:
+            yield from track(steps, what, console=self._console, transient=True)
+            return
+        for step in steps:
+            self.say(f"{what}: {step}…")
+            yield step
 
     @contextmanager
     def waiting(self, line: str) -> Iterator[None]:

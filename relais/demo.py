@@ -6,29 +6,31 @@ is missing.
 
 import asyncio
 import json
-import os
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+import typer
+from pydantic import BaseModel, TypeAdapter
+from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import keys, organizations, towns
 from db.connection import connect, transaction
 from matching.vocabulary import OrganizationKind
 from relais.account import Account
-from relais.desk import Body, Desk
+from relais.desk import Body, Desk, DeskProblem
+from relais.gazetteer import DEFAULT_COUNTRIES
 from relais.region import COUNTRIES, ORGANIZATIONS, SITES, TOWNS, DemoOffer, DemoOrganization, DemoSite
+from relais.running import ROOT
 from relais.story import Ended, Evening, Pace, Place
-from relais.up import House, open_house
+from relais.up import House, in_words, open_house, write_private
 
-__all__ = ["demo"]
+__all__ = ["demo", "play"]
 
 _TOLD: Final = Pace(beat=1.2, patience=20.0)
 _FAST: Final = Pace(beat=0.0, patience=2.0)
@@ -49,12 +51,21 @@ class Member(BaseModel):
 _MEMBERS: Final = TypeAdapter(list[Member])
 
 
-def demo(root: Path, account: Account, *, fast: bool) -> int:
-    """Run the demonstration under `root`; `fast` plays without pauses and ends. The exit status.
+def demo(
+    *, fast: Annotated[bool, typer.Option("--fast", help="Play without pauses, with few towns, and end.")] = False
+) -> None:
+    """Play an evening at three crossings, over real servers, API and worker; then serve until stopped."""
+    account = Account(Console())
+    with in_words(account):
+        raise SystemExit(play(ROOT, account, fast=fast))
+
+
+def play(root: Path, account: Account, *, fast: bool) -> int:
+    """The demonstration under `root`; `fast` plays without pauses and ends. The exit status.
 
     Raises `StackProblem` when something cannot start, does not answer or has ended.
     """
-    with open_house(root, account, COUNTRIES if fast else None) as house, ExitStack() as undo:
+    with open_house(root, account, COUNTRIES if fast else DEFAULT_COUNTRIES) as house, ExitStack() as undo:
         members = asyncio.run(_move_in(house))
         _write_members(house, members)
         desks = {}
@@ -62,17 +73,19 @@ def demo(root: Path, account: Account, *, fast: bool) -> int:
             desk = Desk(house.processes.url, member.key, member.name)
             undo.callback(desk.close)
             desks[member.name] = desk
-        with account.waiting("Town halls and associations declare their sites and offers…"):
-            places = _declare(desks)
-        account.title("An evening at three crossings")
-        ended = Evening(desks, places, account, _FAST if fast else _TOLD).play()
-        house.processes.check()
+        try:
+            with account.waiting("Town halls and associations declare their sites and offers…"):
+                places = _declare(desks)
+            account.title("An evening at three crossings")
+            ended = Evening(desks, places, account, _FAST if fast else _TOLD).play()
+        except DeskProblem:
+            house.processes.check()
+            raise
         _sum_up(account, ended)
-        if fast:
-            return _verdict(account, ended)
-        _introduce(account, house, members)
-        house.processes.watch()
-    return 0
+        if not fast:
+            _introduce(account, house, members)
+            house.processes.watch()
+    return _verdict(account, ended)
 
 
 async def _move_in(house: House) -> list[Member]:
@@ -108,9 +121,7 @@ async def _member(
     for key in live[: len(live) - keys.MOST_LIVE + 1]:
         await keys.revoke(tx, key.prefix)
     issued = await keys.issue(tx, organization_id, hashing)
-    return Member(
-        id=organization_id, kind=organization.kind, name=organization.name, towns=ids, key=issued.text
-    )
+    return Member(id=organization_id, kind=organization.kind, name=organization.name, towns=ids, key=issued.text)
 
 
 def _read_members(house: House) -> list[Member]:
@@ -194,9 +205,7 @@ def _offer(offer: DemoOffer, site: DemoSite, site_id: UUID, first: date) -> Body
 
 def _sum_up(account: Account, ended: list[Ended]) -> None:
     account.title("How the evening ended")
-    account.table(
-        ["who", "in", "answer", "where"], [[each.party, each.town, each.state, each.place] for each in ended]
-    )
+    account.table(["who", "in", "answer", "where"], [[each.party, each.town, each.state, each.place] for each in ended])
 
 
 def _verdict(account: Account, ended: list[Ended]) -> int:
@@ -224,13 +233,13 @@ def _introduce(account: Account, house: House, members: list[Member]) -> None:
         "urgency": "vital",
     }
     account.title("Try it, in another terminal")
-    account.say(f"  RELAIS={url}")
-    account.say(f"  COORDINATION={coordination.key}")
-    account.say(f"  TOWN_HALL={hall.key}")
-    account.say("  # post a need in Briançon; the answer shows where it is held")
-    account.say("  curl -s $RELAIS/v1/needs -H \"Authorization: Bearer $COORDINATION\" -H 'Prefer: wait=5' \\")
-    account.say(f"    -H 'Content-Type: application/json' -d '{json.dumps(need)}'")
-    account.say("  # the town hall sees what waits for its answer…")
-    account.say("  curl -s \"$RELAIS/v1/allocations?state=held\" -H \"Authorization: Bearer $TOWN_HALL\"")
-    account.say("  # …and says yes (put the allocation's id)")
-    account.say("  curl -s -X POST $RELAIS/v1/allocations/ID/confirm -H \"Authorization: Bearer $TOWN_HALL\"")
+    account.command(f"RELAIS={url}")
+    account.command(f"COORDINATION={coordination.key}")
+    account.command(f"TOWN_HALL={hall.key}")
+    account.command("# post a need in Briançon; the answer shows where it is held")
+    account.command("curl -s $RELAIS/v1/needs -H \"Authorization: Bearer $COORDINATION\" -H 'Prefer: wait=5' \\")
+    account.command(f"  -H 'Content-Type: application/json' -d '{json.dumps(need)}'")
+    account.command("# the town hall sees what waits for its answer…")
+    account.say('  curl -s "$RELAIS/v1/allocations?state=held" -H "Authorization: Bearer $TOWN_HALL"')
+    account.command("# …and says yes (put the allocation's id)")
+    account.say('  curl -s -X POST $RELAIS/v1/allocations/ID/confirm -H "Authorization: Bearer $TOWN_HALL"')

@@ -21,6 +21,9 @@ Body = Mapping[str, object]
 """What is sent, as JSON."""
 _PATIENCE_SECONDS: Final = 20.0
 _LOOK_AGAIN_SECONDS: Final = 0.1
+_THEN: Final = (
+    "What was acknowledged until then is kept. What to do: read the files in `.relais/log/`, then start again."
+)
 
 
 class DeskProblem(StackProblem):
@@ -186,7 +189,7 @@ class Desk:
             return self._http.request(method, path, json=json, headers=headers, params=params)
         except httpx.TransportError as error:
             raise DeskProblem(
-                f"{self.name} could not reach the service ({type(error).__name__} at {method} {path})."
+                f"{self.name} could not reach the service ({type(error).__name__} at {method} {path}). {_THEN}"
             ) from error
 
     def _read(self, answer: httpx.Response, kind: type[_T]) -> _T:
@@ -197,10 +200,11 @@ class Desk:
             problem = _ProblemDocument.model_validate_json(answer.content)
         except ValidationError as error:
             raise DeskProblem(
-                f"{self.name} asked {asked} and got an answer that could not be read (status {answer.status_code})."
+                f"{self.name} asked {asked} and got an answer that could not be read (status {answer.status_code}). "
+                f"{_THEN}"
             ) from error
         why = " ".join([problem.detail or problem.title, *(_flaw(each) for each in problem.errors)])
-        raise DeskProblem(f"{self.name} asked {asked} and was refused (status {answer.status_code}): {why}")
+        raise DeskProblem(f"{self.name} asked {asked} and was refused (status {answer.status_code}): {why} {_THEN}")
 
 
 def _flaw(error: Mapping[str, object]) -> str:

@@ -134,12 +134,21 @@ def running_processes(port: int, settings: Mapping[str, str], logs: Path) -> Ite
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into `SystemExit`, so that what was started is stopped on the way out."""
+    """Turn SIGTERM and SIGHUP into `SystemExit`, so that what was started is stopped on the way out.
+
+    Ctrl-C works too where a script that started this in the background had it ignored; a SIGHUP that is ignored,
+    as `nohup` has it, stays so.
+    """
 
     def leave(number: int, _: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
-    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, leave),
+    }
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, leave)
     try:
         yield
     finally:

@@ -156,9 +156,7 @@ TOWNS: Final = tuple({town.id: town for organization in ORGANIZATIONS for town i
 
 
 def _beds(capacity: int, confirmation: str = "each", provides: Sequence[str] = ()) -> DemoOffer:
-    return DemoOffer(
-        "shelter", capacity, "19:00", "08:00", confirmation, provides=provides, party_max=12, nights_max=7
-    )
+    return DemoOffer("shelter", capacity, "19:00", "08:00", confirmation, provides=provides, party_max=12, nights_max=7)
 
 
 def _showers(heads: int) -> DemoOffer:

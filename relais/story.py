@@ -200,7 +200,7 @@ class Evening:
             self._fact(
                 Towns.MENTON,
                 Mark.NO,
-                f"nothing for the wheelchair user: recorded as unmet ({reasons or 'nobody offers a warm room here'}). "
+                f"nothing for the wheelchair user: recorded as unmet ({reasons or 'nobody offers a warm room'}). "
                 "It stays as evidence of what is missing",
             )
         self._end("a wheelchair user, for a warm room", Towns.MENTON, need, NeedState.UNMET)

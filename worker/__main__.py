@@ -4,9 +4,11 @@ import asyncio
 
 import uvloop
 
+from db import logs
 from worker.process import serve
 from worker.settings import WorkerSettings
 
 if __name__ == "__main__":
+    logs.configure()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(WorkerSettings()))

@@ -3,12 +3,12 @@
 import json
 from uuid import UUID
 
-from matching.explain import unmet_reasons
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import allocations, due, holds, policies, surroundings
 from db.bell import Bell
 from db.connection import transaction
+from matching.explain import unmet_reasons
 from matching.rules import Circumstances
 from matching.states import AllocationState
 

@@ -139,7 +139,7 @@ class AllocationSlot(Row):
     __tablename__ = "allocation_slot"
 
     allocation_id: Mapped[UUID] = mapped_column(ForeignKey("allocation.id", ondelete="CASCADE"), primary_key=True)
-    slot_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("slot.id"), primary_key=True)
+    slot_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("slot.id", ondelete="CASCADE"), primary_key=True)
     people: Mapped[int]
     taken: Mapped[bool]
 

@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, BigInteger, ForeignKey, Index, LargeBinary, Uuid, text
 from sqlalchemy import Identity as Serial
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
 
@@ -21,6 +22,10 @@ class TransactionId(UserDefinedType[str]):
     def get_col_spec(self, **_: object) -> str:
         """The column's type in DDL."""
         return "xid8"
+
+
+ischema_names["xid8"] = TransactionId
+"""So that a migrated table is read back as what it is."""
 
 
 class Event(Row):

@@ -141,9 +141,7 @@ def _fetch(scratch: Path, tell: Callable[[str], None]) -> Path:
 def _choose(apt: "_Apt") -> list[str]:
     """The packages to fetch, or none when the lists lack PostGIS or Redis."""
     offered = apt.query("search", "--names-only", r"^postgresql-[0-9]+-postgis-3$")
-    numbers = sorted(
-        (int(n) for n in re.findall(r"^postgresql-(\d+)-postgis-3 ", offered, re.MULTILINE)), reverse=True
-    )
+    numbers = sorted((int(n) for n in re.findall(r"^postgresql-(\d+)-postgis-3 ", offered, re.MULTILINE)), reverse=True)
     if not numbers:
         return []
     newest = numbers[0]

@@ -56,7 +56,7 @@ async def anyone(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest_asyncio.fixture(loop_scope="function")
 async def client(app: FastAPI, engine: AsyncEngine, api_settings: ApiSettings) -> AsyncIterator[JoinNetwork]:
-    """`await client(kind)`: a new organization of this kind, with a key of full scope unless told otherwise."""
+    """Call it with a kind: a new organization, with a key of full scope unless told otherwise."""
     async with AsyncExitStack() as open_clients:
 
         async def join(

@@ -105,9 +105,7 @@ async def test_a_child_more_is_taken_in_where_there_is_room_and_refused_where_no
     assert refused.value.rule == "capacity"
 
 
-async def test_a_new_requirement_that_the_place_does_not_meet_is_refused(
-    tx: AsyncConnection, town_hall: UUID
-) -> None:
+async def test_a_new_requirement_that_the_place_does_not_meet_is_refused(tx: AsyncConnection, town_hall: UUID) -> None:
     await add_offer(tx, town_hall, provides=["showers"])
     stay = await placed_stay(tx, town_hall)
     await stay.change(requires=frozenset({"showers"}))
@@ -127,9 +125,7 @@ async def test_who_is_in_may_stay_longer_though_the_offer_is_paused_and_the_door
     assert await stay.used() == [2, 2, 0]
 
 
-async def test_a_spread_party_that_grows_looks_for_places_for_the_others(
-    tx: AsyncConnection, town_hall: UUID
-) -> None:
+async def test_a_spread_party_that_grows_looks_for_places_for_the_others(tx: AsyncConnection, town_hall: UUID) -> None:
     await add_offer(tx, town_hall, capacity=2, nights=1)
     await add_offer(tx, town_hall, capacity=2, nights=1)
     stay = await placed_stay(tx, town_hall, people=4, divisible=True)

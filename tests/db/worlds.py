@@ -32,6 +32,7 @@ DAY = date(2026, 12, 1)
 NOW = datetime(2026, 12, 1, 20, tzinfo=PARIS).astimezone(UTC)
 PLACES = {"shelter": Coverage.EVERY, "sanitation": Coverage.ANY, "language_class": Coverage.COURSE}
 Value = TypeVar("Value")
+_QUARTER = timedelta(minutes=15)
 _HALF_HOUR = timedelta(minutes=30)
 _FEATURES = ("step_free", "quiet", "women_only", "interpreter:ps")
 _LANGUAGES = (Language("fr", Level.A1), Language("fr", Level.A2), Language("fr", None), Language("it", Level.A1))
@@ -71,9 +72,7 @@ class World:
 def _cell(random: Random) -> Cell:
     """Mostly within the radius, a quarter of a degree around, sometimes far beyond it."""
     reach = random.choice((0.05, 0.25, 0.25, 0.8))
-    point = Point(
-        BRIANCON.longitude + random.uniform(-reach, reach), BRIANCON.latitude + random.uniform(-reach, reach)
-    )
+    point = Point(BRIANCON.longitude + random.uniform(-reach, reach), BRIANCON.latitude + random.uniform(-reach, reach))
     return cell_of(point, random.choice((RESOLUTION, RESOLUTION, COARSE_RESOLUTION)))
 
 
@@ -139,7 +138,7 @@ _SLOTS = {"shelter": _nights, "sanitation": _showers, "language_class": _session
 
 def _slot(random: Random, day: date, starts: datetime, length: timedelta, capacity: int) -> Slot:
     free = capacity if random.random() < 0.7 else random.randint(0, capacity)
-    last = starts + length if random.random() < 0.8 else starts + random.choice((0, 1, 2, 4)) * _HALF_HOUR
+    last = starts + length if random.random() < 0.7 else starts + random.choice((0, 0, 1, 2, 4, 8)) * _QUARTER
     return Slot(0, day, Window(starts, starts + length), min(last, starts + length), capacity, free)
 
 

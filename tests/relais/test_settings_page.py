@@ -25,10 +25,9 @@ def rows() -> list[str]:
         for name, field in settings.model_fields.items():
             if settings is not Settings and name in common:
                 continue
-            default = "must be set" if field.default is PydanticUndefined else f"`{field.default}`"
-            lines.append(
-                f"| `RELAIS_{name.upper()}` | {reader} | {'—' if field.default is None else default} | {field.description} |"
-            )
+            written = {PydanticUndefined: "must be set", None: "—"}
+            default = written.get(field.default, f"`{field.default}`")
+            lines.append(f"| `RELAIS_{name.upper()}` | {reader} | {default} | {field.description} |")
     return lines
 
 

@@ -1,0 +1,253 @@
+"""Offers: what is given where, when and to whom.
+
+The provider sees all of its offers; a coordination sees those of its towns, by cell, so that it knows what there
+is without learning where it stands.
+"""
+
+from dataclasses import fields
+from datetime import UTC, date, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+
+from api.authorization import Caller, ReadsOffers, WritesOffers
+from api.house import TheHouse
+from api.languages import LanguageWire
+from api.lists import After, Limit, Listed, listed
+from api.problems import problems
+from api.sites import CellText, Provisions
+from api.transactions import Reply, TransactionalRoute, Tx
+from api.versions import IfMatch
+from api.wire import CategoryCode, Instant, LocalTime, TimezoneName, TownId, Wire, emptied
+from db import offers
+from db.offers import Filter, OfferFacts
+from geo.cells import cell_text
+from matching.offering import OfferTerms
+from matching.states import OfferState
+from matching.vocabulary import Audience, Confirmation, OrganizationKind, Visibility
+
+__all__ = ["router", "seen_towns"]
+
+router = APIRouter(prefix="/v1/offers", tags=["offers"], route_class=TransactionalRoute)
+Reserved = Annotated[list[Audience], Field(min_length=1, max_length=5)]
+Capacity = Annotated[int, Field(ge=1, le=10_000)]
+Minutes = Annotated[int, Field(ge=5, le=2880)]
+PartyMax = Annotated[int, Field(ge=1, le=10_000)]
+NightsMax = Annotated[int, Field(ge=1, le=366)]
+SlotMinutes = Annotated[int, Field(ge=5, le=1440)]
+Recurrence = Annotated[str, Field(min_length=1, max_length=300, examples=["FREQ=WEEKLY;BYDAY=TU,TH"])]
+
+
+class OfferIn(Wire):
+    """One kind of help at a site."""
+
+    site_id: UUID
+    category: CategoryCode
+    capacity: Capacity
+    audience: Reserved = Field(default_factory=lambda: [Audience.ANYONE])
+    provides: Provisions = Field(default_factory=list)
+    confirmation: Confirmation = Confirmation.EACH
+    confirm_within_minutes: Minutes = 60
+    first_day: date
+    last_day: date
+    timezone: TimezoneName | None = None
+    opens: LocalTime
+    closes: LocalTime
+    rrule: Recurrence = "FREQ=DAILY"
+    slot_minutes: SlotMinutes | None = None
+    party_max: PartyMax | None = None
+    nights_max: NightsMax | None = None
+    arrive_by: LocalTime | None = None
+    release_no_shows: bool = False
+    language: LanguageWire | None = None
+
+    def terms(self) -> OfferTerms:
+        """The offer as the domain knows it."""
+        said: dict[str, Any] = {name: _term(self, name) for name in _TERMS}
+        return OfferTerms(**said | {"timezone": self.timezone or ""})
+
+
+class OfferPatch(Wire):
+    """What may change of an offer; what is left out stays as it is."""
+
+    capacity: Capacity | None = None
+    audience: Reserved | None = None
+    provides: Provisions | None = None
+    confirmation: Confirmation | None = None
+    confirm_within_minutes: Minutes | None = None
+    first_day: date | None = None
+    last_day: date | None = None
+    timezone: TimezoneName | None = None
+    opens: LocalTime | None = None
+    closes: LocalTime | None = None
+    rrule: Recurrence | None = None
+    slot_minutes: SlotMinutes | None = None
+    party_max: PartyMax | None = None
+    nights_max: NightsMax | None = None
+    arrive_by: LocalTime | None = None
+    release_no_shows: bool | None = None
+    language: LanguageWire | None = None
+
+    def applied_to(self, terms: OfferTerms) -> OfferTerms:
+        """The offer's terms with the changes. Raises `Invalid` where what must be there is set to null."""
+        emptied(self, may_be_null=_MAY_BE_NULL)
+        said: dict[str, Any] = {
+            name: _term(self, name) if name in self.model_fields_set else getattr(terms, name) for name in _TERMS
+        }
+        return OfferTerms(**said)
+
+
+_TERMS = tuple(field.name for field in fields(OfferTerms))
+_MAY_BE_NULL = frozenset({"slot_minutes", "party_max", "nights_max", "arrive_by", "language"})
+
+
+class OfferOut(Wire):
+    """An offer. Its site is named to its owner, and to others only where it is public."""
+
+    id: UUID
+    site_id: UUID | None
+    town: TownId
+    cell: CellText
+    category: CategoryCode
+    capacity: Annotated[int, Field(ge=0, le=10_000)]
+    audience: Reserved
+    provides: Provisions
+    confirmation: Confirmation
+    confirm_within_minutes: Minutes
+    first_day: date
+    last_day: date
+    timezone: TimezoneName
+    opens: LocalTime
+    closes: LocalTime
+    rrule: Recurrence
+    slot_minutes: SlotMinutes | None
+    party_max: PartyMax | None
+    nights_max: NightsMax | None
+    arrive_by: LocalTime | None
+    release_no_shows: bool
+    language: LanguageWire | None
+    state: OfferState
+    verified_at: Instant
+    created_at: Instant
+    version: Annotated[int, Field(ge=1)]
+
+    @classmethod
+    def of(cls, facts: OfferFacts, who: Caller) -> "OfferOut":
+        """Render one offer for its reader."""
+        terms = facts.terms
+        said: dict[str, Any] = {name: getattr(terms, name) for name in _TERMS}
+        own = facts.organization_id == who.organization_id
+        return cls(
+            **said
+            | {
+                "audience": sorted(terms.audience),
+                "provides": sorted(terms.provides),
+                "language": LanguageWire.of(terms.language),
+            },
+            id=facts.id,
+            site_id=facts.site_id if own or facts.visibility is Visibility.PUBLIC else None,
+            town=facts.town_id,
+            cell=cell_text(facts.cell),
+            state=facts.state,
+            verified_at=facts.verified_at,
+            created_at=facts.created_at,
+            version=facts.version,
+        )
+
+
+@router.post("", status_code=201, responses=problems(401, 403, 409, 422))
+async def add_offer(body: OfferIn, who: WritesOffers, tx: Tx, reply: Reply, house: TheHouse) -> OfferOut:
+    """Open an offer; open needs around it are looked at again at once."""
+    terms, now = body.terms(), datetime.now(UTC)
+    offer_id = await offers.add(tx, who.organization_id, body.site_id, terms, now, house.tie_key)
+    reply.ring()
+    reply.created(f"/v1/offers/{offer_id}")
+    return await _offer(tx, who, offer_id, reply)
+
+
+@router.get("", responses=problems(401, 403, 422))
+async def list_offers(
+    who: ReadsOffers,
+    tx: Tx,
+    after: After,
+    limit: Limit = 50,
+    category: Annotated[CategoryCode | None, Query()] = None,
+    state: Annotated[OfferState | None, Query()] = None,
+    town: Annotated[TownId | None, Query()] = None,
+    site_id: Annotated[UUID | None, Query()] = None,
+) -> Listed[OfferOut]:
+    """The caller's own offers, and for a coordination those of its towns; oldest first."""
+    which = Filter(category, state, town, site_id)
+    page = await offers.page(tx, who.organization_id, seen_towns(who), which, after, limit)
+    return listed(page, lambda facts: OfferOut.of(facts, who))
+
+
+@router.get("/{offer_id}", responses=problems(401, 403, 404, 422))
+async def read_offer(offer_id: UUID, who: ReadsOffers, tx: Tx, reply: Reply) -> OfferOut:
+    """One offer."""
+    return await _offer(tx, who, offer_id, reply)
+
+
+@router.patch("/{offer_id}", responses=problems(401, 403, 404, 409, 412, 422, 428))
+async def change_offer(
+    offer_id: UUID, body: OfferPatch, who: WritesOffers, tx: Tx, reply: Reply, version: IfMatch
+) -> OfferOut:
+    """Change an offer. Its slots follow, but never from under people who have a place in them."""
+    before = await offers.read(tx, offer_id, who.organization_id, frozenset())
+    terms = body.applied_to(before.terms)
+    await offers.change(tx, offer_id, who.organization_id, version, terms, datetime.now(UTC))
+    reply.ring()
+    return await _offer(tx, who, offer_id, reply)
+
+
+@router.post("/{offer_id}/pause", responses=problems(401, 403, 404, 409, 422))
+async def pause(offer_id: UUID, who: WritesOffers, tx: Tx, reply: Reply) -> OfferOut:
+    """Take nobody new for now; who has a place keeps it."""
+    await offers.pause(tx, offer_id, who.organization_id)
+    return await _offer(tx, who, offer_id, reply)
+
+
+@router.post("/{offer_id}/resume", responses=problems(401, 403, 404, 409, 422))
+async def resume(offer_id: UUID, who: WritesOffers, tx: Tx, reply: Reply) -> OfferOut:
+    """Take parties again."""
+    await offers.resume(tx, offer_id, who.organization_id)
+    reply.ring()
+    return await _offer(tx, who, offer_id, reply)
+
+
+@router.post("/{offer_id}/close", responses=problems(401, 403, 404, 409, 422))
+async def close(offer_id: UUID, who: WritesOffers, tx: Tx, reply: Reply) -> OfferOut:
+    """End an offer for good, once nobody has a place in it."""
+    await offers.close(tx, offer_id, who.organization_id)
+    return await _offer(tx, who, offer_id, reply)
+
+
+@router.post("/{offer_id}/verify", responses=problems(401, 403, 404, 409, 422))
+async def verify(offer_id: UUID, who: WritesOffers, tx: Tx, reply: Reply) -> OfferOut:
+    """Say that an offer is still true: one that nobody speaks for is not proposed any more after a while."""
+    await offers.verify(tx, offer_id, who.organization_id)
+    reply.ring()
+    return await _offer(tx, who, offer_id, reply)
+
+
+def seen_towns(who: Caller) -> frozenset[int]:
+    """Towns whose offers the caller sees beside its own."""
+    return who.towns if who.kind is OrganizationKind.COORDINATION else frozenset()
+
+
+async def _offer(tx: Tx, who: Caller, offer_id: UUID, reply: Reply) -> OfferOut:
+    facts = await offers.read(tx, offer_id, who.organization_id, seen_towns(who))
+    reply.version(facts.version)
+    return OfferOut.of(facts, who)
+
+
+def _term(body: OfferIn | OfferPatch, name: str) -> Any:
+    value = getattr(body, name)
+    match value:
+        case LanguageWire():
+            return value.language()
+        case list():
+            return frozenset(value)
+    return value

@@ -1,0 +1,285 @@
+"""The language of sites: add, read, list, change, vet, and keep their exact place sealed.
+
+A site is known by its cell. Where it lies in that cell is written once, as ciphertext, and read by nothing here.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID, uuid4
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import events
+from db.addresses import Vault
+from db.pages import Page, Place
+from geo.cells import COARSE_RESOLUTION, RESOLUTION, Cell, Point, cell_of, centroid
+from geo.distance import great_circle
+from matching.refusals import CapacityInUse, Invalid, NotFound, StaleVersion
+from matching.vocabulary import SiteKind, Visibility
+
+__all__ = ["Address", "SiteFacts", "SiteTerms", "Staffing", "add", "change", "page", "read", "set_address", "vet"]
+
+FARTHEST_FROM_TOWN_KM: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Staffing:
+    """Volunteers that a site needs for each slot."""
+
+    skill: str
+    people_per_volunteer: int
+    minimum: int
+
+
+@dataclass(frozen=True, slots=True)
+class SiteTerms:
+    """What a site's owner states of it, but for where it is."""
+
+    name: str
+    town_id: int
+    kind: SiteKind
+    visibility: Visibility
+    provides: frozenset[str]
+    staffing: Staffing | None
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """How to get there; sealed as a whole."""
+
+    address: str
+    meeting_point: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFacts:
+    """A site as its owner sees it."""
+
+    id: UUID
+    organization_id: UUID
+    terms: SiteTerms
+    cell: Cell
+    vetted_by: UUID | None
+    vetted_at: datetime | None
+    has_address: bool
+    created_at: datetime
+    version: int
+
+
+_SELECT = """
+    select h.*, exists (select from site_location l where l.site_id = h.id and l.address is not null) as has_address
+      from site h
+"""
+_READ = text(_SELECT + " where h.id = :id and h.organization_id = :organization")
+_LOCK = text("select version from site where id = :id and organization_id = :organization for update")
+_PAGE = text(
+    _SELECT
+    + """
+     where h.organization_id = :organization
+       and (cast(:after_at as timestamptz) is null or (h.created_at, h.id) > (:after_at, cast(:after_id as uuid)))
+     order by h.created_at, h.id
+     limit :limit
+"""
+)
+_TOWN = text("select longitude, latitude, country from town where id = :id")
+_ADD = text("""
+    insert into site (id, organization_id, town_id, name, kind, cell, visibility, provides,
+                      staffing_skill, staffing_people_per_volunteer, staffing_minimum)
+    values (:id, :organization, :town_id, :name, :kind, :cell, :visibility, :provides, :skill, :each, :minimum)
+""")
+_CHANGE = text("""
+    update site set town_id = :town_id, name = :name, kind = :kind, cell = :cell, visibility = :visibility,
+                    provides = :provides, staffing_skill = :skill, staffing_people_per_volunteer = :each,
+                    staffing_minimum = :minimum, version = version + 1
+     where id = :id
+""")
+_KEEP_LOCATION = text("""
+    insert into site_location (site_id, location) values (:id, :location)
+    on conflict (site_id) do update set location = excluded.location
+""")
+_LOCATION = text("select location from site_location where site_id = :id")
+_KEEP_ADDRESS = text("update site_location set address = :address where site_id = :id")
+_TOUCH = text("update site set version = version + 1 where id = :id")
+_VET = text("""
+    update site set vetted_by = :organization, vetted_at = now(), version = version + 1 where id = :id
+""")
+_LOCK_OFFERS = text("select id from offer where site_id = :id order by id for update")
+_LIVE = text("""
+    select a.id from allocation a join offer o on o.id = a.offer_id
+     where o.site_id = :id and a.state in ('held', 'confirmed', 'arrived')
+     order by a.created_at, a.id
+""")
+_MOVE_OFFERS = text("""
+    update offer set cell = :cell, country = :country, version = version + 1,
+                     point = st_point(:longitude, :latitude)::geography
+     where site_id = :id
+""")
+_NEWS = text("insert into capacity_news (offer_id) select id from offer where site_id = :id and state = 'open'")
+
+
+async def add(tx: AsyncConnection, organization_id: UUID, terms: SiteTerms, location: Point, vault: Vault) -> UUID:
+    """Add a site. Raises `Invalid` for an unknown town, or a place too far from it to be in it."""
+    await _country(tx, terms, location)
+    site_id = uuid4()
+    cell = _cell(terms, location)
+    await tx.execute(_ADD, _columns(site_id, terms, cell) | {"organization": organization_id})
+    await _keep_location(tx, site_id, location, vault)
+    await events.record(tx, "site.added", site_id, [organization_id])
+    return site_id
+
+
+async def read(tx: AsyncConnection, site_id: UUID, organization_id: UUID) -> SiteFacts:
+    """One site of this organization. Raises `NotFound`."""
+    row = (await tx.execute(_READ, {"id": site_id, "organization": organization_id})).one_or_none()
+    if row is None:
+        raise NotFound
+    return _facts(row)
+
+
+async def page(tx: AsyncConnection, organization_id: UUID, after: Place | None, limit: int) -> Page[SiteFacts]:
+    """Sites of this organization, oldest first."""
+    rows = await tx.execute(
+        _PAGE,
+        {
+            "organization": organization_id,
+            "after_at": after.at if after else None,
+            "after_id": after.id if after else None,
+            "limit": limit + 1,
+        },
+    )
+    return Page.of([_facts(row) for row in rows], limit, lambda site: Place(site.created_at, site.id))
+
+
+async def change(
+    tx: AsyncConnection,
+    site_id: UUID,
+    organization_id: UUID,
+    version: int | None,
+    terms: SiteTerms,
+    location: Point | None,
+    vault: Vault,
+) -> None:
+    """Give a site new terms, and a new place where one is given.
+
+    Raises `NotFound`, `StaleVersion`, `Invalid`, and `CapacityInUse` when it would move from under its people.
+    """
+    before = await _lock(tx, site_id, organization_id, version)
+    place = location or await _location(tx, site_id, vault)
+    country = await _country(tx, terms, place)
+    cell = _cell(terms, place)
+    await tx.execute(_LOCK_OFFERS, {"id": site_id})
+    if (cell, terms.town_id) != (before.cell, before.terms.town_id):
+        await _move_offers(tx, site_id, cell, country)
+    await tx.execute(_CHANGE, _columns(site_id, terms, cell))
+    if location is not None:
+        await _keep_location(tx, site_id, location, vault)
+    await tx.execute(_NEWS, {"id": site_id})
+    await events.record(tx, "site.changed", site_id, [organization_id])
+
+
+async def set_address(
+    tx: AsyncConnection, site_id: UUID, organization_id: UUID, version: int | None, address: Address, vault: Vault
+) -> None:
+    """Seal how to get there. Raises `NotFound` and `StaleVersion`."""
+    await _lock(tx, site_id, organization_id, version)
+    written = json.dumps({"address": address.address, "meeting_point": address.meeting_point})
+    await tx.execute(_KEEP_ADDRESS, {"id": site_id, "address": vault.seal(site_id, written)})
+    await tx.execute(_TOUCH, {"id": site_id})
+    await events.record(tx, "site.address_set", site_id, [organization_id])
+
+
+async def vet(tx: AsyncConnection, site_id: UUID, organization_id: UUID) -> None:
+    """Record that an organization has visited a site; its offers may be proposed from now on. Raises `NotFound`."""
+    await _lock(tx, site_id, organization_id, None)
+    await tx.execute(_VET, {"id": site_id, "organization": organization_id})
+    await tx.execute(_NEWS, {"id": site_id})
+    await events.record(tx, "site.vetted", site_id, [organization_id])
+
+
+async def _lock(tx: AsyncConnection, site_id: UUID, organization_id: UUID, version: int | None) -> SiteFacts:
+    current = (await tx.execute(_LOCK, {"id": site_id, "organization": organization_id})).scalar_one_or_none()
+    if current is None:
+        raise NotFound
+    if version not in (None, current):
+        raise StaleVersion(current)
+    return await read(tx, site_id, organization_id)
+
+
+async def _country(tx: AsyncConnection, terms: SiteTerms, location: Point) -> str:
+    """The country of the site's town, once it is known and the place may lie in it."""
+    town = (await tx.execute(_TOWN, {"id": terms.town_id})).one_or_none()
+    if town is None:
+        raise Invalid.one("/town", "unknown_town")
+    if great_circle(location, Point(town.longitude, town.latitude)) > FARTHEST_FROM_TOWN_KM:
+        raise Invalid.one("/location", "location_far_from_town", most=FARTHEST_FROM_TOWN_KM)
+    return str(town.country)
+
+
+def _cell(terms: SiteTerms, location: Point) -> Cell:
+    guarded = terms.kind is SiteKind.PRIVATE_HOME or terms.visibility is Visibility.RENDEZVOUS
+    return cell_of(location, COARSE_RESOLUTION if guarded else RESOLUTION)
+
+
+async def _move_offers(tx: AsyncConnection, site_id: UUID, cell: Cell, country: str) -> None:
+    live = (await tx.execute(_LIVE, {"id": site_id})).scalars().all()
+    if live:
+        raise CapacityInUse(tuple(live))
+    middle = centroid(cell)
+    moved = {"id": site_id, "cell": cell, "country": country}
+    await tx.execute(_MOVE_OFFERS, moved | {"longitude": middle.longitude, "latitude": middle.latitude})
+
+
+async def _keep_location(tx: AsyncConnection, site_id: UUID, location: Point, vault: Vault) -> None:
+    written = json.dumps([location.longitude, location.latitude])
+    await tx.execute(_KEEP_LOCATION, {"id": site_id, "location": vault.seal(site_id, written)})
+
+
+async def _location(tx: AsyncConnection, site_id: UUID, vault: Vault) -> Point:
+    """The exact place, to say which cell it lies in when the cells' size changes; it goes no further."""
+    sealed = (await tx.execute(_LOCATION, {"id": site_id})).scalar_one()
+    longitude, latitude = json.loads(vault.open(site_id, sealed))
+    return Point(longitude, latitude)
+
+
+def _columns(site_id: UUID, terms: SiteTerms, cell: Cell) -> dict[str, object]:
+    staffing = terms.staffing
+    return {
+        "id": site_id,
+        "town_id": terms.town_id,
+        "name": terms.name,
+        "kind": terms.kind,
+        "cell": cell,
+        "visibility": terms.visibility,
+        "provides": sorted(terms.provides),
+        "skill": staffing.skill if staffing else None,
+        "each": staffing.people_per_volunteer if staffing else None,
+        "minimum": staffing.minimum if staffing else None,
+    }
+
+
+def _facts(row: Row[tuple[object, ...]]) -> SiteFacts:
+    values = row._mapping
+    skill = values["staffing_skill"]
+    return SiteFacts(
+        id=values["id"],
+        organization_id=values["organization_id"],
+        terms=SiteTerms(
+            name=values["name"],
+            town_id=values["town_id"],
+            kind=SiteKind(values["kind"]),
+            visibility=Visibility(values["visibility"]),
+            provides=frozenset(values["provides"]),
+            staffing=Staffing(skill, values["staffing_people_per_volunteer"], values["staffing_minimum"])
+            if skill
+            else None,
+        ),
+        cell=Cell(values["cell"]),
+        vetted_by=values["vetted_by"],
+        vetted_at=values["vetted_at"],
+        has_address=values["has_address"],
+        created_at=values["created_at"],
+        version=values["version"],
+    )

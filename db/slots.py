@@ -1,0 +1,160 @@
+"""The language of slots: make them from a schedule, bring them in line with a new one, change one night's capacity.
+
+A slot that somebody is in never goes away and never shrinks under its people. The offer is locked before its slots.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import events
+from db.pages import Page, Place
+from matching.refusals import CapacityInUse, NotFound, StaleVersion
+from matching.schedule import Session
+
+__all__ = ["SlotFacts", "add", "change_capacity", "page", "read", "replace"]
+
+
+@dataclass(frozen=True, slots=True)
+class SlotFacts:
+    """A dated piece of an offer's capacity."""
+
+    id: int
+    offer_id: UUID
+    day: date
+    starts: datetime
+    ends: datetime
+    capacity: int
+    used: int
+    version: int
+
+
+_ADD = text("""
+    insert into slot (offer_id, day, starts, ends, last_arrival, capacity)
+    select :offer, day, starts, ends, last_arrival, :capacity
+      from unnest(cast(:days as date[]), cast(:starts as timestamptz[]), cast(:ends as timestamptz[]),
+                  cast(:arrivals as timestamptz[])) as session (day, starts, ends, last_arrival)
+""")
+_AHEAD = text("""
+    select id, day, starts, ends, last_arrival, capacity, used from slot
+     where offer_id = :offer and ends > now() order by id for update
+""")
+_DELETE = text("delete from slot where id = any(cast(:ids as bigint[])) and used = 0")
+_RESIZE = text("""
+    update slot set capacity = :capacity, version = version + 1 where id = any(cast(:ids as bigint[]))
+""")
+_ARRIVALS = text("""
+    update slot set last_arrival = new.last_arrival
+      from unnest(cast(:ids as bigint[]), cast(:arrivals as timestamptz[])) as new (id, last_arrival)
+     where slot.id = new.id
+""")
+_IN_THEM = text("""
+    select distinct a.id, a.created_at from allocation a join allocation_slot k on k.allocation_id = a.id
+     where k.slot_id = any(cast(:ids as bigint[])) and k.taken
+     order by a.created_at, a.id
+""")
+_SELECT = "select id, offer_id, day, starts, ends, capacity, used, version from slot "
+_READ = text(_SELECT + "where id = :id and offer_id = :offer")
+_PAGE = text(
+    _SELECT
+    + """
+     where offer_id = :offer
+       and (cast(:since as date) is null or day >= :since) and (cast(:until as date) is null or day <= :until)
+       and (cast(:after as timestamptz) is null or starts > :after)
+     order by starts
+     limit :limit
+"""
+)
+_LOCK_OFFER = text("select 1 from offer where id = :offer and organization_id = :organization for update")
+_LOCK = text("select capacity, used, version from slot where id = :id and offer_id = :offer for update")
+_NEWS = text("insert into capacity_news (offer_id) values (:offer)")
+
+
+async def add(tx: AsyncConnection, offer_id: UUID, sessions: Sequence[Session], capacity: int) -> None:
+    """Make a slot for each session."""
+    await tx.execute(
+        _ADD,
+        {
+            "offer": offer_id,
+            "capacity": capacity,
+            "days": [session.day for session in sessions],
+            "starts": [session.starts for session in sessions],
+            "ends": [session.ends for session in sessions],
+            "arrivals": [session.last_arrival for session in sessions],
+        },
+    )
+
+
+async def replace(
+    tx: AsyncConnection, offer_id: UUID, sessions: Sequence[Session], before: int, capacity: int, now: datetime
+) -> None:
+    """Bring the slots that have not ended in line with new sessions and a new capacity.
+
+    A night that was given a capacity of its own keeps it. The caller has locked the offer. Raises `CapacityInUse`
+    with the allocations to move first, where a slot with people in it would go or shrink under them.
+    """
+    wanted = {(session.starts, session.ends): session for session in sessions if session.ends > now}
+    ahead = (await tx.execute(_AHEAD, {"offer": offer_id})).all()
+    gone = [slot.id for slot in ahead if (slot.starts, slot.ends) not in wanted]
+    kept = [slot for slot in ahead if (slot.starts, slot.ends) in wanted]
+    resized = [slot.id for slot in kept if slot.capacity == before != capacity]
+    too_full = [slot.id for slot in ahead if slot.used and slot.id in gone]
+    too_full += [slot.id for slot in kept if slot.id in set(resized) and slot.used > capacity]
+    if too_full:
+        raise CapacityInUse(await _in_them(tx, too_full))
+    await tx.execute(_DELETE, {"ids": gone})
+    await tx.execute(_RESIZE, {"ids": resized, "capacity": capacity})
+    later = [(slot.id, wanted.pop((slot.starts, slot.ends)).last_arrival) for slot in kept]
+    await tx.execute(_ARRIVALS, {"ids": [each for each, _ in later], "arrivals": [arrival for _, arrival in later]})
+    await add(tx, offer_id, list(wanted.values()), capacity)
+
+
+async def read(tx: AsyncConnection, offer_id: UUID, slot_id: int) -> SlotFacts:
+    """One slot; that the caller may see the offer is the caller's to know. Raises `NotFound`."""
+    row = (await tx.execute(_READ, {"id": slot_id, "offer": offer_id})).one_or_none()
+    if row is None:
+        raise NotFound
+    return SlotFacts(**row._mapping)
+
+
+async def page(
+    tx: AsyncConnection, offer_id: UUID, since: date | None, until: date | None, after: Place | None, limit: int
+) -> Page[SlotFacts]:
+    """Slots of an offer whose day lies between two days, in time order."""
+    rows = await tx.execute(
+        _PAGE,
+        {
+            "offer": offer_id,
+            "since": since,
+            "until": until,
+            "after": after.at if after else None,
+            "limit": limit + 1,
+        },
+    )
+    return Page.of([SlotFacts(**row._mapping) for row in rows], limit, lambda slot: Place(slot.starts, offer_id))
+
+
+async def change_capacity(
+    tx: AsyncConnection, offer_id: UUID, slot_id: int, organization_id: UUID, version: int | None, capacity: int
+) -> None:
+    """Change one slot's capacity; 0 closes it. Raises `NotFound`, `StaleVersion` and `CapacityInUse`."""
+    owned = await tx.execute(_LOCK_OFFER, {"offer": offer_id, "organization": organization_id})
+    slot = (await tx.execute(_LOCK, {"id": slot_id, "offer": offer_id})).one_or_none() if owned.first() else None
+    if slot is None:
+        raise NotFound
+    if version not in (None, slot.version):
+        raise StaleVersion(slot.version)
+    if slot.used > capacity:
+        raise CapacityInUse(await _in_them(tx, [slot_id]))
+    await tx.execute(_RESIZE, {"ids": [slot_id], "capacity": capacity})
+    if capacity > slot.capacity:
+        await tx.execute(_NEWS, {"offer": offer_id})
+    await events.record(tx, "offer.capacity_changed", offer_id, [organization_id], slot=slot_id)
+
+
+async def _in_them(tx: AsyncConnection, slots: Iterable[int]) -> tuple[UUID, ...]:
+    return tuple(row.id for row in await tx.execute(_IN_THEM, {"ids": list(slots)}))

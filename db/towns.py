@@ -1,0 +1,148 @@
+"""The language of towns: load them, find them by name, give them roles in the network."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from geo.cells import Cell, Point, centroid
+from geo.gazetteer import GazetteerTown
+from geo.names import fold
+from matching.refusals import NotFound
+from matching.vocabulary import TownRole
+
+__all__ = ["TownFacts", "add", "get", "loaded_countries", "search", "set_roles"]
+
+
+@dataclass(frozen=True, slots=True)
+class TownFacts:
+    """A town of the gazetteer."""
+
+    id: int
+    name: str
+    country: str
+    population: int
+    timezone: str
+    point: Point
+    cell: Cell
+    roles: tuple[TownRole, ...]
+
+
+_SELECT = "select t.id, t.name, t.country, t.population, t.timezone, t.longitude, t.latitude, t.cell, t.roles"
+_GET = text(_SELECT + " from town t where t.id = :id")
+# A range, not LIKE: its plan is by the index whatever the server knows of the prefix, and no character is special.
+_SEARCH = text(f"""
+    with found as (
+        select town_id, bool_or(folded = :start) as whole
+          from town_name
+         where folded ~>=~ :start and folded ~<~ :end
+         group by town_id
+    )
+    {_SELECT}
+      from found f join town t on t.id = f.town_id
+     where cast(:country as text) is null or t.country = :country
+     order by f.whole desc,
+              log(t.population + 10) - coalesce(
+                  st_distance(t.point, st_point(:longitude, :latitude)::geography, false) / 100000, 0) desc,
+              t.id
+     limit :limit
+""")
+_LOADED = text("select distinct country from town")
+_SET_ROLES = text("update town set roles = :roles where id = :id")
+_STAGE = (
+    """create temporary table town_staged (id int, name text, country text, population int, timezone text,
+           longitude float8, latitude float8, cell bigint, middle_longitude float8, middle_latitude float8)
+       on commit drop""",
+    "create temporary table town_name_staged (town_id int, folded text, name text) on commit drop",
+)
+_UNSTAGE = (
+    """insert into town (id, name, country, population, timezone, longitude, latitude, cell, point)
+       select id, name, country, population, timezone, longitude, latitude, cell,
+              st_point(middle_longitude, middle_latitude)::geography
+         from town_staged
+       on conflict (id) do nothing""",
+    """insert into town_name (town_id, folded, name) select town_id, folded, name from town_name_staged
+       on conflict (town_id, folded) do nothing""",
+    "drop table town_staged, town_name_staged",
+)
+
+
+async def search(
+    tx: AsyncConnection, q: str, *, country: str | None, near: Point | None, limit: int
+) -> list[TownFacts]:
+    """Towns of which some name, or some word of a name, begins with what was typed.
+
+    Whole names first; then by nearness and size: a hundred kilometres weigh as much as ten times the people.
+    Empty when nothing that can be searched was typed.
+    """
+    start = fold(q)
+    if not start or "\x00" in start:
+        return []
+    rows = await tx.execute(
+        _SEARCH,
+        {
+            "start": start,
+            "end": start + "\U0010ffff",
+            "country": country,
+            "longitude": near.longitude if near else None,
+            "latitude": near.latitude if near else None,
+            "limit": limit,
+        },
+    )
+    return [_facts(row) for row in rows]
+
+
+async def get(tx: AsyncConnection, town_id: int) -> TownFacts:
+    """One town. Raises `NotFound`."""
+    row = (await tx.execute(_GET, {"id": town_id})).one_or_none()
+    if row is None:
+        raise NotFound
+    return _facts(row)
+
+
+async def loaded_countries(tx: AsyncConnection) -> frozenset[str]:
+    """Countries of which towns are loaded (ISO 3166-1, two letters)."""
+    return frozenset((await tx.execute(_LOADED)).scalars())
+
+
+async def set_roles(tx: AsyncConnection, town_id: int, roles: Collection[TownRole]) -> None:
+    """Say what a town is to people on the road."""
+    await tx.execute(_SET_ROLES, {"id": town_id, "roles": sorted(roles)})
+
+
+async def add(tx: AsyncConnection, towns: Sequence[GazetteerTown]) -> None:
+    """Add towns with their names, in bulk; those that are there stay as they are."""
+    for statement in _STAGE:
+        await tx.execute(text(statement))
+    # Staging has begun the transaction on the driver's connection, which COPY now shares.
+    driver = (await tx.get_raw_connection()).driver_connection
+    if driver is None:
+        raise RuntimeError("the connection was lost while towns were loaded; nothing was stored: load them again")
+    await driver.copy_records_to_table("town_staged", records=[_record(town) for town in towns])
+    await driver.copy_records_to_table(
+        "town_name_staged",
+        records=[(town.id, folded, name) for town in towns for folded, name in town.names.items()],
+    )
+    for statement in _UNSTAGE:
+        await tx.execute(text(statement))
+
+
+def _record(town: GazetteerTown) -> tuple[int | str | float, ...]:
+    middle = centroid(town.cell)
+    place = (town.point.longitude, town.point.latitude, town.cell, middle.longitude, middle.latitude)
+    return (town.id, town.name, town.country, town.population, town.timezone, *place)
+
+
+def _facts(row: Row[tuple[object, ...]]) -> TownFacts:
+    values = row._mapping
+    return TownFacts(
+        id=values["id"],
+        name=values["name"],
+        country=values["country"],
+        population=values["population"],
+        timezone=values["timezone"],
+        point=Point(values["longitude"], values["latitude"]),
+        cell=Cell(values["cell"]),
+        roles=tuple(TownRole(role) for role in values["roles"]),
+    )

@@ -1,0 +1,78 @@
+"""How a command does its one act: in a transaction of the running house, and with refusals told in words."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import typer
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from db.connection import connect, transaction
+from db.settings import Settings
+from matching.refusals import Conflict, Invalid, NotFound
+from relais.embedded import StackProblem
+from relais.gazetteer import UnknownTown
+from relais.running import NothingRuns, settings
+
+__all__ = ["act", "told", "with_engine"]
+
+Result = TypeVar("Result")
+
+_CONFLICTS = {
+    "two_keys_already": "This organization has two live keys already. No key was made. What to do: see them with "
+    "`relais key list`, end the one that is no longer used with `relais key revoke`, then ask again.",
+    "scope_not_for_this_kind": "An organization of this kind cannot have one of these scopes. No key was made. What "
+    "to do: leave it out; without --scope the key gets all that the kind allows.",
+}
+
+
+def act(what: Callable[[AsyncConnection, Settings], Awaitable[Result]]) -> Result:
+    """Do something in one transaction of the running house. Ends the command in words where it cannot be done."""
+
+    async def in_transaction(engine: AsyncEngine, found: Settings) -> Result:
+        async with transaction(engine) as tx:
+            return await what(tx, found)
+
+    return with_engine(in_transaction)
+
+
+def with_engine(what: Callable[[AsyncEngine, Settings], Awaitable[Result]]) -> Result:
+    """Do something with connections to the running house. Ends the command in words where it cannot be done."""
+
+    async def connected(found: Settings) -> Result:
+        engine = connect(found, "command")
+        try:
+            return await what(engine, found)
+        finally:
+            await engine.dispose()
+
+    with told():
+        return asyncio.run(connected(settings()))
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Tell what goes wrong in the block in words, and end the command."""
+    try:
+        yield
+    except (NothingRuns, StackProblem, UnknownTown) as problem:
+        _end(str(problem))
+    except Conflict as conflict:
+        _end(_CONFLICTS.get(conflict.reason, "How things stand does not allow this. Nothing was changed."))
+    except NotFound:
+        _end("There is no such organization or key. Nothing was changed. What to do: see them with `relais org list`.")
+    except Invalid as invalid:
+        flaws = ", ".join(f"{flaw.at} ({flaw.code})" for flaw in invalid.flaws)
+        _end(f"This cannot be used: {flaws}. Nothing was changed. What to do: correct it and try again.")
+    except (SQLAlchemyError, OSError) as error:
+        _end(
+            f"The database does not answer ({type(error).__name__}). Nothing was changed. What to do: see whether "
+            "Relais is still running, then try again."
+        )
+
+
+def _end(sentence: str) -> None:
+    typer.echo(sentence, err=True)
+    raise typer.Exit(1)

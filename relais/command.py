@@ -1,0 +1,26 @@
+"""The `relais` command: every act of an operator, one sub-command each."""
+
+import typer
+
+from relais.demo import demo
+from relais.migrations import migrate, migration_commands
+from relais.organizations import key_commands, org_commands
+from relais.towns import import_towns
+from relais.up import stop, up
+
+__all__ = ["main"]
+
+main = typer.Typer(
+    name="relais",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Relais: mutual-aid coordination and urgent-shelter matching.",
+)
+main.command("demo")(demo)
+main.command("up")(up)
+main.command("stop")(stop)
+main.command("import")(import_towns)
+main.command("migrate")(migrate)
+main.add_typer(migration_commands, name="migrations")
+main.add_typer(org_commands, name="org")
+main.add_typer(key_commands, name="key")

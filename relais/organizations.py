@@ -1,0 +1,151 @@
+"""`relais org` and `relais key`: who takes part, and with which keys."""
+
+import json
+from datetime import timedelta
+from typing import Annotated
+from uuid import UUID
+
+import typer
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import keys, organizations
+from db.keys import LIFETIME, IssuedKey, Scope
+from db.settings import Settings
+from matching.refusals import Invalid
+from matching.vocabulary import OrganizationKind
+from relais.asking import act
+from relais.gazetteer import ensure_town
+
+__all__ = ["key_commands", "org_commands"]
+
+org_commands = typer.Typer(no_args_is_help=True, help="Organizations that take part.")
+key_commands = typer.Typer(no_args_is_help=True, help="Keys of organizations.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Scopes = Annotated[list[Scope] | None, typer.Option("--scope", help="Only this; may be repeated. Else all.")]
+_LONGEST_NAME = 120
+_SHOWN_ONCE = "The key is shown once: keep it where only its users can read it."
+
+
+@org_commands.command("add")
+def add(
+    name: Annotated[str, typer.Argument(help="What people call it.")],
+    kind: Annotated[OrganizationKind, typer.Option(help="What it does in the network.")],
+    town: Annotated[list[int] | None, typer.Option(help="GeoNames number of a town it works in; repeatable.")] = None,
+    *,
+    self_organized: Annotated[bool, typer.Option("--self-organized", help="Run by exiled people themselves.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Add an organization and print its first key, which may do all that its kind allows."""
+    towns = town or []
+
+    async def join(tx: AsyncConnection, settings: Settings) -> tuple[UUID, IssuedKey]:
+        for each in towns:
+            await ensure_town(tx, each)
+        organization_id = await organizations.add(tx, kind, _checked(name), towns, self_organized=self_organized)
+        return organization_id, await keys.issue(tx, organization_id, settings.keys().of("api-key"))
+
+    organization_id, key = act(join)
+    if as_json:
+        typer.echo(json.dumps({"id": str(organization_id), "key": key.text}))
+        return
+    typer.echo(f"{name.strip()} takes part as {kind}.\n\n  id   {organization_id}\n  key  {key.text}\n\n{_SHOWN_ONCE}")
+
+
+@org_commands.command("list")
+def list_organizations(*, as_json: AsJson = False) -> None:
+    """Print all organizations."""
+    found = act(lambda tx, _: organizations.every(tx))
+    if as_json:
+        typer.echo(
+            json.dumps(
+                [
+                    {
+                        "id": str(each.id),
+                        "kind": each.kind,
+                        "name": each.name,
+                        "self_organized": each.self_organized,
+                        "towns": each.towns,
+                    }
+                    for each in found
+                ],
+                ensure_ascii=False,
+            )
+        )
+        return
+    for each in found:
+        typer.echo(f"{each.id}  {each.kind:<13} {each.name}  (towns: {', '.join(map(str, each.towns)) or 'none'})")
+    if not found:
+        typer.echo("No organization takes part yet. Add one with `relais org add`.")
+
+
+@key_commands.command("issue")
+def issue(
+    organization: Annotated[UUID, typer.Argument(help="Its id, from `relais org list`.")],
+    scope: Scopes = None,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Days that the key lives.")] = LIFETIME.days,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Make a second key, so that the first can be replaced without a pause."""
+    key = act(
+        lambda tx, settings: keys.issue(
+            tx,
+            organization,
+            settings.keys().of("api-key"),
+            frozenset(scope) if scope else None,
+            timedelta(days=days),
+        )
+    )
+    if as_json:
+        typer.echo(json.dumps({"key": key.text, "expires_at": key.expires_at.isoformat()}))
+        return
+    typer.echo(f"  key      {key.text}\n  expires  {key.expires_at:%Y-%m-%d}\n\n{_SHOWN_ONCE}")
+
+
+@key_commands.command("revoke")
+def revoke(
+    prefix: Annotated[str, typer.Argument(help="The ten letters after `relais_`, or the whole key.")],
+) -> None:
+    """End a key at once."""
+    public = prefix.removeprefix("relais_").partition("_")[0]
+    act(lambda tx, _: keys.revoke(tx, public))
+    typer.echo(f"The key {public} is revoked: from now on it opens nothing.")
+
+
+@key_commands.command("list")
+def list_keys(
+    organization: Annotated[UUID, typer.Argument(help="Its id, from `relais org list`.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Print the keys of an organization, without their secrets."""
+    found = act(lambda tx, _: keys.of_organization(tx, organization))
+    if as_json:
+        typer.echo(
+            json.dumps(
+                [
+                    {
+                        "prefix": each.prefix,
+                        "scopes": each.scopes,
+                        "created_at": each.created_at.isoformat(),
+                        "expires_at": each.expires_at.isoformat(),
+                        "live": each.live,
+                    }
+                    for each in found
+                ]
+            )
+        )
+        return
+    for each in found:
+        standing = "live" if each.live else "revoked" if each.revoked_at else "expired"
+        typer.echo(f"{each.prefix}  {standing:<8} until {each.expires_at:%Y-%m-%d}  {' '.join(each.scopes)}")
+    if not found:
+        typer.echo("This organization has no key. Make one with `relais key issue`.")
+
+
+def _checked(name: str) -> str:
+    bare = name.strip()
+    if not bare or len(bare) > _LONGEST_NAME or not bare.isprintable():
+        raise Invalid.one("name", "wrong_form")
+    return bare

@@ -1,0 +1,164 @@
+"""`relais org` and `relais key`: an operator lets an organization take part with one command."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+from typer.testing import CliRunner, Result
+
+from db import keys, towns
+from db.connection import transaction
+from db.settings import Settings
+from relais import running
+from relais.command import main
+from tests.places import BRIANCON, OULX
+
+Relais = Callable[..., Awaitable[Result]]
+KOMOTINI_AREA = 256866
+"""A town of Greece, which the tests' gazetteer does not have."""
+
+
+@pytest.fixture
+def relais(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Relais:
+    """Run the command against the test's own database."""
+    monkeypatch.setenv("RELAIS_DATABASE_URL", settings.database_url)
+    monkeypatch.setenv("RELAIS_SECRET_FILE", str(settings.secret_file))
+    monkeypatch.setenv("RELAIS_ADDRESS_KEY_FILE", str(settings.address_key_file))
+
+    async def run(*arguments: str) -> Result:
+        return await asyncio.to_thread(CliRunner().invoke, main, list(arguments))
+
+    return run
+
+
+async def _added(relais: Relais, kind: str = "municipality", *towns_of: int) -> tuple[str, str]:
+    options = [part for town in towns_of or (BRIANCON.id,) for part in ("--town", str(town))]
+    result = await relais("org", "add", "--kind", kind, *options, "--json", "Mairie de Briançon")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    return told["id"], told["key"]
+
+
+async def test_an_added_organization_gets_a_key_of_full_scope(
+    relais: Relais, engine: AsyncEngine, settings: Settings
+) -> None:
+    organization_id, key = await _added(relais, "municipality", BRIANCON.id, OULX.id)
+    async with transaction(engine) as tx:
+        holder = await keys.holder(tx, key, settings.keys().of("api-key"))
+    assert holder is not None
+    assert str(holder.organization_id) == organization_id
+    assert holder.towns == {BRIANCON.id, OULX.id}
+    assert holder.scopes == frozenset(keys.Scope)
+
+
+async def test_json_is_all_that_is_printed_for_programs(relais: Relais) -> None:
+    result = await relais("org", "add", "--kind", "association", "--json", "Refuge")
+    assert set(json.loads(result.stdout)) == {"id", "key"}
+    assert result.stdout.count("\n") == 1
+
+
+async def test_people_read_that_the_key_is_shown_once(relais: Relais) -> None:
+    result = await relais("org", "add", "--kind", "association", "Refuge")
+    assert "relais_" in result.stdout
+    assert "shown once" in result.stdout
+
+
+async def test_a_town_of_a_country_that_is_not_loaded_is_loaded(relais: Relais, engine: AsyncEngine) -> None:
+    await _added(relais, "municipality", KOMOTINI_AREA)
+    async with transaction(engine) as tx:
+        assert (await towns.get(tx, KOMOTINI_AREA)).country == "GR"
+
+
+async def test_a_town_that_nobody_knows_is_refused_in_words(relais: Relais) -> None:
+    result = await relais("org", "add", "--kind", "municipality", "--town", "1", "--json", "Nowhere")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "no town with the number 1" in result.stderr
+
+
+async def test_a_name_must_be_one_visible_line(relais: Relais) -> None:
+    for name in ("", "   ", "a" * 121, "two\nlines"):
+        result = await relais("org", "add", "--kind", "association", name)
+        assert result.exit_code == 1, repr(name)
+        assert "Nothing was changed" in result.stderr
+
+
+async def test_a_third_live_key_is_refused_in_words_until_one_is_revoked(relais: Relais) -> None:
+    organization_id, first = await _added(relais)
+    assert (await relais("key", "issue", organization_id)).exit_code == 0
+    refused = await relais("key", "issue", organization_id)
+    assert refused.exit_code == 1
+    assert "two live keys already" in refused.stderr
+    assert (await relais("key", "revoke", first)).exit_code == 0
+    assert (await relais("key", "issue", organization_id)).exit_code == 0
+
+
+async def test_a_listed_key_shows_no_secret(relais: Relais) -> None:
+    organization_id, key = await _added(relais)
+    _, prefix, secret = key.split("_")
+    for options in ((), ("--json",)):
+        listed = await relais("key", "list", organization_id, *options)
+        assert prefix in listed.stdout
+        assert secret not in listed.stdout
+
+
+async def test_a_scope_that_the_kind_does_not_allow_is_refused(relais: Relais) -> None:
+    organization_id, _ = await _added(relais, "coordination")
+    refused = await relais("key", "issue", organization_id, "--scope", "offers:write")
+    assert refused.exit_code == 1
+    assert "scopes" in refused.stderr
+
+
+async def test_organizations_are_listed(relais: Relais) -> None:
+    organization_id, _ = await _added(relais)
+    assert organization_id in (await relais("org", "list")).stdout
+    (listed,) = json.loads((await relais("org", "list", "--json")).stdout)
+    assert listed["name"] == "Mairie de Briançon"
+
+
+async def test_a_missing_organization_is_told_in_words(relais: Relais) -> None:
+    result = await relais("key", "list", "00000000-0000-4000-8000-000000000000")
+    assert result.exit_code == 0
+    assert "has no key" in result.stdout
+    result = await relais("key", "issue", "00000000-0000-4000-8000-000000000000")
+    assert result.exit_code == 1
+    assert "no such organization" in result.stderr
+
+
+async def test_a_database_that_does_not_answer_is_told_in_words(
+    relais: Relais, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RELAIS_DATABASE_URL", "postgresql+asyncpg://relais:pass-word@127.0.0.1:1/none")
+    result = await relais("org", "list")
+    assert result.exit_code == 1
+    assert "does not answer" in result.stderr
+    assert "pass-word" not in result.output
+
+
+def test_the_running_house_is_found_only_by_its_user(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RELAIS_DATABASE_URL", raising=False)
+    with pytest.raises(running.NothingRuns, match="make demo"):
+        running.settings(tmp_path)
+    with running.announced(settings, tmp_path):
+        assert running.settings(tmp_path).database_url == settings.database_url
+        assert (tmp_path / "run.json").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(running.NothingRuns):
+        running.settings(tmp_path)
+
+
+async def test_settings_that_are_missing_are_named(relais: Relais, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RELAIS_SECRET_FILE")
+    result = await relais("org", "list")
+    assert result.exit_code == 1
+    assert "RELAIS_SECRET_FILE" in result.stderr
+
+
+async def test_the_migrations_and_the_models_agree(relais: Relais) -> None:
+    result = await relais("migrations", "check")
+    assert result.exit_code == 0, result.output
+    assert "agree" in result.stdout
