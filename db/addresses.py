@@ -19,6 +19,7 @@ __all__ = ["Vault"]
 _KEY: Final = b"\x01"
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
+_NOT_OURS: Final = "a sealed place cannot be opened with this key"
 
 
 class Vault:
@@ -45,9 +46,9 @@ class Vault:
     def open(self, site_id: UUID, sealed: bytes) -> str:
         """The text. Raises `ValueError` when it was sealed for another site, with another key, or was changed."""
         nonce, ciphertext = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
+        if sealed[:1] != _KEY:
+            raise ValueError(_NOT_OURS)
         try:
-            if sealed[:1] != _KEY:
-                raise InvalidTag
             return self._cipher.decrypt(nonce, ciphertext, site_id.bytes).decode()
         except InvalidTag:
-            raise ValueError("a sealed place cannot be opened with this key") from None
+            raise ValueError(_NOT_OURS) from None

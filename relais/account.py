@@ -48,10 +48,10 @@ class Account:
         """A heading."""
         self._console.print(f"\n{line}", style="bold", markup=False, highlight=False)
 
-    def fact(self, town: str, mark: Mark, line: str) -> None:
-        """One fact of the evening, at this moment."""
+    def fact(self, at: datetime, town: str, mark: Mark, line: str) -> None:
+        """One fact of the evening: when (in the town's own time), where, what."""
         sign, style = mark.value
-        clock = datetime.now().astimezone().strftime("%H:%M:%S")
+        clock = at.strftime("%H:%M:%S")
         if not self._console.is_terminal:
             self._console.print(f"{clock}  {town}: {line}", markup=False, highlight=False, soft_wrap=True)
             return

@@ -49,6 +49,7 @@ class Allocation(_Seen):
     id: UUID
     need_id: UUID
     offer_id: UUID
+    category: str
     state: AllocationState
     people: int
     distance_km: int

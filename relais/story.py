@@ -225,7 +225,9 @@ class Evening:
             what = f"on hold at {where}; {place.owner} has until {until:%H:%M} to answer"
             self._fact(town, Mark.HELD, f"{begin}{what}")
         else:
-            self._fact(town, Mark.YES, f"{begin}confirmed at once at {where}, which says yes beforehand{_when(made)}")
+            self._fact(
+                town, Mark.YES, f"{begin}confirmed at once at {where}: {place.owner} said yes beforehand{_when(made)}"
+            )
 
     def _confirmed(self, poster: str, town: DemoTown, need: Need) -> Need:
         """The provider answers what is on hold; the need as it stands then."""
@@ -251,7 +253,7 @@ class Evening:
         self.ended.append(Ended(party, town.name, need.state, meant, where))
 
     def _fact(self, town: DemoTown, mark: Mark, line: str) -> None:
-        self.account.fact(town.name, mark, line)
+        self.account.fact(_now(), town.name, mark, line)
         time.sleep(self.pace.beat)
 
 
@@ -294,4 +296,5 @@ def _when(made: Allocation) -> str:
     first, last = made.slots[0].starts.astimezone(_ZONE), made.slots[-1]
     if len(made.slots) == 1:
         return f" (from {first:%d %b %H:%M})"
-    return f" ({len(made.slots)} times, from {first:%d %b %H:%M} to {last.ends.astimezone(_ZONE):%d %b %H:%M})"
+    unit = {"shelter": "nights", "language_class": "lessons"}.get(made.category, "times")
+    return f" ({len(made.slots)} {unit}, from {first:%d %b %H:%M} to {last.ends.astimezone(_ZONE):%d %b %H:%M})"

@@ -126,6 +126,7 @@ class Offer(Row):
             postgresql_using="gist",
             postgresql_where=text("state = 'open'"),
         ),
+        Index("offer_paused_idx", "category", postgresql_where=text("state = 'paused'")),
         Index("offer_cell_idx", "cell"),
         Index("offer_organization_id_idx", "organization_id", "created_at", "id"),
         Index("offer_verified_at_idx", "verified_at", postgresql_where=text("state = 'open'")),
