@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from db import allocations, due, holds, needs, policies
+from db import allocations, due, holds, needs, offers, policies, slots
 from db.connection import transaction
 from geo.distance import Kilometres
 from matching.assign import Candidate
@@ -23,7 +23,7 @@ from matching.policy import Policy
 from matching.refusals import Refusal
 from matching.states import AllocationState
 
-__all__ = ["Audit", "Claim", "Region", "Report", "Take", "add_needs", "audit", "build_region", "run"]
+__all__ = ["Audit", "Claim", "Gym", "Region", "Report", "Take", "add_needs", "audit", "build_region", "run"]
 
 Take = Callable[[AsyncConnection, holds.Seeker, Candidate, int, Policy], Awaitable[UUID | None]]
 """Take places in all slots of a candidate or in none; `db.holds.take` is the one that keeps its word."""
@@ -33,11 +33,19 @@ _DEADLOCK = "40P01"
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
-    """A region of `OFFERS` × `NIGHTS` slots."""
+class Gym:
+    """An offer, its owner, and its slots night by night."""
 
-    offers: tuple[tuple[UUID, tuple[int, ...]], ...]
-    """Each offer with its slots, night by night."""
+    offer_id: UUID
+    provider_id: UUID
+    slots: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A region of `OFFERS` gyms with `NIGHTS` slots each."""
+
+    offers: tuple["Gym", ...]
 
 
 @dataclass(slots=True)
@@ -62,7 +70,7 @@ class Report:
     full: int = 0
     deadlocks: int = 0
     refused: int = 0
-    ends: dict[str, int] = field(default_factory=dict)
+    acts: dict[str, int] = field(default_factory=dict)
     claims: list[Claim] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -88,7 +96,7 @@ async def build_region(engine: AsyncEngine) -> Region:
         for statement in _REGION:
             await tx.execute(text(statement), {"offers": OFFERS, "nights": NIGHTS})
         rows = await tx.execute(_SLOTS)
-        return Region(tuple((row.offer_id, tuple(row.slots)) for row in rows))
+        return Region(tuple(Gym(row.offer_id, row.provider_id, tuple(row.slots)) for row in rows))
 
 
 async def add_needs(engine: AsyncEngine, count: int) -> list[UUID]:
@@ -147,6 +155,8 @@ class _Client:
                 await self._count_refusals(self._end(self._random.choice(self._report.claims[-500:])))
             if self._random.random() < 0.02:
                 await self._count_refusals(self._sweep())
+            if self._random.random() < 0.02:
+                await self._count_refusals(self._change_plans(self._some_gym()))
 
     async def _count_refusals(self, act: Awaitable[None]) -> None:
         try:
@@ -160,30 +170,32 @@ class _Client:
 
     async def _claim(self, need_id: UUID) -> None:
         self._report.asked += 1
-        offer_id, nights = self._some_offer()
+        gym = self._some_gym()
+        nights = self._some_nights(gym)
         async with transaction(self._engine) as tx:
             seeker = await holds.claim(tx, need_id, self._policy)
             if seeker is None:
                 raise AssertionError("a need that nobody else claims is free to claim")
             people = seeker.people_left
-            candidate = Candidate(OfferId(offer_id), nights, people, people, Kilometres(1), 0)
+            candidate = Candidate(OfferId(gym.offer_id), nights, people, people, Kilometres(1), 0)
             allocation_id = await self._take(tx, seeker, candidate, people, self._policy)
             if allocation_id is None:
                 self._report.full += 1
                 return
-            provider_id = (await tx.execute(_PROVIDER, {"id": allocation_id})).scalar_one()
         self._report.claims.append(
-            Claim(allocation_id, need_id, provider_id, seeker.organization_id, len(nights), people)
+            Claim(allocation_id, need_id, gym.provider_id, seeker.organization_id, len(nights), people)
         )
 
-    def _some_offer(self) -> tuple[UUID, tuple[int, ...]]:
-        # Most ask for the same few places, and each names its nights in another order.
-        offer_id, slots = self._region.offers[int(len(self._region.offers) * self._random.random() ** 3)]
+    def _some_gym(self) -> Gym:
+        # Most ask for the same few places.
+        return self._region.offers[int(len(self._region.offers) * self._random.random() ** 6)]
+
+    def _some_nights(self, gym: Gym) -> tuple[int, ...]:
         nights = self._random.choice((1, 1, 2, 3, 5))
-        first = self._random.randrange(len(slots) - nights + 1)
-        shuffled = list(slots[first : first + nights])
+        first = self._random.randrange(len(gym.slots) - nights + 1)
+        shuffled = list(gym.slots[first : first + nights])
         self._random.shuffle(shuffled)
-        return offer_id, tuple(shuffled)
+        return tuple(shuffled)
 
     async def _end(self, claim: Claim) -> None:
         way = self._random.choice(("confirm", "decline", "release", "withdraw", "run_out", "run_out"))
@@ -195,8 +207,20 @@ class _Client:
             else:
                 side = claim.poster_id if way == "release" else claim.provider_id
                 await allocations.move(tx, claim.allocation_id, side, _MOVES[way])
-        self._report.ends[way] = self._report.ends.get(way, 0) + 1
+        self._report.acts[way] = self._report.acts.get(way, 0) + 1
         claim.ended |= way in ("decline", "release", "withdraw")
+
+    async def _change_plans(self, gym: Gym) -> None:
+        way = self._random.choice(("more_or_less", "more_or_less", "pause", "resume", "resume"))
+        async with transaction(self._engine) as tx:
+            if way == "pause":
+                await offers.pause(tx, gym.offer_id, gym.provider_id)
+            elif way == "resume":
+                await offers.resume(tx, gym.offer_id, gym.provider_id)
+            else:
+                slot, places = self._random.choice(gym.slots), self._random.randint(0, 6)
+                await slots.change_capacity(tx, gym.offer_id, slot, gym.provider_id, None, places)
+        self._report.acts[way] = self._report.acts.get(way, 0) + 1
 
     async def _sweep(self) -> None:
         async with transaction(self._engine) as tx:
@@ -204,7 +228,7 @@ class _Client:
         for allocation_id, need_id in overdue:
             async with transaction(self._engine) as tx:
                 if await allocations.end_hold(tx, allocation_id, need_id, AllocationState.EXPIRED):
-                    self._report.ends["expire"] = self._report.ends.get("expire", 0) + 1
+                    self._report.acts["expire"] = self._report.acts.get("expire", 0) + 1
 
 
 async def _deadlocks(engine: AsyncEngine) -> int:
@@ -219,7 +243,6 @@ _MOVES = {
     "decline": AllocationState.DECLINED,
     "release": AllocationState.RELEASED,
 }
-_PROVIDER = text("select provider_id from allocation where id = :id")
 _RUN_OUT = text("update allocation set held_until = now() - interval '1 second' where id = :id and state = 'held'")
 _REGION = (
     """
@@ -251,7 +274,11 @@ _REGION = (
      order by random()
     """,
 )
-_SLOTS = text("select offer_id, array_agg(id order by starts) as slots from slot group by offer_id order by offer_id")
+_SLOTS = text("""
+    select o.id as offer_id, o.organization_id as provider_id, array_agg(s.id order by s.starts) as slots
+      from offer o join slot s on s.offer_id = o.id
+     group by o.id order by o.id
+""")
 _NEEDS = text("""
     with posters as (
         select array_agg(id order by id) as ids from organization where name like 'Poster %'

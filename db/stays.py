@@ -56,7 +56,7 @@ _MOVE_PLACES = text("""
     ), fits as (
         select 1 from locked having bool_and(used + more <= capacity)
     )
-    update slot set used = slot.used + locked.more
+    update slot set used = locked.used + locked.more
       from locked, fits
      where slot.id = locked.id
     returning slot.id

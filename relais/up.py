@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from alembic.util import CommandError
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from rich.console import Console
@@ -215,6 +216,11 @@ def _furnish(settings: Settings, account: Account, countries: Collection[str]) -
 
     try:
         asyncio.run(furnish())
+    except CommandError as error:
+        raise ProcessProblem(
+            "The database was last used by another version of Relais, whose tables this one does not know. Nothing "
+            "was changed. What to do: start that version, or a newer one."
+        ) from error
     except (SQLAlchemyError, OSError) as error:
         raise ProcessProblem(
             f"The database cannot be prepared ({type(error).__name__}). What is in it is safe. What to do: where "

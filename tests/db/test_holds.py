@@ -5,12 +5,11 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import allocations, candidates, due, holds, needs, policies
+from db import allocations, candidates, due, holds, needs, offers, policies
 from db.connection import transaction
-from matching.refusals import Conflict, NoLongerHeld
+from matching.refusals import CapacityInUse, Conflict, NoLongerHeld
 from matching.states import AllocationState
 from matching.vocabulary import OrganizationKind, Urgency
 from tests.builders import TONIGHT, add_need, add_offer, add_organization
@@ -311,32 +310,55 @@ async def test_an_offer_that_closes_while_it_is_being_held_is_not_held(
 ) -> None:
     gym = await a_gym(engine, town_hall)
     family = await a_party(engine, coordination)
-    async with transaction(engine) as closing:
-        await closing.execute(text("select id from offer where id = :id for update"), {"id": gym})
-        await closing.execute(text("update offer set state = 'closed' where id = :id"), {"id": gym})
+    async with transaction(engine) as tx:
+        await offers.close(tx, gym, town_hall)
         holding = asyncio.create_task(hold(engine, family))
         await somebody_waits_for_a_lock(engine)
     assert await holding == ()
     assert await used(engine, gym) == [0] * 7
 
 
-async def test_who_closes_an_offer_sees_a_hold_that_came_first(
+async def test_an_offer_is_not_closed_when_a_hold_came_first(
     engine: AsyncEngine, town_hall: UUID, coordination: UUID
 ) -> None:
     gym = await a_gym(engine, town_hall)
     family = await a_party(engine, coordination)
 
-    async def close() -> int:
+    async def close() -> None:
         async with transaction(engine) as tx:
-            await tx.execute(text("select id from offer where id = :id for update"), {"id": gym})
-            live = text("select count(*) from allocation where offer_id = :id and state = 'held'")
-            return int((await tx.execute(live, {"id": gym})).scalar_one())
+            await offers.close(tx, gym, town_hall)
 
     async with transaction(engine) as tx:
         policy = await policies.in_force(tx)
         seeker = await holds.claim(tx, family, policy)
         assert seeker is not None
-        await holds.hold_best_places(tx, seeker, policy)
+        made = await holds.hold_best_places(tx, seeker, policy)
         closing = asyncio.create_task(close())
         await somebody_waits_for_a_lock(engine)
-    assert await closing == 1
+    with pytest.raises(CapacityInUse) as refused:
+        await closing
+    assert refused.value.allocations == made.allocations
+
+
+async def test_a_place_freed_while_a_claim_waits_for_it_is_taken(
+    engine: AsyncEngine, town_hall: UUID, coordination: UUID
+) -> None:
+    # What the claim saw when it began was a full house: nothing may be judged by that once it has the lock.
+    gym = await a_gym(engine, town_hall, capacity=1)
+    first, second = [await a_party(engine, coordination) for _ in range(2)]
+    async with transaction(engine) as tx:
+        policy = await policies.in_force(tx)
+        seeker = await holds.read_seeker(tx, second, policy)
+        (place,) = await candidates.find(tx, seeker.need, policy, seeker.now)
+    (held,) = await hold(engine, first)
+
+    async def take() -> UUID | None:
+        async with transaction(engine) as tx:
+            return await holds.take(tx, seeker, place, 1, policy)
+
+    async with transaction(engine) as tx:
+        await allocations.move(tx, held, town_hall, AllocationState.DECLINED)
+        taking = asyncio.create_task(take())
+        await somebody_waits_for_a_lock(engine)
+    assert await taking is not None
+    assert (await used(engine, gym))[0] == 1

@@ -30,7 +30,7 @@ def test_an_allocation_that_keeps_no_place_has_ended() -> None:
     assert {state for state, following in ALLOCATION_TRANSITIONS.items() if following} == LIVE
 
 
-@pytest.mark.parametrize("state", set(NeedState) - ENDS)
+@pytest.mark.parametrize("state", sorted(set(NeedState) - ENDS))
 def test_a_living_need_may_always_be_withdrawn(state: NeedState) -> None:
     assert NeedState.WITHDRAWN in NEED_TRANSITIONS[state]
 
@@ -40,12 +40,12 @@ def test_a_need_whose_place_is_lost_is_open_again(state: NeedState) -> None:
     assert NeedState.OPEN in NEED_TRANSITIONS[state]
 
 
-@pytest.mark.parametrize("state", SEEKING)
+@pytest.mark.parametrize("state", sorted(SEEKING))
 def test_a_seeking_need_takes_a_place_that_appears(state: NeedState) -> None:
     assert {NeedState.HELD, NeedState.CONFIRMED} <= NEED_TRANSITIONS[state]
 
 
-@pytest.mark.parametrize("state", LIVE)
+@pytest.mark.parametrize("state", sorted(LIVE))
 def test_places_can_be_given_back_from_every_live_state(state: AllocationState) -> None:
     assert AllocationState.RELEASED in ALLOCATION_TRANSITIONS[state]
 
