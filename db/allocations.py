@@ -221,9 +221,7 @@ async def _end_or_keep(
     else:
         await tx.execute(_USED, {"id": allocation_id})
     await events.record(tx, f"allocation.{to}", allocation_id, sides, need_id=str(need_id))
-    before = await holds.settle(tx, need_id)
-    if before is not None and ended:
-        await events.record(tx, f"need.{before}", need_id, [sides[1]])
+    await holds.settle(tx, need_id)
 
 
 def _facts(row: Row[tuple[object, ...]]) -> AllocationFacts:

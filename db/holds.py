@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import candidates
+from db import candidates, events
 from geo.cells import Cell
 from matching.assign import Candidate, ranked
 from matching.needs import Language, Need, NeedId, OfferId, People
@@ -123,11 +123,16 @@ _TAKE = text("""
                fruitless = 0, failures = 0, version = n.version + 1
           from placed, others
          where n.id = :need
+        returning n.state
     ), told as (
         insert into event (kind, object_id, organizations, facts)
         select 'allocation.' || state, id, array[provider_id, cast(:poster as uuid)],
                jsonb_build_object('need_id', cast(:need as uuid))
           from placed
+        union all
+        select 'need.' || answered.state, before.id, array[cast(:poster as uuid)], '{}'
+          from answered, need before
+         where before.id = :need and before.state <> answered.state
     )
     select id, state from placed
 """)
@@ -146,8 +151,9 @@ _SETTLE = text("""
                    coalesce(bool_or(state in ('confirmed', 'arrived')), false) as firm
               from allocation
              where need_id = :id and state in ('held', 'confirmed', 'arrived', 'completed', 'no_show')) placed
+         , (select state from need where id = :id) before
      where n.id = :id and n.state in ('open', 'held', 'confirmed', 'unmet')
-    returning n.state
+    returning n.organization_id, n.state, before.state as before
 """)
 
 _FREE = text("""
@@ -242,7 +248,11 @@ async def settle(tx: AsyncConnection, need_id: UUID) -> NeedState | None:
     A need whose people have all come and gone, or did not come, is closed. `None` when it had ended before.
     """
     row = (await tx.execute(_SETTLE, {"id": need_id})).one_or_none()
-    return None if row is None else NeedState(row.state)
+    if row is None:
+        return None
+    if row.state != row.before:
+        await events.record(tx, f"need.{row.state}", need_id, [row.organization_id])
+    return NeedState(row.state)
 
 
 def _seeker(row: Row[tuple[object, ...]], now: datetime) -> Seeker:

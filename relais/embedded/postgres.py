@@ -35,12 +35,14 @@ _LETTING_GO_SECONDS = 10
 _STATUS = slice(7, 8)  # the line of postmaster.pid that says how far it is
 # UTC by its built-in name where the machine has no time zone tables.
 _CLOCK = "UTC" if Path("/usr/share/zoneinfo/UTC").exists() else "GMT"
+# Memory that is set aside is only used when there is something to keep in it.
+_LARGE_MACHINE = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >= 4 * 1024**3
 _SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
     "password_encryption": "scram-sha-256",
     "max_connections": "200",
-    "shared_buffers": "256MB",
+    "shared_buffers": "1GB" if _LARGE_MACHINE else "256MB",
     "max_wal_size": "2GB",
     "random_page_cost": "1.1",
     "jit": "off",
