@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Match
 
-from api import allocations, explanations, me, needs, offers, operations, sites, slots, towns
+from api import allocations, explanations, me, needs, offers, operations, policy, sites, slots, towns
 from api.documents import Service
 from api.flaws import flaws_of
 from api.front_door import FrontDoor
@@ -70,6 +70,7 @@ def create(settings: ApiSettings | None = None) -> FastAPI:
         needs.router,
         explanations.router,
         allocations.router,
+        policy.router,
         operations.router(metrics),
     ):
         app.include_router(router)

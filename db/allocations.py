@@ -13,7 +13,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import events, holds
-from db.pages import Page, Place
+from db.pages import Page, Place, reading
 from matching.refusals import Conflict, NoLongerHeld, NotFound
 from matching.states import ALLOCATION_TRANSITIONS, AllocationState
 
@@ -129,9 +129,7 @@ async def page(
         {
             "organization": organization_id,
             "state": state,
-            "after_at": after.at if after else None,
-            "after_id": after.id if after else None,
-            "limit": limit + 1,
+            **reading(after, limit),
         },
     )
     return Page.of([_facts(row) for row in rows], limit, lambda each: Place(each.created_at, each.id))

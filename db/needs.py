@@ -13,7 +13,7 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import events, holds
-from db.pages import Page, Place
+from db.pages import Page, Place, reading
 from db.policies import in_force
 from db.tables import Category, Town
 from db.tables import Need as NeedRow
@@ -144,9 +144,7 @@ async def page(
         {
             "organization": organization_id,
             "state": state,
-            "after_at": after.at if after else None,
-            "after_id": after.id if after else None,
-            "limit": limit + 1,
+            **reading(after, limit),
         },
     )
     return Page.of([_facts(row) for row in rows], limit, lambda need: Place(need.posted_at, need.id))

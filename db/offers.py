@@ -12,7 +12,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import events, slots
-from db.pages import Page, Place
+from db.pages import Page, Place, reading
 from geo.cells import Cell, centroid
 from matching.assign import tie_of
 from matching.needs import Language
@@ -166,9 +166,7 @@ async def page(
             "state": which.state,
             "town_id": which.town_id,
             "site_id": which.site_id,
-            "after_at": after.at if after else None,
-            "after_id": after.id if after else None,
-            "limit": limit + 1,
+            **reading(after, limit),
         },
     )
     return Page.of([_facts(row) for row in rows], limit, lambda offer: Place(offer.created_at, offer.id))

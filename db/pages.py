@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID
 
-__all__ = ["Page", "Place"]
+__all__ = ["Page", "Place", "reading"]
 
 Item = TypeVar("Item")
 
@@ -31,3 +31,12 @@ class Page(Generic[Item]):
         """Cut `limit` items from at most `limit + 1` found: one too many says that there is more."""
         items = tuple(found[:limit])
         return cls(items, place(items[-1]) if len(found) > limit else None)
+
+
+def reading(after: Place | None, limit: int) -> dict[str, datetime | UUID | int | None]:
+    """The values of a page's statement: `after_at`, `after_id`, and a `limit` of one more than asked."""
+    return {
+        "after_at": after.at if after else None,
+        "after_id": after.id if after else None,
+        "limit": limit + 1,
+    }

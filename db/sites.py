@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import events
 from db.addresses import Vault
-from db.pages import Page, Place
+from db.pages import Page, Place, reading
 from geo.cells import COARSE_RESOLUTION, RESOLUTION, Cell, Point, cell_of, centroid
 from geo.distance import great_circle
 from matching.refusals import CapacityInUse, Invalid, NotFound, StaleVersion
@@ -145,9 +145,7 @@ async def page(tx: AsyncConnection, organization_id: UUID, after: Place | None, 
         _PAGE,
         {
             "organization": organization_id,
-            "after_at": after.at if after else None,
-            "after_id": after.id if after else None,
-            "limit": limit + 1,
+            **reading(after, limit),
         },
     )
     return Page.of([_facts(row) for row in rows], limit, lambda site: Place(site.created_at, site.id))

@@ -1,0 +1,51 @@
+"""The policy in force, for everybody to read: the weights and limits that decide who is placed where."""
+
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from api.problems import problems
+from api.transactions import TransactionalRoute, Tx
+from api.wire import Wire
+from db import policies
+from matching.vocabulary import Urgency
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1/policy", tags=["policy"], route_class=TransactionalRoute)
+Count = Annotated[int, Field(ge=0)]
+
+
+class PolicyOut(Wire):
+    """Weights and limits; each says its unit in its name."""
+
+    version: Annotated[int, Field(ge=1)]
+    radius_km: Annotated[Count, Field(description="How far a place may be, unless the need says nearer.")]
+    candidates: Annotated[Count, Field(description="How many of the nearest feasible offers are weighed at once.")]
+    load_km: Annotated[Count, Field(description="Kilometres that a full offer costs against an empty one.")]
+    tentative_seconds: Annotated[Count, Field(description="How long a hold that is not vital may be improved.")]
+    answer_minutes: Annotated[
+        dict[Urgency, Count],
+        Field(max_length=len(Urgency), description="How long a need may wait before it is recorded as unmet."),
+    ]
+    ask_again_minutes: Annotated[Count, Field(description="How long an offer that did not answer is left alone.")]
+    verify_after_days: Annotated[Count, Field(description="When a provider is asked whether an offer is still true.")]
+    stale_after_days: Annotated[Count, Field(description="When an offer is no longer proposed.")]
+
+
+@router.get("", responses=problems(503))
+async def read_policy(tx: Tx) -> PolicyOut:
+    """The policy in force; every allocation names the version that it was decided under."""
+    policy = await policies.in_force(tx)
+    return PolicyOut(
+        version=policy.version,
+        radius_km=policy.radius_km,
+        candidates=policy.candidates,
+        load_km=policy.load_km,
+        tentative_seconds=policy.tentative_seconds,
+        answer_minutes={urgency: policy.answer_minutes[urgency.value] for urgency in Urgency},
+        ask_again_minutes=policy.ask_again_minutes,
+        verify_after_days=policy.verify_after_days,
+        stale_after_days=policy.stale_after_days,
+    )
