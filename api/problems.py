@@ -20,6 +20,7 @@ from matching.refusals import (
     Flaw,
     Invalid,
     NoLongerHeld,
+    OnlyTheProvider,
     Refusal,
     StaleVersion,
 )

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import events, holds
 from db.pages import Page, Place, reading
-from matching.refusals import Conflict, NoLongerHeld, NotFound
+from matching.refusals import Conflict, NoLongerHeld, NotFound, OnlyTheProvider
 from matching.states import ALLOCATION_TRANSITIONS, AllocationState
 
 __all__ = ["AllocationFacts", "Side", "SlotTimes", "end_hold", "move", "of_needs", "page", "read"]
@@ -154,7 +154,7 @@ async def move(
     row = (await tx.execute(_LOCK, {"id": allocation_id})).one()
     state = AllocationState(row.state)
     if organization_id != row.provider_id and to not in _BY_EITHER:
-        raise Conflict("only_the_provider_answers", state)
+        raise OnlyTheProvider
     if state is to:
         return
     _check(allocation_id, state, to, overdue=row.overdue)

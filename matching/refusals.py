@@ -16,6 +16,7 @@ __all__ = [
     "Invalid",
     "NoLongerHeld",
     "NotFound",
+    "OnlyTheProvider",
     "Refusal",
     "StaleVersion",
 ]
@@ -32,6 +33,13 @@ class NotFound(Refusal):
     """No such object for this organization: it is missing, or somebody else's. Both answer the same bytes."""
 
     slug: ClassVar[str] = "not-found"
+
+
+@dataclass(eq=False)
+class OnlyTheProvider(Refusal):
+    """The act is the provider's alone; the other side of the allocation cannot do it."""
+
+    slug: ClassVar[str] = "forbidden"
 
 
 @dataclass(eq=False)
