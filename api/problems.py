@@ -227,6 +227,11 @@ def _(refusal: MethodNotAllowed) -> _Telling:
 
 
 @_telling.register
+def _(_refusal: OnlyTheProvider) -> _Telling:
+    return _Telling("only-the-provider")
+
+
+@_telling.register
 def _(refusal: Conflict) -> _Telling:
     return _Telling(_conflict(refusal.reason), more={"reason": refusal.reason, "state": refusal.state})
 

@@ -144,8 +144,8 @@ async def move(
 ) -> None:
     """Move an allocation to a new state as one of its sides asks; asking twice changes nothing.
 
-    Raises `NotFound`; `NoLongerHeld` when an answer to a hold comes too late; `Conflict` when the state does not
-    allow the step or this side may not take it.
+    Raises `NotFound`; `OnlyTheProvider`; `NoLongerHeld` when an answer to a hold comes too late; `Conflict` when the
+    state does not allow the step.
     """
     need_id = (await tx.execute(_OWNED, {"id": allocation_id, "organization": organization_id})).scalar_one_or_none()
     if need_id is None:

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import allocations, candidates, due, holds, needs, offers, policies
 from db.connection import transaction
-from matching.refusals import CapacityInUse, Conflict, NoLongerHeld
+from matching.refusals import CapacityInUse, NoLongerHeld, OnlyTheProvider
 from matching.states import AllocationState
 from matching.vocabulary import OrganizationKind, Urgency
 from tests.builders import TONIGHT, add_need, add_offer, add_organization
@@ -227,7 +227,7 @@ async def test_answering_twice_changes_nothing(engine: AsyncEngine, town_hall: U
 async def test_only_the_provider_confirms(engine: AsyncEngine, town_hall: UUID, coordination: UUID) -> None:
     await a_gym(engine, town_hall)
     (held,) = await hold(engine, await a_party(engine, coordination))
-    with pytest.raises(Conflict):
+    with pytest.raises(OnlyTheProvider):
         await answer(engine, held, coordination, AllocationState.CONFIRMED)
     assert (await the_allocation(engine, held)).state == "held"
 
