@@ -105,7 +105,8 @@ _TAKE = text("""
         select :need, o.id, o.organization_id, :poster, :people,
                case o.confirmation when 'standing' then 'confirmed' else 'held' end,
                now() + cast(:tentative as interval),
-               now() + cast(:tentative as interval) + make_interval(mins => o.confirm_within_minutes),
+               least(now() + cast(:tentative as interval) + make_interval(mins => o.confirm_within_minutes),
+                     f.last_arrival),
                f.last_arrival, f.ends, :km, :policy
           from offered o, fits f
         returning id, provider_id, state
