@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import islice
 from zoneinfo import ZoneInfo
 
 from dateutil.rrule import rrulestr
@@ -17,12 +18,15 @@ __all__ = ["LONGEST_SPAN", "MOST_SLOTS", "Schedule", "Session", "sessions_of"]
 LONGEST_SPAN = timedelta(days=366)
 MOST_SLOTS = 20_000
 
+_DAYS = r"([+-]?[1-5])?(MO|TU|WE|TH|FR|SA|SU)"
+_MONTH_DAY = r"-?([1-9]|[12][0-9]|3[01])"
+_MONTH = r"([1-9]|1[0-2])"
 _RRULE = re.compile(
     r"FREQ=(DAILY|WEEKLY|MONTHLY)"
-    r"(;(INTERVAL=[1-9][0-9]?|COUNT=[1-9][0-9]{0,2}|WKST=(MO|TU|WE|TH|FR|SA|SU)"
-    r"|BYDAY=(([+-]?[1-5])?(MO|TU|WE|TH|FR|SA|SU))(,([+-]?[1-5])?(MO|TU|WE|TH|FR|SA|SU)){0,20}"
-    r"|BYMONTHDAY=-?[1-3]?[0-9](,-?[1-3]?[0-9]){0,30}"
-    r"|BYMONTH=1?[0-9](,1?[0-9]){0,11}))*"
+    r"(;(INTERVAL=[1-9][0-9]?|COUNT=(?P<count>[1-9][0-9]{0,2})|WKST=(MO|TU|WE|TH|FR|SA|SU)"
+    rf"|BYDAY={_DAYS}(,{_DAYS}){{0,20}}"
+    rf"|BYMONTHDAY={_MONTH_DAY}(,{_MONTH_DAY}){{0,30}}"
+    rf"|BYMONTH={_MONTH}(,{_MONTH}){{0,11}}))*"
 )
 """The part of RFC 5545 that a building's opening days need; the last day bounds it, so no UNTIL."""
 
@@ -79,12 +83,16 @@ def sessions_of(schedule: Schedule, coverage: Coverage) -> tuple[Session, ...]:
 
 def _openings(schedule: Schedule) -> Iterator[datetime]:
     """Naive local opening times from the first day to the last."""
-    if not _RRULE.fullmatch(schedule.rrule):
+    form = _RRULE.fullmatch(schedule.rrule)
+    parts = schedule.rrule.split(";")
+    if form is None or len({part.partition("=")[0] for part in parts}) < len(parts):
         raise Invalid.one("/rrule", "unknown_recurrence")
-    start = datetime.combine(schedule.first_day, schedule.opens)
+    # The library searches for the next day until the year 9999, and knows a count or an end but not both.
     end = datetime.combine(schedule.last_day, time.max)
+    bounded = ";".join([*(part for part in parts if not part.startswith("COUNT=")), f"UNTIL={end:%Y%m%dT%H%M%S}"])
     try:
-        yield from rrulestr(schedule.rrule, dtstart=start).between(start, end, inc=True)
+        openings = rrulestr(bounded, dtstart=datetime.combine(schedule.first_day, schedule.opens))
+        yield from islice(openings, int(form["count"]) if form["count"] else None)
     except (ValueError, TypeError, KeyError, IndexError) as error:
         raise Invalid.one("/rrule", "unknown_recurrence") from error
 
