@@ -1,7 +1,8 @@
 """From an offer's schedule to its slots: local opening hours made instants, right over clock changes."""
 
 import re
-from collections.abc import Iterator
+from calendar import monthrange
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
@@ -17,6 +18,7 @@ __all__ = ["LONGEST_SPAN", "MOST_SLOTS", "Schedule", "Session", "sessions_of"]
 
 LONGEST_SPAN = timedelta(days=366)
 MOST_SLOTS = 20_000
+_LEAP_YEAR = 2028
 
 _DAYS = r"([+-]?[1-5])?(MO|TU|WE|TH|FR|SA|SU)"
 _MONTH_DAY = r"-?([1-9]|[12][0-9]|3[01])"
@@ -28,7 +30,10 @@ _RRULE = re.compile(
     rf"|BYMONTHDAY={_MONTH_DAY}(,{_MONTH_DAY}){{0,30}}"
     rf"|BYMONTH={_MONTH}(,{_MONTH}){{0,11}}))*"
 )
-"""The part of RFC 5545 that a building's opening days need; the last day bounds it, so no UNTIL."""
+"""The part of RFC 5545 that a building's opening days need; the last day bounds it, so no UNTIL.
+
+Weekdays or days of the month, not both: a fifth Monday that is the first would be searched for ever.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +90,11 @@ def _openings(schedule: Schedule) -> Iterator[datetime]:
     """Naive local opening times from the first day to the last."""
     form = _RRULE.fullmatch(schedule.rrule)
     parts = schedule.rrule.split(";")
-    if form is None or len({part.partition("=")[0] for part in parts}) < len(parts):
+    said = dict(part.split("=") for part in parts) if form else {}
+    if form is None or len(said) < len(parts) or {"BYDAY", "BYMONTHDAY"} <= said.keys():
         raise Invalid.one("/rrule", "unknown_recurrence")
+    if not _some_year_has(said):
+        raise Invalid.one("/rrule", "no_day_in_schedule")
     # The library searches for the next day until the year 9999, and knows a count or an end but not both.
     end = datetime.combine(schedule.last_day, time.max)
     bounded = ";".join([*(part for part in parts if not part.startswith("COUNT=")), f"UNTIL={end:%Y%m%dT%H%M%S}"])
@@ -95,6 +103,13 @@ def _openings(schedule: Schedule) -> Iterator[datetime]:
         yield from islice(openings, int(form["count"]) if form["count"] else None)
     except (ValueError, TypeError, KeyError, IndexError) as error:
         raise Invalid.one("/rrule", "unknown_recurrence") from error
+
+
+def _some_year_has(said: Mapping[str, str]) -> bool:
+    """Whether some month asked for has some day asked for: the 31 February would be searched for ever."""
+    months = [int(month) for month in said.get("BYMONTH", "1").split(",")]
+    days = [abs(int(day)) for day in said.get("BYMONTHDAY", "1").split(",")]
+    return min(days) <= max(monthrange(_LEAP_YEAR, month)[1] for month in months)
 
 
 def _pieces(opening: datetime, schedule: Schedule, coverage: Coverage) -> Iterator[Session]:
