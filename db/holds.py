@@ -79,8 +79,8 @@ _CLAIM = text(
 _READ = text(_FACTS)
 _LOCK = text("select id from need where id = :id for update")
 
-# `used` comes from the locked row: PostgreSQL holds a CHECK against the snapshot's version of a row before it finds
-# the newer one, and a place that was freed meanwhile would seem to be given twice.
+# Both sides of the CHECK come from the locked row: PostgreSQL holds it against the snapshot's version of a row before
+# it finds the newer one, and a place that was freed or added meanwhile would seem to be given twice.
 _TAKE = text("""
     with offered as materialized (
         select id, organization_id, confirmation, confirm_within_minutes from offer
@@ -95,7 +95,7 @@ _TAKE = text("""
           from wanted
         having count(*) = cardinality(cast(:slots as bigint[])) and bool_and(used + :people <= capacity)
     ), taken as (
-        update slot set used = wanted.used + :people
+        update slot set used = wanted.used + :people, capacity = wanted.capacity
           from fits, wanted
          where slot.id = wanted.id
         returning slot.id

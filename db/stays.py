@@ -56,13 +56,13 @@ _MOVE_PLACES = text("""
     ), fits as (
         select 1 from locked having bool_and(used + more <= capacity)
     )
-    update slot set used = locked.used + locked.more
+    update slot set used = locked.used + locked.more, capacity = locked.capacity
       from locked, fits
      where slot.id = locked.id
     returning slot.id
 """)
 _LEAVE = text("""
-    update allocation_slot set taken = false
+    delete from allocation_slot
      where allocation_id = :id and slot_id = any(cast(:left as bigint[]))
 """)
 _ENTER = text("""

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from matching.needs import Language
 from matching.refusals import Flaw, Invalid
-from matching.schedule import Schedule, Session, sessions_of
+from matching.schedule import LONGEST_SPAN, Schedule, Session, sessions_of
 from matching.vocabulary import Audience, Confirmation, Coverage
 
 __all__ = ["OfferTerms", "check", "flaws_of"]
+
+_ZONES = timedelta(days=2)
+"""No night that began so long ago goes on anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,11 @@ def check(terms: OfferTerms, coverage: Coverage, now: datetime) -> tuple[Session
     flaws = tuple(flaws_of(terms, coverage))
     if flaws:
         raise Invalid(flaws)
+    # Neither calendar nor clock reaches much beyond what may be offered: slots are made inside of it only.
+    if terms.last_day < now.date() - _ZONES:
+        raise Invalid.one("/last_day", "in_the_past")
+    if terms.first_day > now.date() + LONGEST_SPAN:
+        raise Invalid.one("/first_day", "too_far_ahead", days=LONGEST_SPAN.days)
     sessions = sessions_of(terms.schedule(), coverage)
     if sessions[-1].ends <= now:
         raise Invalid.one("/last_day", "in_the_past")

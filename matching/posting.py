@@ -64,13 +64,16 @@ def _flaws_of_party(terms: NeedTerms) -> Iterator[Flaw]:
 
 
 def _flaws_of_window(terms: NeedTerms, coverage: Coverage, zone: ZoneInfo, now: datetime) -> Iterator[Flaw]:
+    # Neither calendar nor clock reaches much beyond what may be asked: nights are counted inside of it only.
     if terms.ends <= now:
         yield Flaw("/until", "in_the_past")
-    elif terms.starts < now - _LATE:
+        return
+    if terms.starts > now + LONGEST_WAIT:
+        yield Flaw("/from", "too_far_ahead", (("days", LONGEST_WAIT.days),))
+        return
+    if terms.starts < now - _LATE:
         yield Flaw("/from", "in_the_past")
     if terms.ends - terms.starts > LONGEST_STAY:
         yield Flaw("/until", "span_too_long", (("days", LONGEST_STAY.days),))
     elif coverage is Coverage.EVERY and not nights_of(Window(terms.starts, terms.ends), zone):
         yield Flaw("/until", "no_night_in_window")
-    if terms.starts > now + LONGEST_WAIT:
-        yield Flaw("/from", "too_far_ahead", (("days", LONGEST_WAIT.days),))

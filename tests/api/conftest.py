@@ -19,6 +19,9 @@ from db.keys import Scope
 from db.settings import Settings
 from matching.vocabulary import OrganizationKind
 from tests.places import BRIANCON
+from tests.worker.conftest import start_worker
+
+__all__ = ["JoinNetwork", "Organization", "start_worker"]
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Tests."""
+"""Tests of the queries, the holds and the migrations, on real databases."""

@@ -1,1 +1,1 @@
-"""Tests."""
+"""Tests of the domain; they need no fixture."""
