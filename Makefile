@@ -41,7 +41,7 @@ requirements: $(DEV) ## compile the requirements files again from pyproject.toml
 
 clean: ## remove what was installed and everything that was stored on this machine
 	@if [ -x $(BIN)/relais ]; then $(BIN)/relais stop; fi
-	rm -rf .venv .relais .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build
+	rm -rf .venv .relais .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info build
 
 $(RUNTIME): requirements.txt pyproject.toml
 	@.ci/venv "$(PYTHON)"

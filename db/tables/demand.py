@@ -66,6 +66,7 @@ class Need(Row):
         CheckConstraint("adults >= 0 and minors >= 0 and adults + minors > 0", name="people"),
         CheckConstraint("starts < ends", name="window"),
         Index("need_organization_id_idx", "organization_id", "posted_at", "id"),
+        Index("need_lookalike_idx", "organization_id", "town_id", "starts", postgresql_where=text("ended_at is null")),
         Index(
             "need_due_idx",
             "tier",

@@ -1,1 +1,1 @@
-"""Tests."""
+"""Tests of cells, distances and names of towns."""

@@ -1,1 +1,1 @@
-"""Tests."""
+"""Tests of the command line, the embedded servers and the demonstration."""
