@@ -9,6 +9,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoConnectionInTime
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Match
@@ -137,12 +138,17 @@ def _refusal(error: Exception) -> Refusal:
             return NotFound()
         case HTTPException():
             return Invalid.one("", "not_understood")
-        case DBAPIError() if not _away(error):
+        case SQLAlchemyError() if not _away(error):
             raise error
     _log.warning("api.database_away", exception=type(error).__name__)
     return Unavailable()
 
 
-def _away(error: DBAPIError) -> bool:
+def _away(error: SQLAlchemyError) -> bool:
+    if not isinstance(error, DBAPIError):
+        return isinstance(error, NoConnectionInTime)
     state = str(getattr(error.orig, "sqlstate", None) or "")
-    return error.connection_invalidated or state[:2] in _AWAY_CLASSES or state in _AWAY_STATES or not state
+    # A value that the driver itself cannot send has no state either, and is our mistake.
+    unsendable = isinstance(getattr(error.orig, "__cause__", None), ValueError)
+    lost = error.connection_invalidated or (not state and not unsendable)
+    return lost or state[:2] in _AWAY_CLASSES or state in _AWAY_STATES

@@ -25,7 +25,7 @@ _IDEMPOTENCY: Final = {
     "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": "^[!-~]+$"},
 }
 
-_ENTITY_TAG: Final = {"type": "string", "maxLength": 100, "pattern": '^("[0-9]{1,9}"|[*])$'}
+_ENTITY_TAG: Final = {"type": "string", "maxLength": 100, "pattern": '^([*]|(W/)?"[!#-~]{0,90}")$'}
 
 Json = dict[str, Any]
 

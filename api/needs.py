@@ -22,7 +22,7 @@ from api.house import House, TheHouse
 from api.languages import LanguageWire
 from api.lists import After, Limit, Listed, listed
 from api.preferences import Patience
-from api.problems import problems
+from api.problems import MethodNotAllowed, problems
 from api.transactions import Reply, TransactionalRoute, Tx
 from api.versions import IfMatch
 from api.wire import CategoryCode, CountryCode, Instant, Provision, TownId, Wire, emptied
@@ -40,6 +40,7 @@ __all__ = ["router"]
 router = APIRouter(prefix="/v1/needs", tags=["needs"], route_class=TransactionalRoute)
 MOST_AT_ONCE = 500
 MOST_PEOPLE = 500
+_ALL_BUT_POST = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"]
 
 
 class PeopleWire(Wire):
@@ -237,6 +238,12 @@ async def post_needs(body: BatchIn, who: WritesNeeds, tx: Tx, reply: Reply) -> B
     posted = await needs.add(tx, who.organization_id, terms, datetime.now(UTC), pointers)
     reply.ring()
     return BatchOut(items=await _posted(tx, posted, reply))
+
+
+@router.api_route("/batch", methods=_ALL_BUT_POST, include_in_schema=False)
+async def refuse_other_methods() -> None:
+    """A batch is only posted: without this, its name would be read as the id of a need."""
+    raise MethodNotAllowed("POST")
 
 
 @router.get("", responses=problems(401, 403, 422))

@@ -14,7 +14,7 @@ from api.offers import seen_towns
 from api.problems import problems
 from api.transactions import Reply, TransactionalRoute, Tx
 from api.versions import IfMatch
-from api.wire import Wire
+from api.wire import Day, Wire
 from db import offers, slots
 from db.slots import SlotFacts
 
@@ -62,8 +62,8 @@ async def list_slots(
     tx: Tx,
     after: After,
     limit: Limit = 50,
-    since: Annotated[date | None, Query(alias="from", description="First day.")] = None,
-    until: Annotated[date | None, Query(description="Last day.")] = None,
+    since: Annotated[Day | None, Query(alias="from", description="First day.")] = None,
+    until: Annotated[Day | None, Query(description="Last day.")] = None,
 ) -> Listed[SlotOut]:
     """Slots of an offer in time order."""
     offer = await offers.read(tx, offer_id, who.organization_id, seen_towns(who))

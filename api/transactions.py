@@ -129,12 +129,14 @@ class TransactionalRoute(APIRoute):
         """FastAPI's own handler, in a transaction."""
         act = super().get_route_handler()
         takes_body = self.body_field is not None
+        needs_body = self.body_field is not None and self.body_field.field_info.is_required()
 
         async def handle(request: Request) -> Response:
             incoming = Incoming(request.scope, request.receive)
             # Read whole before a connection is taken: a slow sender holds none.
             await incoming.read()
-            return await _in_one_transaction(incoming, act, takes_body=takes_body)
+            looked_at = needs_body or (takes_body and incoming.raw != b"")
+            return await _in_one_transaction(incoming, act, takes_body=looked_at)
 
         return handle
 

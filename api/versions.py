@@ -6,10 +6,12 @@ from typing import Annotated, Final
 from fastapi import Depends, Header
 
 from api.problems import VersionRequired
+from matching.refusals import Invalid
 
 __all__ = ["IfMatch", "expected_version"]
 
-_STRONG = re.compile(r'\s*"(?P<version>[0-9]{1,9})"\s*')
+_TAG = re.compile(r'(?:W/)?"[!#-~]{0,90}"')
+_OURS = re.compile(r'"(?P<version>[0-9]{1,9})"')
 _NEVER: Final = -1
 """No object has this version."""
 
@@ -20,13 +22,16 @@ async def expected_version(
         Header(max_length=100, description='The `ETag` of what is changed, such as `"3"`; `*` for any version.'),
     ] = None,
 ) -> int | None:
-    """The version that the caller read; `None` for any. Raises `VersionRequired`."""
-    if if_match is None:
+    """The version that the caller read; `None` for any. Raises `VersionRequired`, and `Invalid` for what is no tag."""
+    said = (if_match or "").strip()
+    if not said:
         raise VersionRequired
-    if if_match.strip() == "*":
+    if said == "*":
         return None
-    form = _STRONG.fullmatch(if_match)
-    return int(form["version"]) if form else _NEVER
+    if not _TAG.fullmatch(said):
+        raise Invalid.one("If-Match", "wrong_form")
+    ours = _OURS.fullmatch(said)
+    return int(ours["version"]) if ours else _NEVER
 
 
 IfMatch = Annotated[int | None, Depends(expected_version)]

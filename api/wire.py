@@ -7,7 +7,7 @@ refused, and nothing is bent into shape: "1" is no number, `true` is no count, a
 import re
 import unicodedata
 from collections.abc import Callable, Collection
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from typing import Annotated, Final
 
 from pydantic import (
@@ -29,6 +29,7 @@ from matching.vocabulary import LANGUAGES, PROVISIONS, SKILLS, is_provision, is_
 __all__ = [
     "CategoryCode",
     "CountryCode",
+    "Day",
     "Instant",
     "LanguageCode",
     "Latitude",
@@ -107,6 +108,8 @@ def _in_utc(moment: datetime) -> datetime:
 
 Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 """A moment, with its offset when it comes in; answered in UTC."""
+Day = Annotated[date, BeforeValidator(_CHECKS["date"])]
+"""A day in a query, where no model looks after how it is written."""
 
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 

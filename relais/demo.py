@@ -6,8 +6,9 @@ is missing.
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Final
@@ -30,12 +31,25 @@ from relais.running import ROOT
 from relais.story import Ended, Evening, Pace, Place
 from relais.up import House, in_words, open_house, write_private
 
-__all__ = ["demo", "play"]
+__all__ = ["FAST", "TOLD", "Manner", "demo", "play"]
 
-_TOLD: Final = Pace(beat=1.2, patience=20.0)
-_FAST: Final = Pace(beat=0.0, patience=2.0)
 _DAYS_AHEAD: Final = timedelta(days=7)
 """How far ahead an offer must reach, or the days after it are offered too."""
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How the demonstration is given: with which countries' towns, how slowly, and whether it serves afterwards."""
+
+    countries: Collection[str]
+    pace: Pace
+    serves: bool
+
+
+TOLD: Final = Manner(DEFAULT_COUNTRIES, Pace(beat=1.2, patience=20.0), serves=True)
+"""For people."""
+FAST: Final = Manner(COUNTRIES, Pace(beat=0.0, patience=2.0), serves=False)
+"""For programs: no pauses, and an end."""
 
 
 class Member(BaseModel):
@@ -57,15 +71,15 @@ def demo(
     """Play an evening at three crossings, over real servers, API and worker; then serve until stopped."""
     account = Account(Console())
     with in_words(account):
-        raise SystemExit(play(ROOT, account, fast=fast))
+        raise SystemExit(play(ROOT, account, FAST if fast else TOLD))
 
 
-def play(root: Path, account: Account, *, fast: bool) -> int:
-    """The demonstration under `root`; `fast` plays without pauses and ends. The exit status.
+def play(root: Path, account: Account, manner: Manner) -> int:
+    """The demonstration under `root`. The exit status: 0 when every need was answered as it should be.
 
     Raises `StackProblem` when something cannot start, does not answer or has ended.
     """
-    with open_house(root, account, COUNTRIES if fast else DEFAULT_COUNTRIES) as house, ExitStack() as undo:
+    with open_house(root, account, manner.countries) as house, ExitStack() as undo:
         members = asyncio.run(_move_in(house))
         _write_members(house, members)
         desks = {}
@@ -76,13 +90,13 @@ def play(root: Path, account: Account, *, fast: bool) -> int:
         try:
             with account.waiting("Town halls and associations declare their sites and offers…"):
                 places = _declare(desks)
-            account.title("An evening at three crossings")
-            ended = Evening(desks, places, account, _FAST if fast else _TOLD).play()
+            account.title("An evening at three crossings (times of Paris)")
+            ended = Evening(desks, places, account, manner.pace).play()
         except DeskProblem:
             house.processes.check()
             raise
         _sum_up(account, ended)
-        if not fast:
+        if manner.serves:
             _introduce(account, house, members)
             house.processes.watch()
     return _verdict(account, ended)
@@ -161,12 +175,14 @@ def _declare(desks: Mapping[str, Desk]) -> dict[UUID, Place]:
 
 
 def _first_day(site: DemoSite, last_days: Iterable[date]) -> date | None:
-    """From when on an offer is still to be made: after those that are there, and not before today."""
+    """From when on an offer is still to be made: after those that are there, and not before the night in course."""
     today = datetime.now(ZoneInfo(site.timezone)).date()
+    # After midnight people still look for a bed in the night that began yesterday.
+    begun = today - timedelta(days=1)
     last = max(last_days, default=None)
     if last is None:
-        return today
-    return None if last >= today + _DAYS_AHEAD else max(today, last + timedelta(days=1))
+        return begun
+    return None if last >= today + _DAYS_AHEAD else max(begun, last + timedelta(days=1))
 
 
 def _site(site: DemoSite) -> Body:

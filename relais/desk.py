@@ -133,9 +133,9 @@ class Desk:
         """All offers of the organization."""
         return self._list("/v1/offers", OfferSeen)
 
-    def post_need(self, need: Body) -> Need:
+    def post_need(self, need: Body, seconds: int) -> Need:
         """Post a need and wait some seconds for its first place; it may come back without one."""
-        return self._post("/v1/needs", need, Need, {"Prefer": "wait=5"})
+        return self._post("/v1/needs", need, Need, {"Prefer": f"wait={seconds}"})
 
     def need(self, need_id: UUID) -> Need:
         """The need as it stands."""

