@@ -304,11 +304,15 @@ async def _posted(tx: Tx, ids: Sequence[UUID], reply: Reply) -> list[NeedOut]:
 async def _after_first_hold(house: House, reply: Reply, posted: NeedOut, patience: float) -> NeedOut | None:
     """The need once a place is held for it; `None` when that takes longer than the caller waits.
 
-    It looks by itself twice a second: a ring that is lost costs half a second, not the answer.
+    It listens before the bell has rung, and looks by itself twice a second: a ring that is lost costs half a second,
+    not the answer.
     """
     end = monotonic() + patience
     with house.ear.expecting(str(posted.id)) as heard:
-        while True:
+        while (left := end - monotonic()) > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left, 0.5)):
+                    await heard.wait()
             heard.clear()
             async with transaction(house.engine) as tx:
                 (facts,) = await needs.read_all(tx, [posted.id])
@@ -317,9 +321,4 @@ async def _after_first_hold(house: House, reply: Reply, posted: NeedOut, patienc
                 reply.version(facts.version)
                 lookalike = posted.warnings[0].need_id if posted.warnings else None
                 return NeedOut.of(facts, placed, code=posted.code, lookalike=lookalike)
-            left = end - monotonic()
-            if left <= 0:
-                return None
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(left, 0.5)):
-                    await heard.wait()
+    return None

@@ -47,6 +47,7 @@ class Bell:
         self._connection: asyncpg.Connection | None = None
         self._pool: ArqRedis | None = None
         self._redis_rests_until = 0.0
+        self._last_job = ""
 
     def work(self) -> None:
         """Say that there is work to look at."""
@@ -87,12 +88,16 @@ class Bell:
     async def _tell_redis(self) -> None:
         if self._redis is None or monotonic() < self._redis_rests_until:
             return
+        # One job a tenth of a second at most, whoever rings: it says "look", not what to look at.
+        job = f"{LOOK}:{int(time() * 10)}"
+        if job == self._last_job:
+            return
         try:
             async with asyncio.timeout(_PATIENCE):
                 if self._pool is None:
                     self._pool = await create_pool(self._redis, retry=0)
-                # One job a tenth of a second at most, whoever rings: it says "look", not what to look at.
-                await self._pool.enqueue_job(LOOK, _job_id=f"{LOOK}:{int(time() * 10)}", _expires=10)
+                await self._pool.enqueue_job(LOOK, _job_id=job, _expires=10)
+            self._last_job = job
         except _AWAY as error:
             _log.warning("bell.redis_away", exception=type(error).__name__)
             self._redis_rests_until = monotonic() + _PATIENCE

@@ -19,13 +19,14 @@ def connect(settings: Settings, name: str) -> AsyncEngine:
     """The process's engine. `name` is what the database's list of sessions shows.
 
     Errors never carry the values of a statement, and a session that forgets its transaction is ended by the server.
+    Connections are not tried before use, which would be a round trip an act: the first to find the server gone
+    empties the whole pool.
     """
     return create_async_engine(
         settings.database_address,
         pool_size=settings.pool_size,
         max_overflow=0,
         pool_timeout=settings.statement_seconds,
-        pool_pre_ping=True,
         hide_parameters=True,
         connect_args={
             "timeout": 10,

@@ -9,13 +9,12 @@ from datetime import datetime
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import events, holds
 from db.pages import Page, Place, reading
 from db.policies import in_force
-from db.tables import Category, Town
 from db.tables import Need as NeedRow
 from geo.cells import Cell, centroid
 from matching.needs import Language, People
@@ -64,15 +63,29 @@ _PAGE = text(
      limit :limit
 """
 )
+_POSTED = text("""
+    insert into event (kind, object_id, organizations)
+    select 'need.posted', id, array[cast(:organization as uuid)] from unnest(cast(:ids as uuid[])) as id
+""")
+_SETTINGS = text("""
+    select asked.category, asked.town, c.coverage, t.country, t.timezone, t.cell
+      from unnest(cast(:categories as text[]), cast(:towns as int[])) as asked (category, town)
+      left join category c on c.code = asked.category
+      left join town t on t.id = asked.town
+""")
 _LOOKALIKES = text("""
-    select distinct on (this.id) this.id, n.id as other
+    select this.id, like_it.id as other
       from need this
-      join need n on n.organization_id = this.organization_id and n.id <> this.id and n.town_id = this.town_id
-                 and n.category = this.category and n.starts = this.starts and n.ends = this.ends
-                 and n.adults = this.adults and n.minors = this.minors
-     where this.id = any(cast(:ids as uuid[])) and n.ended_at is null
-       and n.state in ('open', 'held', 'confirmed', 'referred', 'unmet')
-     order by this.id, n.posted_at, n.id
+      cross join lateral (
+          select n.id from need n
+           where n.organization_id = this.organization_id and n.town_id = this.town_id and n.starts = this.starts
+             and n.ended_at is null and n.id <> this.id and n.category = this.category and n.ends = this.ends
+             and n.adults = this.adults and n.minors = this.minors
+             and n.state in ('open', 'held', 'confirmed', 'referred', 'unmet')
+           order by n.posted_at, n.id
+           limit 1
+      ) like_it
+     where this.id = any(cast(:ids as uuid[]))
 """)
 _LIVE = text("select id from allocation where need_id = :id and state in ('held', 'confirmed', 'arrived')")
 _WITHDRAW = text("""
@@ -116,8 +129,7 @@ async def add(
         raise Invalid(tuple(flaws))
     await tx.execute(insert(NeedRow), rows)
     ids = [row["id"] for row in rows if isinstance(row["id"], UUID)]
-    for need_id in ids:
-        await events.record(tx, "need.posted", need_id, [organization_id])
+    await tx.execute(_POSTED, {"ids": ids, "organization": organization_id})
     return ids
 
 
@@ -172,21 +184,17 @@ async def withdraw(tx: AsyncConnection, need_id: UUID, organization_id: UUID) ->
 
 async def settings_of(tx: AsyncConnection, terms: Sequence[NeedTerms]) -> list["_Setting | Flaw"]:
     """For each need what its category and town say, or the flaw of an unknown one."""
-    towns = {
-        town.id: town
-        for town in await tx.execute(
-            select(Town.id, Town.country, Town.timezone, Town.cell).where(Town.id.in_({one.town_id for one in terms}))
-        )
-    }
-    coverages: dict[str, str] = {row.code: row.coverage for row in await tx.execute(select(Category))}
+    asked = {(one.category, one.town_id) for one in terms}
+    values = {"categories": [category for category, _ in asked], "towns": [town for _, town in asked]}
+    known = {(row.category, row.town): row for row in await tx.execute(_SETTINGS, values)}
 
     def setting(one: NeedTerms) -> _Setting | Flaw:
-        town = towns.get(one.town_id)
-        if one.category not in coverages:
+        row = known[one.category, one.town_id]
+        if row.coverage is None:
             return Flaw("/category", "unknown_category")
-        if town is None:
+        if row.country is None:
             return Flaw("/town", "unknown_town")
-        return _Setting(Coverage(coverages[one.category]), town.country, ZoneInfo(town.timezone), Cell(town.cell))
+        return _Setting(Coverage(row.coverage), row.country, ZoneInfo(row.timezone), Cell(row.cell))
 
     return [setting(one) for one in terms]
 

@@ -12,9 +12,10 @@ from db.bell import Bell
 from db.connection import transaction
 from matching.policy import Policy
 
-__all__ = ["look_for_places"]
+__all__ = ["AT_ONCE", "look_for_places"]
 
-_AT_ONCE = 100
+AT_ONCE = 100
+"""Needs that are looked at in one round; when there were as many, there may be more."""
 _log = structlog.get_logger()
 
 
@@ -25,9 +26,8 @@ async def look_for_places(engine: AsyncEngine, bell: Bell, side_by_side: int, pa
     """
     async with transaction(engine) as tx:
         policy = await policies.in_force(tx)
-        await due.wake_needs(tx, policy, _AT_ONCE)
-    async with transaction(engine) as tx:
-        waiting = await due.list_needs(tx, _AT_ONCE)
+        await due.wake_needs(tx, policy, AT_ONCE)
+        waiting = await due.list_needs(tx, AT_ONCE)
     places = asyncio.Semaphore(side_by_side)
 
     async def look(need_id: UUID) -> None:

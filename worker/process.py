@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from db.bell import WORK, Bell, Ear
 from db.connection import connect
 from worker.doorbell import answer_the_door
-from worker.matching_round import look_for_places
+from worker.matching_round import AT_ONCE, look_for_places
 from worker.settings import WorkerSettings
 from worker.upkeep import keep_up
 
@@ -34,7 +34,7 @@ async def serve(settings: WorkerSettings) -> None:
     bell, ear = Bell(settings), Ear(settings, WORK)
 
     async def match() -> float:
-        while await look_for_places(engine, bell, settings.side_by_side, settings.park_after):
+        while await look_for_places(engine, bell, settings.side_by_side, settings.park_after) == AT_ONCE:
             pass
         await ear.anything(settings.poll_seconds)
         return 0.0

@@ -64,16 +64,12 @@ def upgrade() -> None:
     op.create_table(
         "event",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
-        sa.Column(
-            "transaction", TransactionId(), server_default=sa.text("pg_current_xact_id()"), nullable=False
-        ),
+        sa.Column("transaction", TransactionId(), server_default=sa.text("pg_current_xact_id()"), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("object_id", sa.Uuid(), nullable=False),
         sa.Column("organizations", sa.ARRAY(sa.Uuid()), nullable=False),
-        sa.Column(
-            "facts", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False
-        ),
+        sa.Column("facts", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("event_pkey")),
     )
     op.create_index("event_object_id_idx", "event", ["object_id", "id"], unique=False)
@@ -94,9 +90,7 @@ def upgrade() -> None:
         "policy",
         sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("terms", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column(
-            "published_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
-        ),
+        sa.Column("published_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("version", name=op.f("policy_pkey")),
     )
     op.create_table(
@@ -215,21 +209,15 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("stay in ('transit', 'settling', 'unknown')", name=op.f("need_stay_check")),
         sa.CheckConstraint("urgency in ('vital', 'high', 'normal')", name=op.f("need_urgency_check")),
-        sa.CheckConstraint(
-            "adults >= 0 and minors >= 0 and adults + minors > 0", name=op.f("need_people_check")
-        ),
+        sa.CheckConstraint("adults >= 0 and minors >= 0 and adults + minors > 0", name=op.f("need_people_check")),
         sa.CheckConstraint("starts < ends", name=op.f("need_window_check")),
         sa.ForeignKeyConstraint(["category"], ["category.code"], name=op.f("need_category_fkey")),
-        sa.ForeignKeyConstraint(
-            ["organization_id"], ["organization.id"], name=op.f("need_organization_id_fkey")
-        ),
+        sa.ForeignKeyConstraint(["organization_id"], ["organization.id"], name=op.f("need_organization_id_fkey")),
         sa.ForeignKeyConstraint(["town_id"], ["town.id"], name=op.f("need_town_id_fkey")),
         sa.PrimaryKeyConstraint("id", name=op.f("need_pkey")),
         postgresql_with={"fillfactor": "80"},
     )
-    op.create_index(
-        "need_deadline_idx", "need", ["deadline"], unique=False, postgresql_where=sa.text("state = 'open'")
-    )
+    op.create_index("need_deadline_idx", "need", ["deadline"], unique=False, postgresql_where=sa.text("state = 'open'"))
     op.create_index(
         "need_due_idx",
         "need",
@@ -237,9 +225,7 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("state in ('open', 'unmet') and parked_at is null and ended_at is null"),
     )
-    op.create_index(
-        "need_ends_idx", "need", ["ends"], unique=False, postgresql_where=sa.text("ended_at is null")
-    )
+    op.create_index("need_ends_idx", "need", ["ends"], unique=False, postgresql_where=sa.text("ended_at is null"))
     op.create_index(
         "need_lookalike_idx",
         "need",
@@ -293,9 +279,7 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "visibility in ('public', 'on_confirmation', 'rendezvous')", name=op.f("site_visibility_check")
         ),
-        sa.ForeignKeyConstraint(
-            ["organization_id"], ["organization.id"], name=op.f("site_organization_id_fkey")
-        ),
+        sa.ForeignKeyConstraint(["organization_id"], ["organization.id"], name=op.f("site_organization_id_fkey")),
         sa.ForeignKeyConstraint(["town_id"], ["town.id"], name=op.f("site_town_id_fkey")),
         sa.ForeignKeyConstraint(["vetted_by"], ["organization.id"], name=op.f("site_vetted_by_fkey")),
         sa.PrimaryKeyConstraint("id", name=op.f("site_pkey")),
@@ -307,9 +291,7 @@ def upgrade() -> None:
         sa.Column("town_id", sa.Integer(), nullable=False),
         sa.Column("folded", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["town_id"], ["town.id"], name=op.f("town_name_town_id_fkey"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["town_id"], ["town.id"], name=op.f("town_name_town_id_fkey"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("town_id", "folded", name=op.f("town_name_pkey")),
     )
     op.create_index(
@@ -369,9 +351,7 @@ def upgrade() -> None:
         sa.CheckConstraint("capacity >= 0", name=op.f("offer_capacity_check")),
         sa.CheckConstraint("last_day >= first_day", name=op.f("offer_days_check")),
         sa.ForeignKeyConstraint(["category"], ["category.code"], name=op.f("offer_category_fkey")),
-        sa.ForeignKeyConstraint(
-            ["organization_id"], ["organization.id"], name=op.f("offer_organization_id_fkey")
-        ),
+        sa.ForeignKeyConstraint(["organization_id"], ["organization.id"], name=op.f("offer_organization_id_fkey")),
         sa.ForeignKeyConstraint(["site_id"], ["site.id"], name=op.f("offer_site_id_fkey")),
         sa.PrimaryKeyConstraint("id", name=op.f("offer_pkey")),
     )
@@ -384,9 +364,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'open'"),
     )
     op.create_index("offer_cell_idx", "offer", ["cell"], unique=False)
-    op.create_index(
-        "offer_organization_id_idx", "offer", ["organization_id", "created_at", "id"], unique=False
-    )
+    op.create_index("offer_organization_id_idx", "offer", ["organization_id", "created_at", "id"], unique=False)
     op.create_index(
         "offer_paused_idx", "offer", ["category"], unique=False, postgresql_where=sa.text("state = 'paused'")
     )
@@ -403,9 +381,7 @@ def upgrade() -> None:
         sa.Column("site_id", sa.Uuid(), nullable=False),
         sa.Column("location", sa.LargeBinary(), nullable=False),
         sa.Column("address", sa.LargeBinary(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["site_id"], ["site.id"], name=op.f("site_location_site_id_fkey"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["site_id"], ["site.id"], name=op.f("site_location_site_id_fkey"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("site_id", name=op.f("site_location_pkey")),
     )
     op.create_table(
@@ -434,13 +410,9 @@ def upgrade() -> None:
         sa.CheckConstraint("people > 0", name=op.f("allocation_people_check")),
         sa.ForeignKeyConstraint(["need_id"], ["need.id"], name=op.f("allocation_need_id_fkey")),
         sa.ForeignKeyConstraint(["offer_id"], ["offer.id"], name=op.f("allocation_offer_id_fkey")),
-        sa.ForeignKeyConstraint(
-            ["policy_version"], ["policy.version"], name=op.f("allocation_policy_version_fkey")
-        ),
+        sa.ForeignKeyConstraint(["policy_version"], ["policy.version"], name=op.f("allocation_policy_version_fkey")),
         sa.ForeignKeyConstraint(["poster_id"], ["organization.id"], name=op.f("allocation_poster_id_fkey")),
-        sa.ForeignKeyConstraint(
-            ["provider_id"], ["organization.id"], name=op.f("allocation_provider_id_fkey")
-        ),
+        sa.ForeignKeyConstraint(["provider_id"], ["organization.id"], name=op.f("allocation_provider_id_fkey")),
         sa.PrimaryKeyConstraint("id", name=op.f("allocation_pkey")),
         postgresql_with={"fillfactor": "80"},
     )
@@ -475,9 +447,7 @@ def upgrade() -> None:
     op.create_index("allocation_need_id_idx", "allocation", ["need_id"], unique=False)
     op.create_index("allocation_offer_id_idx", "allocation", ["offer_id", "state"], unique=False)
     op.create_index("allocation_poster_id_idx", "allocation", ["poster_id", "created_at", "id"], unique=False)
-    op.create_index(
-        "allocation_provider_id_idx", "allocation", ["provider_id", "created_at", "id"], unique=False
-    )
+    op.create_index("allocation_provider_id_idx", "allocation", ["provider_id", "created_at", "id"], unique=False)
     op.create_table(
         "slot",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -491,9 +461,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.CheckConstraint("0 <= used and used <= capacity", name=op.f("slot_used_check")),
         sa.CheckConstraint("starts < ends and last_arrival <= ends", name=op.f("slot_times_check")),
-        sa.ForeignKeyConstraint(
-            ["offer_id"], ["offer.id"], name=op.f("slot_offer_id_fkey"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["offer_id"], ["offer.id"], name=op.f("slot_offer_id_fkey"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("slot_pkey")),
         sa.UniqueConstraint("offer_id", "starts", name=op.f("slot_offer_id_starts_key")),
         postgresql_with={"fillfactor": "80"},
@@ -548,9 +516,7 @@ def downgrade() -> None:
         table_name="allocation",
         postgresql_where=sa.text("state = 'confirmed'"),
     )
-    op.drop_index(
-        "allocation_held_until_idx", table_name="allocation", postgresql_where=sa.text("state = 'held'")
-    )
+    op.drop_index("allocation_held_until_idx", table_name="allocation", postgresql_where=sa.text("state = 'held'"))
     op.drop_index(
         "allocation_ends_idx",
         table_name="allocation",
@@ -570,9 +536,7 @@ def downgrade() -> None:
         postgresql_where=sa.text("state = 'open'"),
     )
     op.drop_table("offer")
-    op.drop_index(
-        "town_name_folded_idx", table_name="town_name", postgresql_ops={"folded": "text_pattern_ops"}
-    )
+    op.drop_index("town_name_folded_idx", table_name="town_name", postgresql_ops={"folded": "text_pattern_ops"})
     op.drop_table("town_name")
     op.drop_index(op.f("site_town_id_idx"), table_name="site")
     op.drop_index("site_organization_id_idx", table_name="site")
