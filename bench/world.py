@@ -15,7 +15,7 @@ import asyncpg
 
 from geo.cells import Point, cell_of, centroid
 
-__all__ = ["ZONE", "NeedRow", "TownRow", "World", "add_needs", "build", "needs_around"]
+__all__ = ["ZONE", "NeedRow", "TownRow", "World", "add_needs", "add_past", "build", "needs_around"]
 
 ZONE = ZoneInfo("Europe/Paris")
 _SEED = UUID("6f1d3c52-2a87-4be1-9f55-0c1f2f0f7a11")
@@ -108,6 +108,13 @@ def needs_around(world: World, count: int, seed: int) -> Iterator[NeedRow]:
             audience=["families"] if minors else ["anyone"],
             requires=random.choice(([], [], [], ["step_free"], ["showers"], ["step_free", "meals"])),
         )
+
+
+async def add_past(connection: asyncpg.Connection, world: World, count: int) -> None:
+    """Needs that have come and gone: a network that has been in use, as the planner sees it too."""
+    await add_needs(connection, list(needs_around(world, count, 1)))
+    await connection.execute("update need set state = 'closed', ended_at = now()")
+    await connection.execute("vacuum analyze need")
 
 
 async def add_needs(connection: asyncpg.Connection, needs: Sequence[NeedRow]) -> None:

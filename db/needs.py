@@ -73,19 +73,18 @@ _SETTINGS = text("""
       left join category c on c.code = asked.category
       left join town t on t.id = asked.town
 """)
+# An aggregate, not `order by … limit 1`: for that the planner walks all needs of the organization in order of time.
 _LOOKALIKES = text("""
-    select this.id, like_it.id as other
+    select this.id, like_it.ids[1] as other
       from need this
       cross join lateral (
-          select n.id from need n
+          select array_agg(n.id order by n.posted_at, n.id) as ids from need n
            where n.organization_id = this.organization_id and n.town_id = this.town_id and n.starts = this.starts
              and n.ended_at is null and n.id <> this.id and n.category = this.category and n.ends = this.ends
              and n.adults = this.adults and n.minors = this.minors
              and n.state in ('open', 'held', 'confirmed', 'referred', 'unmet')
-           order by n.posted_at, n.id
-           limit 1
       ) like_it
-     where this.id = any(cast(:ids as uuid[]))
+     where this.id = any(cast(:ids as uuid[])) and like_it.ids is not null
 """)
 _LIVE = text("select id from allocation where need_id = :id and state in ('held', 'confirmed', 'arrived')")
 _WITHDRAW = text("""

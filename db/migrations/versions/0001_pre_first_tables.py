@@ -24,7 +24,7 @@ CATEGORIES = {
 }
 FIRST_TERMS = {
     "radius_km": 50,
-    "candidates": 24,
+    "candidates": 12,
     "load_km": 5,
     "tentative_seconds": 20,
     "answer_minutes": {"vital": 30, "high": 120, "normal": 360},

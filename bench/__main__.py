@@ -1,0 +1,148 @@
+"""`python -m bench [sql] [http] [claims]`: measure, beside a baseline, and print tables.
+
+Close what else runs on the machine first: clients, service and servers share its cores.
+"""
+
+import argparse
+import asyncio
+from collections.abc import Awaitable, Callable
+from os import cpu_count
+from platform import machine, python_version
+
+import asyncpg
+from rich.console import Console
+from rich.table import Table
+
+from bench import claims
+from bench.databases import Servers, own_database, plain_connection, servers
+from bench.http_path import NOBODY_RINGS, post_at_rate
+from bench.open_loop import Latencies
+from bench.sql_path import hold_at_rate, search_both_ways
+from bench.world import World, add_past, build
+from db import holds
+from db.connection import connect
+from db.settings import Settings
+
+Bench = Callable[[Settings, Console], Awaitable[None]]
+
+
+async def sql(settings: Settings, console: Console) -> None:
+    """Need to committed hold, the SQL alone."""
+    world = await _world(settings, console)
+    by_index, by_scan = await search_both_ways(settings, world, 200)
+    table = Table(
+        "candidates of one need, ms", "p50", "p99", title="Candidates among 100,000 offers", title_justify="left"
+    )
+    table.add_row("walking the index", *_figures(by_index))
+    table.add_row("scanning (control)", *_figures(by_scan))
+    ratio = by_scan.quantile(0.5) / by_index.quantile(0.5)
+    table.add_row("ratio", f"{ratio:.0f} times", _judged(ratio >= 50, "at least 50 times"))
+    console.print(table)
+    held = Table(
+        "holds a second",
+        "done",
+        "p50 ms",
+        "p99 ms",
+        "not held",
+        "",
+        title="Need to committed hold, SQL alone",
+        title_justify="left",
+    )
+    for number, rate in enumerate((250, 500, 1000)):
+        found = await hold_at_rate(settings, world, rate=rate, seconds=10, seed=10 * number + 10)
+        judged = _judged(found.quantile(0.99) <= 5, "p99 at most 5 ms") if rate == 1000 else ""
+        held.add_row(str(rate), f"{found.rate:.0f}", *_figures(found), str(found.failed), judged)
+    console.print(held)
+
+
+async def http(settings: Settings, console: Console) -> None:
+    """Posted over HTTP to held."""
+    world = await _world(settings, console)
+    woken = await post_at_rate(settings, world, rate=100, seconds=15, seed=1000, worker={})
+    looking = await post_at_rate(settings, world, rate=100, seconds=15, seed=2000, worker=NOBODY_RINGS)
+    table = Table(
+        "100 needs a second over HTTP",
+        "done",
+        "p50 ms",
+        "p99 ms",
+        "not held",
+        "",
+        title="Posted to held",
+        title_justify="left",
+    )
+    judged = _judged(woken.quantile(0.99) <= 100, "p99 at most 100 ms")
+    table.add_row("worker woken by the bell", f"{woken.rate:.0f}", *_figures(woken), str(woken.failed), judged)
+    table.add_row(
+        "worker that looks every 500 ms (control)", f"{looking.rate:.0f}", *_figures(looking), str(looking.failed), ""
+    )
+    ratios = [looking.quantile(share) / woken.quantile(share) for share in (0.5, 0.99)]
+    table.add_row("ratio", "", *(f"{ratio:.1f} times" for ratio in ratios), "", "")
+    console.print(table)
+
+
+async def many_claims(settings: Settings, console: Console) -> None:
+    """100,000 claims by 64 clients."""
+    engine = connect(settings, "bench")
+    region = await claims.build_region(engine)
+    waiting = await claims.add_needs(engine, 100_000)
+    report = await claims.run(engine, region, waiting, clients=64, take=holds.take)
+    audit = await claims.audit(engine, report)
+    await engine.dispose()
+    table = Table("100,000 claims by 64 clients over 10,000 slots", "", title="Claims", title_justify="left")
+    table.add_row("a second, with all that happened in between", f"{report.asked / report.seconds:.0f}")
+    table.add_row("acknowledged / found it full", f"{len(report.claims)} / {report.full}")
+    table.add_row("in between", ", ".join(f"{count} {act}" for act, count in sorted(report.acts.items())))
+    for name in ("overbooked", "miscounted", "lost", "deadlocks"):
+        count = getattr(audit, name)
+        table.add_row(name, f"{count} {_judged(count == 0, 'none')}")
+    table.add_row("places taken at the end", str(audit.places_taken))
+    console.print(table)
+
+
+BENCHES: dict[str, Bench] = {"sql": sql, "http": http, "claims": many_claims}
+
+
+async def _run(names: list[str], where: Servers, console: Console) -> None:
+    address = where.database_url.replace("postgresql+asyncpg://", "postgresql://", 1)
+    connection = await asyncpg.connect(address)
+    version = await connection.fetchval("show server_version")
+    kept = await connection.fetch("select name, setting from pg_settings where name in ('fsync', 'synchronous_commit')")
+    await connection.close()
+    settings = ", ".join(f"{row['name']} {row['setting']}" for row in kept)
+    console.print(f"{cpu_count()} cores ({machine()}), Python {python_version()}, PostgreSQL {version}, {settings}\n")
+    for name in names:
+        async with own_database(where) as database:
+            await BENCHES[name](database, console)
+        console.print()
+
+
+async def _world(settings: Settings, console: Console) -> World:
+    with console.status("Building a network of 100,000 offers…"):
+        connection = await plain_connection(settings)
+        world = await build(connection)
+        await add_past(connection, world, 20_000)
+        await connection.close()
+    return world
+
+
+def _figures(found: Latencies) -> tuple[str, str]:
+    return f"{found.quantile(0.5):.2f}", f"{found.quantile(0.99):.2f}"
+
+
+def _judged(reached: bool, figure: str) -> str:  # noqa: FBT001 - it is what is judged
+    return f"[green]reached[/] ({figure})" if reached else f"[red]missed[/] ({figure})"
+
+
+def main() -> None:
+    """Run the benchmarks named, or all."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(BENCHES)}; all when none is named")
+    names = parser.parse_args().names or list(BENCHES)
+    if unknown := set(names) - set(BENCHES):
+        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}: there are {', '.join(BENCHES)}")
+    with servers() as where:
+        asyncio.run(_run(names, where, Console(width=120)))
+
+
+if __name__ == "__main__":
+    main()
