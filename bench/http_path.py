@@ -4,17 +4,20 @@ The client is a process of its own on the same two cores. An answer counts once 
 """
 
 import asyncio
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from http import HTTPStatus
 from multiprocessing import get_context
 from os import environ
 from pathlib import Path
 
-import httpx
+import uvloop
 
-from bench.open_loop import Latencies, play, run_precisely
+from bench.lean_client import LeanClient
+from bench.open_loop import Latencies, play
 from bench.world import NeedRow, World, needs_around
 from db import keys, organizations
 from db.connection import connect, transaction
@@ -45,19 +48,19 @@ async def post_at_rate(
 
 
 def _client(url: str, key: str, bodies: Sequence[Mapping[str, object]], *load: float) -> Latencies:
-    return run_precisely(partial(_post_all, url, key, bodies, *load))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_post_all(url, key, bodies, *load))
 
 
 async def _post_all(
     url: str, key: str, bodies: Sequence[Mapping[str, object]], rate: float, seconds: float, seed: float
 ) -> Latencies:
-    headers = {"Authorization": f"Bearer {key}", "Prefer": "wait=5"}
-    limits = httpx.Limits(max_connections=100, max_keepalive_connections=100)
-    async with httpx.AsyncClient(base_url=url, headers=headers, limits=limits, timeout=30, trust_env=False) as http:
+    written = [json.dumps(body).encode() for body in bodies]
+    async with LeanClient(url, {"Authorization": f"Bearer {key}", "Prefer": "wait=5"}) as client:
 
         async def post(number: int) -> bool:
-            answer = await http.post("/v1/needs", json=bodies[number])
-            return answer.status_code == httpx.codes.CREATED and bool(answer.json()["allocations"])
+            status, answer = await client.post("/v1/needs", written[number])
+            return status == HTTPStatus.CREATED and b'"allocations":[{' in answer
 
         return await play(post, rate=rate, warm_up=WARM_UP, seconds=seconds, seed=int(seed))
 

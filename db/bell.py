@@ -5,6 +5,7 @@ every few seconds. So ringing never blocks and never fails, with PostgreSQL's NO
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from time import monotonic, time
@@ -30,6 +31,8 @@ LOOK: Final = "look"
 """Name of the arq job that says the same as `WORK`."""
 _PATIENCE = 1.0
 """Seconds that a ring may take, and that a bell which does not answer is left alone."""
+_REMEMBERED = 1000
+"""Messages that an ear remembers for those who come to listen a moment late."""
 _TELL = "select pg_notify(channel, payload) from unnest($1::text[], $2::text[]) as ring (channel, payload)"
 _AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, RedisError)
 
@@ -118,6 +121,7 @@ class Ear:
         self._channel = channel
         self._anything = asyncio.Event()
         self._expected: dict[str, asyncio.Event] = {}
+        self._lately: OrderedDict[str, None] = OrderedDict()
 
     async def run(self) -> None:
         """Listen until cancelled."""
@@ -139,8 +143,13 @@ class Ear:
 
     @contextmanager
     def expecting(self, payload: str) -> Iterator[asyncio.Event]:
-        """An event that is set when this payload is heard."""
+        """An event that is set when this payload is heard, or was a moment ago.
+
+        A need may be held before the one who posted it comes to listen: the answer is not to be missed for that.
+        """
         event = self._expected.setdefault(payload, asyncio.Event())
+        if payload in self._lately:
+            event.set()
         try:
             yield event
         finally:
@@ -165,5 +174,9 @@ class Ear:
 
     def _hear(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
         self._anything.set()
-        if event := self._expected.get(str(payload)):
+        heard = str(payload)
+        if event := self._expected.get(heard):
             event.set()
+        self._lately[heard] = None
+        if len(self._lately) > _REMEMBERED:
+            self._lately.popitem(last=False)
