@@ -287,8 +287,8 @@ async def test_lists_are_chosen_by_category_state_and_town(municipality: Organiz
     for asked, expected in (
         ({"category": "shelter"}, [beds]),
         ({"state": "paused"}, [showers]),
-        ({"town": OULX.id}, [showers]),
-        ({"town": BRIANCON.id, "state": "paused"}, []),
+        ({"town": str(OULX.id)}, [showers]),
+        ({"town": str(BRIANCON.id), "state": "paused"}, []),
     ):
         listed = await municipality.http.get("/v1/offers", params=asked)
         assert [offer["id"] for offer in listed.json()["items"]] == expected

@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from geo.cells import COARSE_RESOLUTION, Point, cell_of, cell_text
+from geo.cells import COARSE_RESOLUTION, Cell, Point, cell_of, cell_text
 from tests.api.bodies import offer_body, site_body
 from tests.api.conftest import Organization
 from tests.api.scenes import place, post_need, read_need
@@ -69,8 +69,8 @@ async def test_hiding_a_site_makes_its_offers_coarser_too(municipality: Organiza
     changed = await municipality.http.patch(
         f"/v1/sites/{site['id']}", json={"visibility": "rendezvous"}, headers={"If-Match": "*"}
     )
-    ((cell,),) = [tuple(row) for row in await rows(engine, "select cell from offer")]
-    assert cell_text(cell) == changed.json()["cell"] != site["cell"]
+    (offer,) = await rows(engine, "select cell from offer")
+    assert cell_text(Cell(offer.cell)) == changed.json()["cell"] != site["cell"]
 
 
 @pytest.mark.parametrize(
