@@ -45,6 +45,9 @@ _LIVE = text("""
      order by a.created_at, a.id
        for update of a
 """)
+_GONE = text("""
+    select coalesce(sum(people), 0) from allocation where need_id = :id and state in ('completed', 'no_show')
+""")
 _MOVE_PLACES = text("""
     with locked as materialized (
         select s.id, s.used, s.capacity,
@@ -119,6 +122,9 @@ async def change(
         {
             **needs.columns_of(terms, setting),
             "deadline": deadline_of(terms, policy, before.posted_at),
+            # What was missing for the old terms says nothing about the new ones.
+            "unmet_at": None,
+            "unmet_reasons": None,
             "version": before.version + 1,
         },
     )
@@ -129,21 +135,24 @@ async def change(
 
 
 async def _keep(tx: AsyncConnection, placed: Sequence[_Placed], need: Need, at: Circumstances, poster_id: UUID) -> None:
-    if len(placed) > 1 and not need.divisible:
+    gone = int((await tx.execute(_GONE, {"id": need.id})).scalar_one())
+    if (gone or len(placed) > 1) and not need.divisible:
         raise Conflict("party_is_spread", NeedState.HELD)
     offers = {
         offer.id: offer
         for offer in await surroundings.offers_by_id(tx, need, [each.offer_id for each in placed], at.now)
     }
-    too_many = max(sum(each.people for each in placed) - need.people.count, 0)
+    too_many = max(sum(each.people for each in placed) + gone - need.people.count, 0)
     # The last place found is the first that a smaller party gives up.
     for each in reversed(placed):
         people = each.people - too_many if need.divisible else need.people.count
         if people < 1:
             raise Conflict("release_a_place_first", NeedState.HELD)
         too_many = 0
-        slots = _slots_kept(need, offers[each.offer_id], each, at)
-        await _move_places(tx, each, slots, people)
+        offer = offers[each.offer_id]
+        kept = {slot.id for slot in _slots_kept(need, offer, each, at)}
+        # The offer's own slots: until when one may arrive stays what it was.
+        await _move_places(tx, each, tuple(slot for slot in offer.slots if slot.id in kept), people)
         await events.record(tx, "allocation.changed", each.id, [each.provider_id, poster_id], need_id=str(need.id))
 
 

@@ -1,5 +1,6 @@
 """What may be given: the terms of an offer as its provider states them, and everything that can be wrong with them."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -9,9 +10,12 @@ from matching.needs import Language
 from matching.refusals import Flaw, Invalid
 from matching.schedule import LONGEST_SPAN, Schedule, Session, sessions_of
 from matching.vocabulary import Audience, Confirmation, Coverage
+from matching.windows import MORNING
 
 __all__ = ["OfferTerms", "check", "flaws_of"]
 
+_NO_ZONES = re.compile(r"(right|posix)/.*|localtime|posixrules|Factory")
+"""Files beside the zones: this machine's own time, and clocks that count leap seconds."""
 _ZONES = timedelta(days=2)
 """No night that began so long ago goes on anywhere."""
 
@@ -44,6 +48,8 @@ class OfferTerms:
 
     def schedule(self) -> Schedule:
         """When the offer is open. Raises `Invalid` for a time zone that does not exist."""
+        if _NO_ZONES.fullmatch(self.timezone):
+            raise Invalid.one("/timezone", "unknown_timezone")
         try:
             zone = ZoneInfo(self.timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -82,6 +88,8 @@ def flaws_of(terms: OfferTerms, coverage: Coverage) -> Iterator[Flaw]:
         yield Flaw("/audience", "anyone_among_others")
     if coverage is Coverage.COURSE and (terms.language is None or terms.language.level is None):
         yield Flaw("/language", "language_needed")
+    if coverage is Coverage.EVERY and MORNING <= terms.opens < terms.closes:
+        yield Flaw("/closes", "no_night_in_window")
     if terms.release_no_shows and terms.arrive_by is None:
         yield Flaw("/arrive_by", "arrive_by_needed")
     yield from _flaws_of_what_is_not_used(terms, coverage)

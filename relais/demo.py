@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import typer
 from pydantic import BaseModel, TypeAdapter
 from rich.console import Console
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import keys, organizations, towns
@@ -62,6 +63,7 @@ class Member(BaseModel):
     key: str
 
 
+_OTHERS: Final = text("select exists (select from offer where organization_id <> all(cast(:members as uuid[])))")
 _MEMBERS: Final = TypeAdapter(list[Member])
 
 
@@ -87,6 +89,12 @@ def play(root: Path, account: Account, manner: Manner) -> int:
             desk = Desk(house.processes.url, member.key, member.name)
             undo.callback(desk.close)
             desks[member.name] = desk
+        if asyncio.run(_others_offer(house, members)):
+            account.title("Others have places here by now: the evening is not played again among theirs.")
+            if manner.serves:
+                _introduce(account, house, members)
+                house.processes.watch()
+            return 0
         try:
             with account.waiting("Town halls and associations declare their sites and offers…"):
                 places = _declare(desks)
@@ -100,6 +108,17 @@ def play(root: Path, account: Account, manner: Manner) -> int:
             _introduce(account, house, members)
             house.processes.watch()
     return _verdict(account, ended)
+
+
+async def _others_offer(house: House, members: list[Member]) -> bool:
+    """Whether somebody outside the demonstration has an offer: its people are not to be played with."""
+    engine = connect(house.settings, "demo")
+    try:
+        async with transaction(engine) as tx:
+            found = await tx.execute(_OTHERS, {"members": [member.id for member in members]})
+            return bool(found.scalar_one())
+    finally:
+        await engine.dispose()
 
 
 async def _move_in(house: House) -> list[Member]:
