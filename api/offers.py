@@ -195,9 +195,7 @@ async def change_offer(
     offer_id: UUID, body: OfferPatch, who: WritesOffers, tx: Tx, reply: Reply, version: IfMatch
 ) -> OfferOut:
     """Change an offer. Its slots follow, but never from under people who have a place in them."""
-    before = await offers.read(tx, offer_id, who.organization_id, frozenset())
-    terms = body.applied_to(before.terms)
-    await offers.change(tx, offer_id, who.organization_id, version, terms, datetime.now(UTC))
+    await offers.change(tx, offer_id, who.organization_id, version, body.applied_to, datetime.now(UTC))
     reply.ring()
     return await _offer(tx, who, offer_id, reply)
 

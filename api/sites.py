@@ -165,11 +165,9 @@ async def read_site(site_id: UUID, who: ReadsOffers, tx: Tx, reply: Reply) -> Si
 async def change_site(
     site_id: UUID, body: SitePatch, who: WritesOffers, tx: Tx, reply: Reply, version: IfMatch, house: TheHouse
 ) -> SiteOut:
-    """Change a site. It cannot be moved from under people who have a place in it."""
-    before = await sites.read(tx, site_id, who.organization_id)
+    """Change a site. It cannot be moved from under people who have a place in it, and is visited anew once moved."""
     location = body.location.point() if body.location else None
-    terms = body.applied_to(before.terms)
-    await sites.change(tx, site_id, who.organization_id, version, terms, location, house.vault)
+    await sites.change(tx, site_id, who.organization_id, version, body.applied_to, location, house.vault)
     reply.ring()
     return await _site(tx, who.organization_id, site_id, reply)
 

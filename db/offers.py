@@ -4,6 +4,7 @@ An offer is locked `for update` before its slots; a hold takes its key share in 
 placed in an offer that has just been paused or closed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -52,14 +53,10 @@ class Filter:
 
 
 _SELECT = "select o.*, h.town_id, h.visibility from offer o join site h on h.id = o.site_id "
-# A coordination follows what there is in its towns; everybody else knows their own.
-_VISIBLE = " (o.organization_id = :organization or h.town_id = any(cast(:towns as int[]))) "
-_READ = text(_SELECT + "where o.id = :id and" + _VISIBLE)
-_PAGE = text(
-    _SELECT
-    + "where"
-    + _VISIBLE
-    + """
+_OWN = " o.organization_id = :organization "
+_IN_TOWNS = " h.town_id = any(cast(:towns as int[])) "
+_READ = text(_SELECT + "where o.id = :id and (" + _OWN + "or" + _IN_TOWNS + ")")
+_CHOSEN = """
        and (cast(:category as text) is null or o.category = :category)
        and (cast(:state as text) is null or o.state = :state)
        and (cast(:town_id as int) is null or h.town_id = :town_id)
@@ -68,7 +65,9 @@ _PAGE = text(
      order by o.created_at, o.id
      limit :limit
 """
-)
+# Two statements, because no index serves "mine, or of my towns": that read every offer there is.
+_PAGE_OWN = text(_SELECT + "where" + _OWN + _CHOSEN)
+_PAGE_IN_TOWNS = text(_SELECT + "where" + _IN_TOWNS + _CHOSEN)
 _LOCK = text("select version from offer where id = :id and organization_id = :organization for update")
 _COVERAGE = text("select coverage from category where code = :category")
 _ADD = text("""
@@ -156,12 +155,12 @@ async def page(
     after: Place | None,
     limit: int,
 ) -> Page[OfferFacts]:
-    """Offers of this organization and of these towns, oldest first."""
+    """Offers of these towns, or where there are none of this organization; oldest first."""
     rows = await tx.execute(
-        _PAGE,
+        _PAGE_IN_TOWNS if towns else _PAGE_OWN,
         {
             "organization": organization_id,
-            "towns": sorted(towns),
+            **({"towns": sorted(towns)} if towns else {}),
             "category": which.category,
             "state": which.state,
             "town_id": which.town_id,
@@ -177,20 +176,22 @@ async def change(
     offer_id: UUID,
     organization_id: UUID,
     version: int | None,
-    terms: OfferTerms,
+    revise: Callable[[OfferTerms], OfferTerms],
     now: datetime,
 ) -> None:
     """Give an offer new terms (same site and category); slots follow the schedule and the capacity.
 
-    Raises `NotFound`, `StaleVersion`, `Invalid`, `Conflict` when it is closed, and `CapacityInUse` with the
+    The terms are revised under the offer's lock, so that of two changes at once neither undoes the other. Raises
+    `NotFound`, `StaleVersion`, `Invalid`, `Conflict` when it is closed, and `CapacityInUse` with the
     allocations to move first.
     """
     before = await _lock(tx, offer_id, organization_id, version)
     if before.state is OfferState.CLOSED:
         raise Conflict("offer_is_closed", before.state)
+    terms = revise(before.terms)
     sessions = check(terms, await _coverage(tx, terms.category), now)
     if (terms.schedule(), terms.capacity) != (before.terms.schedule(), before.terms.capacity):
-        await slots.replace(tx, offer_id, sessions, before.terms.capacity, terms.capacity, now)
+        await slots.align(tx, offer_id, sessions, before.terms.capacity, terms.capacity, now)
     await tx.execute(_CHANGE, _columns(offer_id, terms))
     await tx.execute(_NEWS, {"id": offer_id})
     await events.record(tx, "offer.changed", offer_id, [organization_id])

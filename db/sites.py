@@ -4,6 +4,7 @@ A site is known by its cell. Where it lies in that cell is written once, as ciph
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -23,6 +24,8 @@ from matching.vocabulary import SiteKind, Visibility
 __all__ = ["Address", "SiteFacts", "SiteTerms", "Staffing", "add", "change", "page", "read", "set_address", "vet"]
 
 FARTHEST_FROM_TOWN_KM: Final = 50
+SAME_PLACE_KM: Final = 0.1
+"""A pin set right by less than this is no move."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,9 @@ _ADD = text("""
 _CHANGE = text("""
     update site set town_id = :town_id, name = :name, kind = :kind, cell = :cell, visibility = :visibility,
                     provides = :provides, staffing_skill = :skill, staffing_people_per_volunteer = :each,
-                    staffing_minimum = :minimum, version = version + 1
+                    staffing_minimum = :minimum, version = version + 1,
+                    vetted_by = case when :moved then null else vetted_by end,
+                    vetted_at = case when :moved then null else vetted_at end
      where id = :id
 """)
 _KEEP_LOCATION = text("""
@@ -156,22 +161,25 @@ async def change(
     site_id: UUID,
     organization_id: UUID,
     version: int | None,
-    terms: SiteTerms,
+    revise: Callable[[SiteTerms], SiteTerms],
     location: Point | None,
     vault: Vault,
 ) -> None:
-    """Give a site new terms, and a new place where one is given.
+    """Give a site new terms, and a new place where one is given: who visited it before has not seen that one.
 
-    Raises `NotFound`, `StaleVersion`, `Invalid`, and `CapacityInUse` when it would move from under its people.
+    The terms are revised under the site's lock, so that of two changes at once neither undoes the other. Raises
+    `NotFound`, `StaleVersion`, `Invalid`, and `CapacityInUse` when it would move from under its people.
     """
     before = await _lock(tx, site_id, organization_id, version)
-    place = location or await _location(tx, site_id, vault)
+    terms = revise(before.terms)
+    known = await _location(tx, site_id, vault)
+    place = location or known
+    moved = great_circle(known, place) > SAME_PLACE_KM
     country = await _country(tx, terms, place)
     cell = _cell(terms, place)
-    await tx.execute(_LOCK_OFFERS, {"id": site_id})
-    if (cell, terms.town_id) != (before.cell, before.terms.town_id):
+    if moved or (cell, terms.town_id) != (before.cell, before.terms.town_id):
         await _move_offers(tx, site_id, cell, country)
-    await tx.execute(_CHANGE, _columns(site_id, terms, cell))
+    await tx.execute(_CHANGE, _columns(site_id, terms, cell) | {"moved": moved})
     if location is not None:
         await _keep_location(tx, site_id, location, vault)
     await tx.execute(_NEWS, {"id": site_id})
@@ -222,6 +230,7 @@ def _cell(terms: SiteTerms, location: Point) -> Cell:
 
 
 async def _move_offers(tx: AsyncConnection, site_id: UUID, cell: Cell, country: str) -> None:
+    await tx.execute(_LOCK_OFFERS, {"id": site_id})
     live = (await tx.execute(_LIVE, {"id": site_id})).scalars().all()
     if live:
         raise CapacityInUse(tuple(live))

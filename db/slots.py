@@ -3,8 +3,8 @@
 A slot that somebody is in never goes away and never shrinks under its people. The offer is locked before its slots.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from db.pages import Page, Place
 from matching.refusals import CapacityInUse, NotFound, StaleVersion
 from matching.schedule import Session
 
-__all__ = ["SlotFacts", "add", "change_capacity", "page", "read", "replace"]
+__all__ = ["SlotFacts", "add", "align", "change_capacity", "page", "read"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +39,18 @@ _ADD = text("""
       from unnest(cast(:days as date[]), cast(:starts as timestamptz[]), cast(:ends as timestamptz[]),
                   cast(:arrivals as timestamptz[])) as session (day, starts, ends, last_arrival)
 """)
-_AHEAD = text("""
-    select id, day, starts, ends, last_arrival, capacity, used from slot
-     where offer_id = :offer and ends > now() order by id for update
+_FROM = text("""
+    select id, starts, ends, capacity, used from slot
+     where offer_id = :offer and (ends > :now or starts >= :first) order by id for update
 """)
 _DELETE = text("delete from slot where id = any(cast(:ids as bigint[])) and used = 0")
-_RESIZE = text("""
-    update slot set capacity = :capacity, version = version + 1 where id = any(cast(:ids as bigint[]))
-""")
-_ARRIVALS = text("""
-    update slot set last_arrival = new.last_arrival
-      from unnest(cast(:ids as bigint[]), cast(:arrivals as timestamptz[])) as new (id, last_arrival)
-     where slot.id = new.id
+_RESIZE = text("update slot set capacity = :capacity, version = version + 1 where id = :id")
+_ALIGN = text("""
+    update slot set capacity = new.capacity, last_arrival = new.last_arrival,
+                    version = version + cast(slot.capacity <> new.capacity as int)
+      from unnest(cast(:ids as bigint[]), cast(:capacities as int[]), cast(:arrivals as timestamptz[]))
+           as new (id, capacity, last_arrival)
+     where slot.id = new.id and (slot.capacity <> new.capacity or slot.last_arrival <> new.last_arrival)
 """)
 _IN_THEM = text("""
     select distinct a.id, a.created_at from allocation a join allocation_slot k on k.allocation_id = a.id
@@ -89,7 +89,7 @@ async def add(tx: AsyncConnection, offer_id: UUID, sessions: Sequence[Session], 
     )
 
 
-async def replace(
+async def align(
     tx: AsyncConnection, offer_id: UUID, sessions: Sequence[Session], before: int, capacity: int, now: datetime
 ) -> None:
     """Bring the slots that have not ended in line with new sessions and a new capacity.
@@ -97,19 +97,25 @@ async def replace(
     A night that was given a capacity of its own keeps it. The caller has locked the offer. Raises `CapacityInUse`
     with the allocations to move first, where a slot with people in it would go or shrink under them.
     """
-    wanted = {(session.starts, session.ends): session for session in sessions if session.ends > now}
-    ahead = (await tx.execute(_AHEAD, {"offer": offer_id})).all()
-    gone = [slot.id for slot in ahead if (slot.starts, slot.ends) not in wanted]
-    kept = [slot for slot in ahead if (slot.starts, slot.ends) in wanted]
-    resized = [slot.id for slot in kept if slot.capacity == before != capacity]
-    too_full = [slot.id for slot in ahead if slot.used and slot.id in gone]
-    too_full += [slot.id for slot in kept if slot.id in set(resized) and slot.used > capacity]
+    ahead = [session for session in sessions if session.ends > now]
+    first = min((session.starts for session in ahead), default=now)
+    found = (await tx.execute(_FROM, {"offer": offer_id, "now": now, "first": first})).all()
+    over = {slot.starts: slot.ends for slot in found if slot.ends <= now and slot.used}
+    wanted = {(session.starts, session.ends): session for session in _remaining(ahead, over)}
+    openings = {starts for starts, _ in wanted}
+    kept = [slot for slot in found if (slot.starts, slot.ends) in wanted]
+    gone = [
+        slot
+        for slot in found
+        if (slot.starts, slot.ends) not in wanted and (slot.ends > now or slot.starts in openings)
+    ]
+    places = {slot.id: capacity if slot.capacity == before else slot.capacity for slot in kept}
+    too_full = [slot.id for slot in gone if slot.used] + [slot.id for slot in kept if slot.used > places[slot.id]]
     if too_full:
         raise CapacityInUse(await _in_them(tx, too_full))
-    await tx.execute(_DELETE, {"ids": gone})
-    await tx.execute(_RESIZE, {"ids": resized, "capacity": capacity})
-    later = [(slot.id, wanted.pop((slot.starts, slot.ends)).last_arrival) for slot in kept]
-    await tx.execute(_ARRIVALS, {"ids": [each for each, _ in later], "arrivals": [arrival for _, arrival in later]})
+    await tx.execute(_DELETE, {"ids": [slot.id for slot in gone]})
+    arrivals = [wanted.pop((slot.starts, slot.ends)).last_arrival for slot in kept]
+    await tx.execute(_ALIGN, {"ids": list(places), "capacities": list(places.values()), "arrivals": arrivals})
     await add(tx, offer_id, list(wanted.values()), capacity)
 
 
@@ -150,7 +156,7 @@ async def change_capacity(
         raise StaleVersion(slot.version)
     if slot.used > capacity:
         raise CapacityInUse(await _in_them(tx, [slot_id]))
-    await tx.execute(_RESIZE, {"ids": [slot_id], "capacity": capacity})
+    await tx.execute(_RESIZE, {"id": slot_id, "capacity": capacity})
     if capacity > slot.capacity:
         await tx.execute(_NEWS, {"offer": offer_id})
     await events.record(tx, "offer.capacity_changed", offer_id, [organization_id], slot=slot_id)
@@ -158,3 +164,12 @@ async def change_capacity(
 
 async def _in_them(tx: AsyncConnection, slots: Iterable[int]) -> tuple[UUID, ...]:
     return tuple(row.id for row in await tx.execute(_IN_THEM, {"ids": list(slots)}))
+
+
+def _remaining(sessions: Iterable[Session], over: Mapping[datetime, datetime]) -> Iterator[Session]:
+    """The sessions, without what is over and had people in it: a room open longer today opens again from there on."""
+    for session in sessions:
+        starts = session.starts
+        while starts in over:
+            starts = over[starts]
+        yield replace(session, starts=starts)
