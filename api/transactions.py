@@ -58,10 +58,6 @@ class Answer:
         """There is work to look at, once this is committed."""
         self.afterwards(self._house.bell.work)
 
-    def settled(self, need_id: UUID) -> None:
-        """A need changed, once this is committed."""
-        self.afterwards(lambda: self._house.bell.settled(need_id))
-
     def afterwards(self, act: Callable[[], None]) -> None:
         """Do this after the commit; it must not fail or block."""
         if act not in self._after:

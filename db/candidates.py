@@ -105,10 +105,9 @@ async def find(
 
 def parameters(need: Need, policy: Policy, now: datetime, people: int) -> dict[str, Parameter]:
     """The statement's values for one need."""
-    place = centroid(need.cell)
     return {
         "category": need.category,
-        "point": f"SRID=4326;POINT({place.longitude!r} {place.latitude!r})",
+        "point": centroid(need.cell).ewkt,
         # Distances count in whole kilometres, rounded half up.
         "metres": radius(need, policy) * 1000 + 499.999,
         # Nights follow each other without a gap.

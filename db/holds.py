@@ -15,10 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import candidates, events
 from geo.cells import Cell
 from matching.assign import Candidate, ranked
-from matching.needs import Language, Need, NeedId, OfferId, People
+from matching.needs import Need, NeedId, OfferId, People, language_of
 from matching.policy import Policy
 from matching.states import NeedState
-from matching.vocabulary import Audience, Coverage, Level, Stay, Urgency
+from matching.vocabulary import Audience, Coverage, Stay, Urgency
 from matching.windows import Window, nights_of
 
 __all__ = [
@@ -275,7 +275,7 @@ def _seeker(row: Row[tuple[object, ...]], now: datetime) -> Seeker:
         countries=frozenset(row.countries),
         max_km=row.max_km,
         divisible=row.divisible,
-        language=Language(row.teaches, Level(row.level) if row.level else None) if row.teaches else None,
+        language=language_of(row.teaches, row.level),
         turned_down=frozenset(OfferId(offer) for offer in row.turned_down),
     )
     return Seeker(need, row.organization_id, NeedState(row.state), int(row.people_left), now)

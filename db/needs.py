@@ -17,11 +17,11 @@ from db.pages import Page, Place, reading
 from db.policies import in_force
 from db.tables import Need as NeedRow
 from geo.cells import Cell, centroid
-from matching.needs import Language, People
+from matching.needs import People, language_of
 from matching.posting import NeedTerms, deadline_of, flaws_of
 from matching.refusals import Conflict, Flaw, Invalid, NotFound
 from matching.states import NeedState
-from matching.vocabulary import Audience, Coverage, Level, Stay, Urgency
+from matching.vocabulary import Audience, Coverage, Stay, Urgency
 
 __all__ = ["NeedFacts", "add", "columns_of", "lookalikes", "page", "read", "read_all", "settings_of", "withdraw"]
 
@@ -200,12 +200,11 @@ async def settings_of(tx: AsyncConnection, terms: Sequence[NeedTerms]) -> list["
 
 def columns_of(terms: NeedTerms, setting: _Setting) -> dict[str, object]:
     """The columns that hold a need's terms; without a country named, a place must lie in the town's own."""
-    middle = centroid(setting.cell)
     return {
         "category": terms.category,
         "town_id": terms.town_id,
         "cell": setting.cell,
-        "point": f"SRID=4326;POINT({middle.longitude!r} {middle.latitude!r})",
+        "point": centroid(setting.cell).ewkt,
         "adults": terms.people.adults,
         "minors": terms.people.minors,
         "starts": terms.starts,
@@ -241,9 +240,7 @@ def _facts(row: object) -> NeedFacts:
             countries=frozenset(values["countries"]),
             max_km=values["max_km"],
             divisible=values["divisible"],
-            language=Language(values["teaches"], Level(values["level"]) if values["level"] else None)
-            if values["teaches"]
-            else None,
+            language=language_of(values["teaches"], values["level"]),
         ),
         state=NeedState(values["state"]),
         posted_at=values["posted_at"],

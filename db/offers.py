@@ -16,11 +16,11 @@ from db import events, slots
 from db.pages import Page, Place, reading
 from geo.cells import Cell, centroid
 from matching.assign import tie_of
-from matching.needs import Language
+from matching.needs import language_of
 from matching.offering import OfferTerms, check
 from matching.refusals import CapacityInUse, Conflict, Invalid, NotFound, StaleVersion
 from matching.states import OfferState
-from matching.vocabulary import Audience, Confirmation, Coverage, Level, Visibility
+from matching.vocabulary import Audience, Confirmation, Coverage, Visibility
 
 __all__ = ["Filter", "OfferFacts", "add", "change", "close", "page", "pause", "read", "resume", "verify"]
 
@@ -284,7 +284,6 @@ def _columns(offer_id: UUID, terms: OfferTerms) -> dict[str, object]:
 
 def _facts(row: Row[tuple[object, ...]]) -> OfferFacts:
     values = row._mapping
-    level = values["level"]
     return OfferFacts(
         id=values["id"],
         site_id=values["site_id"],
@@ -310,7 +309,7 @@ def _facts(row: Row[tuple[object, ...]]) -> OfferFacts:
             nights_max=values["nights_max"],
             arrive_by=values["arrive_by"],
             release_no_shows=values["release_no_shows"],
-            language=Language(values["teaches"], Level(level) if level else None) if values["teaches"] else None,
+            language=language_of(values["teaches"], values["level"]),
         ),
         state=OfferState(values["state"]),
         verified_at=values["verified_at"],

@@ -12,13 +12,13 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from geo.cells import Cell, centroid
-from matching.needs import Language, Need, OfferId
+from matching.needs import Need, OfferId, language_of
 from matching.offers import Offer, Slot
 from matching.policy import Policy
 from matching.rules import radius
 from matching.schedule import MOST_SLOTS
 from matching.states import OfferState
-from matching.vocabulary import Audience, Coverage, Level, SiteKind
+from matching.vocabulary import Audience, Coverage, SiteKind
 from matching.windows import Window
 
 __all__ = ["offers_around", "offers_by_id"]
@@ -105,12 +105,11 @@ async def offers_by_id(tx: AsyncConnection, need: Need, ids: Sequence[OfferId], 
 
 
 def _parameters(need: Need, now: datetime) -> dict[str, Parameter]:
-    place = centroid(need.cell)
     any_will_do = need.coverage is Coverage.ANY
     slack = _DAY if need.coverage is Coverage.EVERY else timedelta(0)
     return {
         "need": need.id,
-        "point": f"SRID=4326;POINT({place.longitude!r} {place.latitude!r})",
+        "point": centroid(need.cell).ewkt,
         "after": max(need.window.starts - slack, now),
         "before": _FOREVER if need.coverage is Coverage.COURSE else need.window.ends + slack,
         "people": 1 if need.divisible else need.people.count,
@@ -137,7 +136,7 @@ def _offer(rows: Sequence[Row[tuple[object, ...]]]) -> Offer:
         vetted=row.vetted,
         audience=frozenset(Audience(word) for word in row.audience),
         provides=frozenset(row.provides),
-        language=Language(row.teaches, Level(row.level) if row.level else None) if row.teaches else None,
+        language=language_of(row.teaches, row.level),
         party_max=row.party_max,
         nights_max=row.nights_max,
         verified_at=row.verified_at,

@@ -31,6 +31,11 @@ class Point:
         if abs(self.longitude) > 180 or abs(self.latitude) > 90:
             raise ValueError("a point lies within ±180 and ±90 degrees")
 
+    @property
+    def ewkt(self) -> str:
+        """The point as spatial databases read it: longitude first, WGS 84 named."""
+        return f"SRID=4326;POINT({self.longitude!r} {self.latitude!r})"
+
 
 def cell_of(point: Point, resolution: int = RESOLUTION) -> Cell:
     """The cell that a point lies in."""

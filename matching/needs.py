@@ -9,7 +9,7 @@ from geo.cells import Cell
 from matching.vocabulary import Audience, Coverage, Level, Stay, Urgency
 from matching.windows import Window
 
-__all__ = ["Language", "Need", "NeedId", "OfferId", "People", "is_alone"]
+__all__ = ["Language", "Need", "NeedId", "OfferId", "People", "is_alone", "language_of"]
 
 NeedId = NewType("NeedId", UUID)
 OfferId = NewType("OfferId", UUID)
@@ -34,6 +34,11 @@ class Language:
 
     teaches: str
     level: Level | None
+
+
+def language_of(teaches: str | None, level: str | None) -> Language | None:
+    """A language from its codes as they are stored; none where nothing is taught."""
+    return Language(teaches, Level(level) if level else None) if teaches else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,8 +63,7 @@ PLACES = (BRIANCON, MONTGENEVRE, GAP, CLAVIERE, OULX, MENTON, VENTIMIGLIA, HENDA
 
 def point_text(cell: Cell) -> str:
     """A cell's centroid as PostGIS reads it."""
-    middle = centroid(cell)
-    return f"SRID=4326;POINT({middle.longitude!r} {middle.latitude!r})"
+    return centroid(cell).ewkt
 
 
 async def add_towns(tx: AsyncConnection) -> None:
