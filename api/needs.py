@@ -28,8 +28,8 @@ from api.versions import IfMatch
 from api.wire import CategoryCode, CountryCode, Instant, Provision, TownId, Wire, emptied
 from db import allocations, needs, stays
 from db.allocations import AllocationFacts
-from db.connection import transaction
-from db.needs import NeedFacts
+from db.connection import looking
+from db.needs import NeedFacts, Posted
 from matching.needs import People
 from matching.posting import NeedTerms
 from matching.states import NeedState
@@ -221,10 +221,10 @@ async def post_need(
 
     With `Prefer: wait=5` the answer waits up to that many seconds for the first hold.
     """
-    (need_id,) = await needs.add(tx, who.organization_id, [body.terms()], datetime.now(UTC))
-    (posted,) = await _posted(tx, [need_id], reply)
+    added = await needs.add(tx, who.organization_id, [body.terms()], datetime.now(UTC))
+    (posted,) = _posted(added, reply)
     reply.ring()
-    reply.created(f"/v1/needs/{need_id}", posted.version)
+    reply.created(f"/v1/needs/{posted.id}", posted.version)
     if patience:
         reply.later(lambda: _after_first_hold(house, reply, posted, patience))
     return posted
@@ -235,9 +235,9 @@ async def post_needs(body: BatchIn, who: WritesNeeds, tx: Tx, reply: Reply) -> B
     """Post what up to 500 parties need, all or none."""
     pointers = [f"/needs/{index}" for index in range(len(body.needs))]
     terms = [need.terms() for need in body.needs]
-    posted = await needs.add(tx, who.organization_id, terms, datetime.now(UTC), pointers)
+    added = await needs.add(tx, who.organization_id, terms, datetime.now(UTC), pointers)
     reply.ring()
-    return BatchOut(items=await _posted(tx, posted, reply))
+    return BatchOut(items=_posted(added, reply))
 
 
 @router.api_route("/batch", methods=_ALL_BUT_POST, include_in_schema=False)
@@ -293,12 +293,8 @@ async def _need(tx: Tx, who: Caller, need_id: UUID, reply: Reply) -> NeedOut:
     return NeedOut.of(facts, placed[need_id])
 
 
-async def _posted(tx: Tx, ids: Sequence[UUID], reply: Reply) -> list[NeedOut]:
-    lookalikes = await needs.lookalikes(tx, ids)
-    return [
-        NeedOut.of(need, (), code=reply.code(need.id), lookalike=lookalikes.get(need.id))
-        for need in await needs.read_all(tx, ids)
-    ]
+def _posted(added: Sequence[Posted], reply: Reply) -> list[NeedOut]:
+    return [NeedOut.of(one.need, (), code=reply.code(one.need.id), lookalike=one.lookalike) for one in added]
 
 
 async def _after_first_hold(house: House, reply: Reply, posted: NeedOut, patience: float) -> NeedOut | None:
@@ -314,7 +310,7 @@ async def _after_first_hold(house: House, reply: Reply, posted: NeedOut, patienc
                 async with asyncio.timeout(min(left, 0.5)):
                     await heard.wait()
             heard.clear()
-            async with transaction(house.engine) as tx:
+            async with looking(house.engine) as tx:
                 (facts,) = await needs.read_all(tx, [posted.id])
                 placed = (await allocations.of_needs(tx, [posted.id]))[posted.id]
             if placed or facts.state is not NeedState.OPEN:

@@ -177,7 +177,8 @@ class _Client:
             if seeker is None:
                 raise AssertionError("a need that nobody else claims is free to claim")
             people = seeker.people_left
-            candidate = Candidate(OfferId(gym.offer_id), nights, people, people, Kilometres(1), 0)
+            version = (await tx.execute(_VERSION, {"id": gym.offer_id})).scalar_one()
+            candidate = Candidate(OfferId(gym.offer_id), nights, people, people, Kilometres(1), 0, version)
             allocation_id = await self._take(tx, seeker, candidate, people, self._policy)
             if allocation_id is None:
                 self._report.full += 1
@@ -243,6 +244,7 @@ _MOVES = {
     "decline": AllocationState.DECLINED,
     "release": AllocationState.RELEASED,
 }
+_VERSION = text("select version from offer where id = :id")
 _RUN_OUT = text("update allocation set held_until = now() - interval '1 second' where id = :id and state = 'held'")
 _REGION = (
     """

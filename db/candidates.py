@@ -52,9 +52,9 @@ _DISC = """
        and st_dwithin(o.point, cast(:point as geography), :metres, false)
 """
 _NEAREST = """
-    select o.id, c.slots, c.free, c.capacity, o.tie, cast(floor(o.away / 1000 + 0.5) as int) as km
-      from (select o.id, o.site_id, o.tie, o.provides, o.country, o.verified_at, o.audience, o.teaches, o.level,
-                   o.party_max, o.nights_max, o.point <-> cast(:point as geography) as away
+    select o.id, c.slots, c.free, c.capacity, o.tie, o.version, cast(floor(o.away / 1000 + 0.5) as int) as km
+      from (select o.id, o.site_id, o.tie, o.version, o.provides, o.country, o.verified_at, o.audience, o.teaches,
+                   o.level, o.party_max, o.nights_max, o.point <-> cast(:point as geography) as away
               from offer o
              where o.state = 'open' and o.category = :category {reach}) o
       join site h on h.id = o.site_id
@@ -133,4 +133,12 @@ def parameters(need: Need, policy: Policy, now: datetime, people: int) -> dict[s
 
 
 def _candidate(row: Row[tuple[object, ...]]) -> Candidate:
-    return Candidate(OfferId(row.id), tuple(row.slots), row.free, row.capacity, Kilometres(row.km), row.tie)
+    return Candidate(
+        offer_id=OfferId(row.id),
+        slots=tuple(row.slots),
+        free=row.free,
+        capacity=row.capacity,
+        distance=Kilometres(row.km),
+        tie=row.tie,
+        version=row.version,
+    )

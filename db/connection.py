@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from db.settings import Settings
 
-__all__ = ["connect", "listening_address", "transaction"]
+__all__ = ["connect", "listening_address", "looking", "transaction"]
 
 
 def connect(settings: Settings, name: str) -> AsyncEngine:
@@ -52,5 +52,15 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     try:
         async with connection.begin():
             yield connection
+    finally:
+        await asyncio.shield(connection.close())
+
+
+@asynccontextmanager
+async def looking(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection to read with, each statement by itself: no round trips to open and close a transaction."""
+    connection = await engine.connect()
+    try:
+        yield await connection.execution_options(isolation_level="AUTOCOMMIT")
     finally:
         await asyncio.shield(connection.close())

@@ -5,32 +5,52 @@ from the same list.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import events
+from db.policies import policy_of
 from matching.policy import Policy
 from matching.states import AllocationState
 
 __all__ = [
+    "Look",
     "add_failure",
     "ask_to_verify",
     "end_seeking",
     "list_allocations",
-    "list_needs",
     "list_overdue_needs",
+    "look",
     "postpone",
     "record_unmet",
     "wake_needs",
 ]
 
-_NEEDS = text("""
-    select id from need
-     where state in ('open', 'unmet') and parked_at is null and ended_at is null and look_at <= now()
-     order by tier, look_at
-     limit :limit
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look at the needs found."""
+
+    needs: tuple[UUID, ...]
+    """To find a place for, the most urgent first, then who has waited longest."""
+    policy: Policy
+    news: bool
+    """Whether places appeared that needs around them have not been told of."""
+
+
+# One round trip for a look that mostly finds one need or none.
+_LOOK = text("""
+    select exists (select from capacity_news) as news, p.version, p.terms,
+           array(select id from need
+                  where state in ('open', 'unmet') and parked_at is null and ended_at is null and look_at <= now()
+                  order by tier, look_at
+                  limit :limit) as needs
+      from policy p
+     order by p.version desc
+     limit 1
 """)
 _OVERDUE_NEEDS = text("select id from need where state = 'open' and deadline <= now() order by deadline limit :limit")
 _ALLOCATIONS = {
@@ -102,9 +122,10 @@ _VERIFY = text("""
 """)
 
 
-async def list_needs(tx: AsyncConnection, limit: int) -> Sequence[UUID]:
-    """Needs to look for a place for, the most urgent first, then who has waited longest."""
-    return (await tx.execute(_NEEDS, {"limit": limit})).scalars().all()
+async def look(tx: AsyncConnection, limit: int) -> Look:
+    """What there is to do for needs, under the policy in force."""
+    row = (await tx.execute(_LOOK, {"limit": limit})).one()
+    return Look(tuple(row.needs), policy_of(row.version, row.terms), news=row.news)
 
 
 async def list_overdue_needs(tx: AsyncConnection, limit: int) -> Sequence[UUID]:

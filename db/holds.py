@@ -4,7 +4,7 @@ Locks are taken in one order everywhere: the need, then the offer, then slots by
 other but never deadlock, and a slot's counter decides who gets the last place. Nothing here commits.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -54,6 +54,8 @@ class Held:
 
 
 _LAST_MOMENT = timedelta(minutes=1)
+_SEARCHES = 3
+"""How often one look searches again when what it found slipped away."""
 _FACTS = """
     select n.*, c.coverage, t.timezone, clock_timestamp() as now,
            n.people - coalesce(
@@ -84,7 +86,7 @@ _LOCK = text("select id from need where id = :id for update")
 _TAKE = text("""
     with offered as materialized (
         select id, organization_id, confirmation, confirm_within_minutes from offer
-         where id = :offer and state = 'open' for key share
+         where id = :offer and state = 'open' and version = :version for key share
     ), wanted as materialized (
         select s.id, s.used, s.capacity, s.last_arrival, s.starts, s.ends
           from slot s, offered
@@ -194,24 +196,31 @@ async def hold_best_places(tx: AsyncConnection, seeker: Seeker, policy: Policy) 
     """Hold the best feasible place for a claimed need.
 
     Candidates are tried from best to worst: who lost a race for the last place goes on to the next. A divisible
-    need takes as many as each offer has until all its people are placed.
+    need takes as many as each offer has until all its people are placed. Where an offer slipped away meanwhile and
+    nothing else was left, what there is now is searched again.
     """
-    left = seeker.people_left
-    found = await candidates.find(tx, seeker.need, policy, seeker.now, people=left)
+    need, left = seeker.need, seeker.people_left
     made: list[UUID] = []
-    for candidate in ranked(found, left, policy):
-        people = min(left, candidate.free)
-        placed = await take(tx, seeker, candidate, people, policy)
-        if placed is not None:
+    for _ in range(_SEARCHES):
+        slipped = False
+        for candidate in ranked(await candidates.find(tx, need, policy, seeker.now, people=left), left, policy):
+            people = min(left, candidate.free)
+            placed = await take(tx, seeker, candidate, people, policy)
+            if placed is None:
+                slipped = True
+                continue
             made.append(placed)
             left -= people
-        if left == 0:
+            if left == 0:
+                break
+            need = replace(need, turned_down=need.turned_down | {candidate.offer_id})
+        if left == 0 or not slipped:
             break
     return Held(tuple(made), left)
 
 
 async def take(tx: AsyncConnection, seeker: Seeker, candidate: Candidate, people: int, policy: Policy) -> UUID | None:
-    """Take places in every slot of a candidate at once, or none of them: the allocation, or `None` when full.
+    """Take places in every slot of a candidate at once, or none: the allocation, or `None` when full or changed.
 
     One statement: slots are locked in key order, counted after the lock, and taken together with the
     allocation, the need's new state and the event.
@@ -221,6 +230,7 @@ async def take(tx: AsyncConnection, seeker: Seeker, candidate: Candidate, people
             _TAKE,
             {
                 "offer": candidate.offer_id,
+                "version": candidate.version,
                 "slots": list(candidate.slots),
                 "people": people,
                 "need": seeker.need.id,

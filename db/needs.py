@@ -3,27 +3,28 @@
 Changing a stay that has a place lives in `stays`; taking places in `holds`.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import insert, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import events, holds
 from db.pages import Page, Place, reading
-from db.policies import in_force
-from db.tables import Need as NeedRow
+from db.policies import policy_of
 from geo.cells import Cell, centroid
 from matching.needs import People, language_of
+from matching.policy import Policy
 from matching.posting import NeedTerms, deadline_of, flaws_of
 from matching.refusals import Conflict, Flaw, Invalid, NotFound
 from matching.states import NeedState
 from matching.vocabulary import Audience, Coverage, Stay, Urgency
 
-__all__ = ["NeedFacts", "add", "columns_of", "lookalikes", "page", "read", "read_all", "settings_of", "withdraw"]
+__all__ = ["NeedFacts", "Posted", "add", "columns_of", "page", "read", "read_all", "settings_of", "withdraw"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,14 @@ class NeedFacts:
     unmet_reasons: dict[str, int] | None
     parked: bool
     version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A new need, and another live one of the same organization that asks the same, where there is one."""
+
+    need: NeedFacts
+    lookalike: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,28 +72,44 @@ _PAGE = text(
      limit :limit
 """
 )
-_POSTED = text("""
-    insert into event (kind, object_id, organizations)
-    select 'need.posted', id, array[cast(:organization as uuid)] from unnest(cast(:ids as uuid[])) as id
+# One statement for one need and for a queue of 500: what a POST costs is mostly the number of its round trips.
+_ADD = text("""
+    with posted as (
+        insert into need (id, organization_id, category, town_id, cell, point, adults, minors, starts, ends, urgency,
+                          tier, stay, audience, requires, countries, max_km, divisible, teaches, level, deadline)
+        select id, organization_id, category, town_id, cell, point, adults, minors, starts, ends, urgency,
+               tier, stay, audience, requires, countries, max_km, divisible, teaches, level, deadline
+          from jsonb_populate_recordset(cast(null as need), cast(:rows as jsonb))
+        returning *
+    ), told as (
+        insert into event (kind, object_id, organizations)
+        select 'need.posted', id, array[organization_id] from posted
+    ), live as (
+        select id, organization_id, category, town_id, starts, ends, adults, minors, posted_at from posted
+    )
+    select posted.*, like_it.ids[1] as lookalike
+      from posted
+      cross join lateral (
+          select array_agg(id order by posted_at, id) as ids
+            from (select n.id, n.posted_at from need n
+                   where n.organization_id = posted.organization_id and n.town_id = posted.town_id
+                     and n.starts = posted.starts and n.ended_at is null
+                     and n.category = posted.category and n.ends = posted.ends
+                     and n.adults = posted.adults and n.minors = posted.minors
+                     and n.state in ('open', 'held', 'confirmed', 'referred', 'unmet')
+                   union all
+                  select n.id, n.posted_at from live n
+                   where n.town_id = posted.town_id and n.starts = posted.starts and n.id <> posted.id
+                     and n.category = posted.category and n.ends = posted.ends
+                     and n.adults = posted.adults and n.minors = posted.minors) n
+      ) like_it
 """)
 _SETTINGS = text("""
-    select asked.category, asked.town, c.coverage, t.country, t.timezone, t.cell
-      from unnest(cast(:categories as text[]), cast(:towns as int[])) as asked (category, town)
+    select asked.category, asked.town, c.coverage, t.country, t.timezone, t.cell, p.version, p.terms
+      from (select version, terms from policy order by version desc limit 1) p
+      cross join unnest(cast(:categories as text[]), cast(:towns as int[])) as asked (category, town)
       left join category c on c.code = asked.category
       left join town t on t.id = asked.town
-""")
-# An aggregate, not `order by … limit 1`: for that the planner walks all needs of the organization in order of time.
-_LOOKALIKES = text("""
-    select this.id, like_it.ids[1] as other
-      from need this
-      cross join lateral (
-          select array_agg(n.id order by n.posted_at, n.id) as ids from need n
-           where n.organization_id = this.organization_id and n.town_id = this.town_id and n.starts = this.starts
-             and n.ended_at is null and n.id <> this.id and n.category = this.category and n.ends = this.ends
-             and n.adults = this.adults and n.minors = this.minors
-             and n.state in ('open', 'held', 'confirmed', 'referred', 'unmet')
-      ) like_it
-     where this.id = any(cast(:ids as uuid[])) and like_it.ids is not null
 """)
 _LIVE = text("select id from allocation where need_id = :id and state in ('held', 'confirmed', 'arrived')")
 _WITHDRAW = text("""
@@ -105,13 +130,12 @@ async def add(
     terms: Sequence[NeedTerms],
     now: datetime,
     at: Sequence[str] = ("",),
-) -> list[UUID]:
-    """Post needs, all or none: their ids, in the order given; due to be matched at once.
+) -> list[Posted]:
+    """Post needs, all or none, in the order given; due to be matched at once.
 
     `at` are the JSON pointers of the needs in what was sent, for the flaws. Raises `Invalid` with every flaw.
     """
-    policy = await in_force(tx)
-    settings = await settings_of(tx, terms)
+    policy, settings = await settings_of(tx, terms)
     flaws: list[Flaw] = []
     rows: list[dict[str, object]] = []
     for one, setting, pointer in zip(terms, settings, at, strict=True):
@@ -126,10 +150,8 @@ async def add(
         rows[-1]["deadline"] = deadline_of(one, policy, now) if one.starts < one.ends else now
     if flaws:
         raise Invalid(tuple(flaws))
-    await tx.execute(insert(NeedRow), rows)
-    ids = [row["id"] for row in rows if isinstance(row["id"], UUID)]
-    await tx.execute(_POSTED, {"ids": ids, "organization": organization_id})
-    return ids
+    added = {row.id: row for row in await tx.execute(_ADD, {"rows": json.dumps(rows, default=str)})}
+    return [Posted(_facts(row), row.lookalike) for row in (added[row["id"]] for row in rows)]
 
 
 async def read(tx: AsyncConnection, need_id: UUID, organization_id: UUID) -> NeedFacts:
@@ -161,11 +183,6 @@ async def page(
     return Page.of([_facts(row) for row in rows], limit, lambda need: Place(need.posted_at, need.id))
 
 
-async def lookalikes(tx: AsyncConnection, ids: Sequence[UUID]) -> dict[UUID, UUID]:
-    """For each of these needs another live one of the same organization that asks the same, where there is one."""
-    return {row.id: row.other for row in await tx.execute(_LOOKALIKES, {"ids": list(ids)})}
-
-
 async def withdraw(tx: AsyncConnection, need_id: UUID, organization_id: UUID) -> None:
     """End a need and give its places back. Raises `NotFound`, or `Conflict` when it has ended otherwise."""
     await holds.lock_need(tx, need_id)
@@ -181,11 +198,12 @@ async def withdraw(tx: AsyncConnection, need_id: UUID, organization_id: UUID) ->
     await events.record(tx, "need.withdrawn", need_id, [organization_id])
 
 
-async def settings_of(tx: AsyncConnection, terms: Sequence[NeedTerms]) -> list["_Setting | Flaw"]:
-    """For each need what its category and town say, or the flaw of an unknown one."""
+async def settings_of(tx: AsyncConnection, terms: Sequence[NeedTerms]) -> tuple[Policy, list["_Setting | Flaw"]]:
+    """The policy in force, and for each need what its category and town say, or the flaw of an unknown one."""
     asked = {(one.category, one.town_id) for one in terms}
     values = {"categories": [category for category, _ in asked], "towns": [town for _, town in asked]}
-    known = {(row.category, row.town): row for row in await tx.execute(_SETTINGS, values)}
+    rows = (await tx.execute(_SETTINGS, values)).all()
+    known = {(row.category, row.town): row for row in rows}
 
     def setting(one: NeedTerms) -> _Setting | Flaw:
         row = known[one.category, one.town_id]
@@ -195,7 +213,7 @@ async def settings_of(tx: AsyncConnection, terms: Sequence[NeedTerms]) -> list["
             return Flaw("/town", "unknown_town")
         return _Setting(Coverage(row.coverage), row.country, ZoneInfo(row.timezone), Cell(row.cell))
 
-    return [setting(one) for one in terms]
+    return policy_of(rows[0].version, rows[0].terms), [setting(one) for one in terms]
 
 
 def columns_of(terms: NeedTerms, setting: _Setting) -> dict[str, object]:

@@ -122,6 +122,7 @@ _MOVE_OFFERS = text("""
                      point = st_point(:longitude, :latitude)::geography
      where site_id = :id
 """)
+_RENEW_OFFERS = text("update offer set version = version + 1 where site_id = :id")
 _NEWS = text("insert into capacity_news (offer_id) select id from offer where site_id = :id and state = 'open'")
 
 
@@ -179,6 +180,8 @@ async def change(
     cell = _cell(terms, place)
     if moved or (cell, terms.town_id) != (before.cell, before.terms.town_id):
         await _move_offers(tx, site_id, cell, country)
+    elif (terms.kind, terms.provides) != (before.terms.kind, before.terms.provides):
+        await _renew_offers(tx, site_id)
     await tx.execute(_CHANGE, _columns(site_id, terms, cell) | {"moved": moved})
     if location is not None:
         await _keep_location(tx, site_id, location, vault)
@@ -237,6 +240,12 @@ async def _move_offers(tx: AsyncConnection, site_id: UUID, cell: Cell, country: 
     middle = centroid(cell)
     moved = {"id": site_id, "cell": cell, "country": country}
     await tx.execute(_MOVE_OFFERS, moved | {"longitude": middle.longitude, "latitude": middle.latitude})
+
+
+async def _renew_offers(tx: AsyncConnection, site_id: UUID) -> None:
+    """Nobody who found these offers fitting before the change takes places in them without looking again."""
+    await tx.execute(_LOCK_OFFERS, {"id": site_id})
+    await tx.execute(_RENEW_OFFERS, {"id": site_id})
 
 
 async def _keep_location(tx: AsyncConnection, site_id: UUID, location: Point, vault: Vault) -> None:

@@ -13,7 +13,6 @@ from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import events, holds, needs, surroundings
-from db.policies import in_force
 from db.tables import Need as NeedRow
 from matching.needs import Need, OfferId
 from matching.offers import Offer, Slot
@@ -101,8 +100,7 @@ async def change(
         raise StaleVersion(before.version)
     if before.state in (NeedState.WITHDRAWN, NeedState.CLOSED) or before.terms.ends <= now:
         raise Conflict("need_has_ended", before.state)
-    policy = await in_force(tx)
-    (setting,) = await needs.settings_of(tx, [terms])
+    policy, (setting,) = await needs.settings_of(tx, [terms])
     if isinstance(setting, Flaw):
         raise Invalid((setting,))
     flaws = tuple(

@@ -17,7 +17,10 @@ __all__ = ["Candidate", "Cost", "cost_of", "ranked", "tie_of"]
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A feasible offer for one need: its slots by id, the places free in the fullest of them, and its distance."""
+    """A feasible offer for one need: its slots by id, the places free in the fullest of them, and its distance.
+
+    `version` is the offer's when it was found feasible: under other terms it may not be.
+    """
 
     offer_id: OfferId
     slots: tuple[int, ...]
@@ -25,6 +28,7 @@ class Candidate:
     capacity: int
     distance: Kilometres
     tie: int
+    version: int
 
 
 @dataclass(frozen=True, slots=True)

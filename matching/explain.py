@@ -174,6 +174,7 @@ def _cost(slots: Sequence[Slot], offer: Offer, km: Kilometres, need: Need, polic
         capacity=min(slot.capacity for slot in slots),
         distance=km,
         tie=0,
+        version=0,
     )
     return cost_of(candidate, need.people.count, policy)
 

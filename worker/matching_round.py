@@ -7,9 +7,9 @@ import structlog
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import due, holds, policies
+from db import due, holds
 from db.bell import Bell
-from db.connection import transaction
+from db.connection import looking, transaction
 from matching.policy import Policy
 
 __all__ = ["AT_ONCE", "look_for_places"]
@@ -24,20 +24,22 @@ async def look_for_places(engine: AsyncEngine, bell: Bell, side_by_side: int, pa
 
     Raises only when the database is away; what goes wrong with one need is counted on that need.
     """
-    async with transaction(engine) as tx:
-        policy = await policies.in_force(tx)
-        await due.wake_needs(tx, policy, AT_ONCE)
-        waiting = await due.list_needs(tx, AT_ONCE)
+    async with looking(engine) as connection:
+        found = await due.look(connection, AT_ONCE)
+    if found.news:
+        async with transaction(engine) as tx:
+            await due.wake_needs(tx, found.policy, AT_ONCE)
+            found = await due.look(tx, AT_ONCE)
     places = asyncio.Semaphore(side_by_side)
 
     async def look(need_id: UUID) -> None:
         async with places:
-            await _look_for_one(engine, bell, need_id, policy, park_after)
+            await _look_for_one(engine, bell, need_id, found.policy, park_after)
 
     async with asyncio.TaskGroup() as group:
-        for need_id in waiting:
+        for need_id in found.needs:
             group.create_task(look(need_id))
-    return len(waiting)
+    return len(found.needs)
 
 
 async def _look_for_one(engine: AsyncEngine, bell: Bell, need_id: UUID, policy: Policy, park_after: int) -> None:

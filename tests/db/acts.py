@@ -45,7 +45,7 @@ async def look_at_all_due(engine: AsyncEngine) -> list[UUID]:
     async with transaction(engine) as tx:
         await due.wake_needs(tx, await policies.in_force(tx), 1000)
     async with transaction(engine) as tx:
-        waiting = await due.list_needs(tx, 1000)
+        waiting = (await due.look(tx, 1000)).needs
     return [made for need_id in waiting for made in await hold(engine, need_id)]
 
 

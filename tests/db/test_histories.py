@@ -278,7 +278,7 @@ class Evenings(RuleBasedStateMachine):
         async with transaction(self.engine) as tx:
             await due.wake_needs(tx, await policies.in_force(tx), 1000)
         async with transaction(self.engine) as tx:
-            return list(await due.list_needs(tx, 1000))
+            return list((await due.look(tx, 1000)).needs)
 
     def _look_at(self, need: ModelNeed) -> None:
         expected = self.world.served_by_a_look(need)

@@ -5,6 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import allocations, candidates, due, holds, needs, offers, policies
@@ -100,6 +101,44 @@ async def test_of_two_claims_that_race_for_the_last_place_one_gets_it(
     assert [each is None for each in sorted(made, key=lambda each: each is None)] == [False, True]
     assert (await used(engine, gym))[0] == 1
     assert sorted([await need_state(engine, party) for party in parties]) == ["held", "open"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update offer set audience = array['women'], version = version + 1 where id = :id",
+        "update offer set party_max = 1, version = version + 1 where id = :id",
+    ],
+)
+async def test_an_offer_that_changed_since_it_was_found_is_not_taken_on_its_old_terms(
+    engine: AsyncEngine, town_hall: UUID, coordination: UUID, change: str
+) -> None:
+    gym = await a_gym(engine, town_hall)
+    further = await a_gym(engine, town_hall, MONTGENEVRE)
+    family = await a_party(engine, coordination, people=4)
+    async with transaction(engine) as tx:
+        policy = await policies.in_force(tx)
+        seeker = await holds.claim(tx, family, policy)
+        assert seeker is not None
+        near, _ = await candidates.find(tx, seeker.need, policy, seeker.now)
+        await rows(engine, change, id=gym)
+        assert await holds.take(tx, seeker, near, 4, policy) is None
+    assert await used(engine, gym) == [0] * 7
+    (made,) = await hold(engine, family)
+    assert (await the_allocation(engine, made)).offer_id == further
+
+
+async def test_who_lost_everything_that_was_found_looks_again_at_what_there_is_now(
+    engine: AsyncEngine, town_hall: UUID, coordination: UUID
+) -> None:
+    gym = await a_gym(engine, town_hall)
+    family = await a_party(engine, coordination)
+    async with transaction(engine) as tx:
+        await tx.execute(text("select id from offer where id = :id for update"), {"id": gym})
+        await tx.execute(text("update offer set nights_max = 5, version = version + 1 where id = :id"), {"id": gym})
+        holding = asyncio.create_task(hold(engine, family))
+        await somebody_waits_for_a_lock(engine)
+    assert len(await holding) == 1, "the gym still fits: it is found again under its new terms"
 
 
 async def test_who_loses_the_race_goes_on_to_the_next_best(

@@ -47,8 +47,8 @@ async def pass_road(tx: AsyncConnection) -> None:
 
 async def order_for(tx: AsyncConnection, poster: UUID, terms: NeedTerms) -> list[OfferId]:
     """The feasible offers for these terms posted by this organization, from best to worst."""
-    (need_id,) = await needs.add(tx, poster, [terms], datetime.now(UTC))
-    seeker = await read_seeker(tx, need_id, FIRST_POLICY)
+    (posted,) = await needs.add(tx, poster, [terms], datetime.now(UTC))
+    seeker = await read_seeker(tx, posted.need.id, FIRST_POLICY)
     found = await find(tx, seeker.need, FIRST_POLICY, seeker.now)
     return [each.offer_id for each in ranked(found, terms.people.count, FIRST_POLICY)]
 
@@ -56,8 +56,8 @@ async def order_for(tx: AsyncConnection, poster: UUID, terms: NeedTerms) -> list
 async def place_for(tx: AsyncConnection, poster: UUID, terms: NeedTerms) -> UUID:
     """The offer held for these terms; undone afterwards."""
     undo = await tx.begin_nested()
-    (need_id,) = await needs.add(tx, poster, [terms], datetime.now(UTC))
-    held = await hold_best_places(tx, await read_seeker(tx, need_id, FIRST_POLICY), FIRST_POLICY)
+    (posted,) = await needs.add(tx, poster, [terms], datetime.now(UTC))
+    held = await hold_best_places(tx, await read_seeker(tx, posted.need.id, FIRST_POLICY), FIRST_POLICY)
     offer: UUID = (
         await tx.execute(text("select offer_id from allocation where id = :id"), {"id": held.allocations[0]})
     ).scalar_one()
@@ -94,15 +94,15 @@ async def test_whether_people_mean_to_stay_changes_no_place(tx: AsyncConnection,
 async def test_the_order_in_which_a_need_is_written_changes_no_place(tx: AsyncConnection) -> None:
     poster = await add_organization(tx, OrganizationKind.COORDINATION)
     order = await order_for(tx, poster, FAMILY)
-    (need_id,) = await needs.add(tx, poster, [FAMILY], datetime.now(UTC))
+    (posted,) = await needs.add(tx, poster, [FAMILY], datetime.now(UTC))
     await tx.execute(
         text(
             "update need set audience = array['women', 'families'], requires = array['step_free', 'showers'],"
             " countries = array['IT', 'FR'] where id = :id"
         ),
-        {"id": need_id},
+        {"id": posted.need.id},
     )
-    seeker = await read_seeker(tx, need_id, FIRST_POLICY)
+    seeker = await read_seeker(tx, posted.need.id, FIRST_POLICY)
     found = await find(tx, seeker.need, FIRST_POLICY, seeker.now)
     assert [each.offer_id for each in ranked(found, 4, FIRST_POLICY)] == order
 

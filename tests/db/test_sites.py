@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import offers, sites
+from db import candidates, holds, offers, policies, sites
 from db.addresses import Vault
 from db.connection import transaction
 from db.sites import SiteTerms
@@ -129,3 +129,21 @@ async def test_a_name_changes_while_somebody_is_being_placed_there(engine: Async
         # Only a move waits for the offers: parties are placed under a share of their locks all evening.
         await asyncio.wait_for(revise(engine, there, name="Attic"), timeout=5)
     assert (await one(engine, "select name from site where id = :id", id=there[1])).name == "Attic"
+
+
+async def test_nobody_takes_places_by_what_a_site_provided_before(engine: AsyncEngine) -> None:
+    there = await home(engine)
+    async with transaction(engine) as tx:
+        offer_id = await add_offer(tx, there[0])
+        need_id = await add_need(tx, there[0])
+    cell = (await one(engine, "select cell from site where id = :id", id=there[1])).cell
+    await rows(engine, "update offer set site_id = :site, cell = :cell", site=there[1], cell=cell)
+    async with transaction(engine) as tx:
+        policy = await policies.in_force(tx)
+        seeker = await holds.claim(tx, need_id, policy)
+        assert seeker is not None
+        (found,) = await candidates.find(tx, seeker.need, policy, seeker.now)
+        await revise(engine, there, provides=frozenset({"quiet"}))
+        assert await holds.take(tx, seeker, found, 1, policy) is None
+    assert await hold(engine, need_id), "it is found again as it is now"
+    assert offer_id == found.offer_id

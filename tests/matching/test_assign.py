@@ -13,7 +13,7 @@ from matching.policy import FIRST_POLICY
 
 
 def candidate(km: int = 0, *, free: int = 10, capacity: int = 10, tie: int = 0) -> Candidate:
-    return Candidate(OfferId(UUID(int=tie)), (1,), free, capacity, Kilometres(km), tie)
+    return Candidate(OfferId(UUID(int=tie)), (1,), free, capacity, Kilometres(km), tie, 1)
 
 
 CANDIDATES = st.builds(
