@@ -111,10 +111,11 @@ def needs_around(world: World, count: int, seed: int) -> Iterator[NeedRow]:
 
 
 async def add_past(connection: asyncpg.Connection, world: World, count: int) -> None:
-    """Needs that have come and gone: a network that has been in use, as the planner sees it too."""
+    """Needs that have come, been placed and gone: a network that has been in use, as the planner sees it too."""
     await add_needs(connection, list(needs_around(world, count, 1)))
     await connection.execute("update need set state = 'closed', ended_at = now()")
-    await connection.execute("vacuum analyze need")
+    await connection.execute(_PAST_STAYS)
+    await connection.execute("vacuum analyze need, allocation, event")
 
 
 async def add_needs(connection: asyncpg.Connection, needs: Sequence[NeedRow]) -> None:
@@ -233,6 +234,14 @@ _STAGED_NEED = """
         minors int, starts timestamptz, ends timestamptz, urgency text, audience text[], requires text[],
         countries text[]
     ) on commit drop
+"""
+_PAST_STAYS = """
+    insert into allocation (need_id, offer_id, provider_id, poster_id, people, state, firm_from, held_until,
+                            last_arrival, ends, distance_km, policy_version, ended_at)
+    select n.id, o.id, o.organization_id, n.organization_id, n.people, 'completed', now(), now(), now(), now(), 1, 1,
+           now()
+      from (select need.*, row_number() over (order by id) as number from need) n
+      join (select offer.*, row_number() over (order by id) as number from offer) o using (number)
 """
 _POST_NEEDS = """
     with posted as (

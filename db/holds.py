@@ -72,12 +72,14 @@ _FACTS = """
       join town t on t.id = n.town_id
      where n.id = :id
 """
-_CLAIM = text(
-    _FACTS
-    + """ and n.state in ('open', 'unmet') and n.parked_at is null and n.ended_at is null
-       and n.look_at <= now()
-       for update of n skip locked"""
-)
+# Whether it is due stands in the answer, not in the condition: a planner that takes live needs for few walks an index
+# of them all instead of the key. The row is the newest, its allocations are the snapshot's: where the versions differ,
+# somebody else has just placed people of this need, and what is left of it is not known here.
+_CLAIM = text(f"""
+    select *, state in ('open', 'unmet') and parked_at is null and ended_at is null and look_at <= now()
+              and version = (select version from need where id = :id) as due
+      from ({_FACTS} for update of n skip locked) claimed
+""")
 _READ = text(_FACTS)
 _LOCK = text("select id from need where id = :id for update")
 
@@ -178,7 +180,7 @@ _FREE = text("""
 async def claim(tx: AsyncConnection, need_id: UUID, policy: Policy) -> Seeker | None:
     """Lock a need that is due; `None` when it is not due any more or another worker has it."""
     row = (await tx.execute(_CLAIM, {"id": need_id, "ask_again_minutes": policy.ask_again_minutes})).one_or_none()
-    return None if row is None else _seeker(row, row.now)
+    return _seeker(row, row.now) if row is not None and row.due else None
 
 
 async def lock_need(tx: AsyncConnection, need_id: UUID) -> None:

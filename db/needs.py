@@ -72,7 +72,8 @@ _PAGE = text(
      limit :limit
 """
 )
-# One statement for one need and for a queue of 500: what a POST costs is mostly the number of its round trips.
+# One statement for one need and for a queue of 500: what a POST costs is mostly the number of its round trips. Parties
+# leave at the same hour of the morning, so `ends` is kept from being what the planner looks for.
 _ADD = text("""
     with posted as (
         insert into need (id, organization_id, category, town_id, cell, point, adults, minors, starts, ends, urgency,
@@ -94,7 +95,7 @@ _ADD = text("""
             from (select n.id, n.posted_at from need n
                    where n.organization_id = posted.organization_id and n.town_id = posted.town_id
                      and n.starts = posted.starts and n.ended_at is null
-                     and n.category = posted.category and n.ends = posted.ends
+                     and n.category = posted.category and n.ends + interval '0' = posted.ends
                      and n.adults = posted.adults and n.minors = posted.minors
                      and n.state in ('open', 'held', 'confirmed', 'referred', 'unmet')
                    union all
