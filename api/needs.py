@@ -28,7 +28,7 @@ from api.versions import IfMatch
 from api.wire import CategoryCode, CountryCode, Instant, Provision, TownId, Wire, emptied
 from db import allocations, needs, stays
 from db.allocations import AllocationFacts
-from db.connection import looking
+from db.connection import snapshot
 from db.needs import NeedFacts, Posted
 from matching.needs import People
 from matching.posting import NeedTerms
@@ -310,7 +310,7 @@ async def _after_first_hold(house: House, reply: Reply, posted: NeedOut, patienc
                 async with asyncio.timeout(min(left, 0.5)):
                     await heard.wait()
             heard.clear()
-            async with looking(house.engine) as tx:
+            async with snapshot(house.engine) as tx:
                 (facts,) = await needs.read_all(tx, [posted.id])
                 placed = (await allocations.of_needs(tx, [posted.id]))[posted.id]
             if placed or facts.state is not NeedState.OPEN:

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api import idempotency
 from api.bodies import Incoming
 from api.house import House, house_of
-from db.connection import transaction
+from db.connection import snapshot, transaction
 from db.idempotency import Ticket
 from db.slips import slip_code
 from matching.refusals import Invalid
@@ -140,8 +140,9 @@ class TransactionalRoute(APIRoute):
 async def _in_one_transaction(request: Incoming, act: Handler, *, takes_body: bool) -> Response:
     house = house_of(request)
     reply = Answer(house)
+    within = snapshot if request.method in ("GET", "HEAD") else transaction
     try:
-        async with transaction(house.engine) as tx:
+        async with within(house.engine) as tx:
             turn = Turn(house, tx, request.raw, reply)
             request.state.turn = turn
             response = await _act(request, act, takes_body=takes_body)

@@ -88,6 +88,19 @@ _LOCK = text("""
     select state, provider_id, poster_id, held_until <= clock_timestamp() as overdue
       from allocation where id = :id for update
 """)
+# Who comes in the afternoon for a night that begins in the evening has arrived. Who may come until an hour that was
+# said has not stayed away before it.
+_COME = text("""
+    select clock_timestamp() >= case cast(:to as text)
+                                when 'arrived' then s.begins - interval '12 hours'
+                                when 'no_show' then case when o.arrive_by is null then s.begins else a.last_arrival end
+                                else s.begins end
+      from allocation a
+      join offer o on o.id = a.offer_id
+      cross join lateral (select min(s.starts) as begins
+                            from allocation_slot k join slot s on s.id = k.slot_id where k.allocation_id = a.id) s
+     where a.id = :id
+""")
 _MOVE = text("""
     update allocation
        set state = :state, reason = :reason, version = version + 1,
@@ -101,6 +114,7 @@ _USED = text("""
 _BY_EITHER = frozenset(
     {AllocationState.ARRIVED, AllocationState.RELEASED, AllocationState.NO_SHOW, AllocationState.COMPLETED}
 )
+_HAPPENS_THERE = frozenset({AllocationState.ARRIVED, AllocationState.NO_SHOW, AllocationState.COMPLETED})
 _PLACE_KEPT = frozenset({AllocationState.CONFIRMED, AllocationState.ARRIVED})
 
 
@@ -145,7 +159,7 @@ async def move(
     """Move an allocation to a new state as one of its sides asks; asking twice changes nothing.
 
     Raises `NotFound`; `OnlyTheProvider`; `NoLongerHeld` when an answer to a hold comes too late; `Conflict` when the
-    state does not allow the step.
+    state does not allow the step, or its time has not come.
     """
     need_id = (await tx.execute(_OWNED, {"id": allocation_id, "organization": organization_id})).scalar_one_or_none()
     if need_id is None:
@@ -158,6 +172,8 @@ async def move(
     if state is to:
         return
     _check(allocation_id, state, to, overdue=row.overdue)
+    if to in _HAPPENS_THERE and not (await tx.execute(_COME, {"id": allocation_id, "to": to})).scalar_one():
+        raise Conflict("not_yet", state)
     await _end_or_keep(tx, allocation_id, need_id, (row.provider_id, row.poster_id), state, to, reason)
 
 

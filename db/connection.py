@@ -6,13 +6,13 @@ connection given back before the cancellation goes on: nothing stays open.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from db.settings import Settings
 
-__all__ = ["connect", "listening_address", "looking", "transaction"]
+__all__ = ["connect", "listening_address", "looking", "snapshot", "transaction"]
 
 
 def connect(settings: Settings, name: str) -> AsyncEngine:
@@ -54,6 +54,11 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
             yield connection
     finally:
         await asyncio.shield(connection.close())
+
+
+def snapshot(engine: AsyncEngine) -> AbstractAsyncContextManager[AsyncConnection]:
+    """One transaction to read in, of one moment: a need and its allocations always belong together."""
+    return transaction(engine.execution_options(isolation_level="REPEATABLE READ"))
 
 
 @asynccontextmanager

@@ -46,7 +46,7 @@ _LOOK = text("""
     select exists (select from capacity_news) as news, p.version, p.terms,
            array(select id from need
                   where state in ('open', 'unmet') and parked_at is null and ended_at is null and look_at <= now()
-                  order by tier, look_at
+                  order by tier, look_at, posted_at
                   limit :limit) as needs
       from policy p
      order by p.version desc

@@ -1,7 +1,7 @@
 """What is promised to the two sides of an allocation, and to everybody else: nothing."""
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -59,7 +59,19 @@ async def placed(engine: AsyncEngine, poster: Organization, **changes: object) -
     """A need that is placed: its id and its allocation's."""
     need = await place(engine, poster, **changes)
     (allocation,) = need["allocations"]
+    await begin(engine, allocation["id"])
     return need["id"], allocation["id"]
+
+
+async def begin(engine: AsyncEngine, allocation_id: str, ago: timedelta = timedelta(hours=1)) -> None:
+    """The first night of an allocation began so long ago, or begins in so long where it is negative."""
+    await rows(
+        engine,
+        "update slot set starts = now() - cast(:ago as interval) where id ="
+        " (select min(slot_id) from allocation_slot where allocation_id = :id)",
+        id=UUID(allocation_id),
+        ago=ago,
+    )
 
 
 async def brought_to(
@@ -167,6 +179,55 @@ async def test_those_who_stand_by_the_people_may_say_that_they_came_and_went(
     await act(municipality, allocation_id, "confirm")
     for step in ("arrive", "complete"):
         assert (await act(coordination, allocation_id, step))[0] == 200
+
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("ways", "step", "begins_in", "status"),
+    [
+        (("confirm",), "arrive", 13 * HOUR, 409),
+        (("confirm",), "arrive", 11 * HOUR, 200),
+        (("confirm",), "no-show", HOUR, 409),
+        (("confirm",), "no-show", -HOUR, 200),
+        (("confirm",), "complete", HOUR, 409),
+        (("confirm", "arrive"), "complete", HOUR, 409),
+        (("confirm", "arrive"), "complete", -HOUR, 200),
+    ],
+)
+async def test_nobody_has_come_or_stayed_away_before_the_time(
+    coordination: Organization,
+    municipality: Organization,
+    engine: AsyncEngine,
+    ways: tuple[str, ...],
+    step: str,
+    begins_in: timedelta,
+    status: int,
+) -> None:
+    await open_offer(municipality)
+    _, allocation_id = await placed(engine, coordination)
+    await begin(engine, allocation_id, -begins_in)
+    for way in ways:
+        assert (await act(municipality, allocation_id, way))[0] == 200
+    before = await everything_stored(engine)
+    answered, told = await act(municipality, allocation_id, step)
+    assert answered == status
+    if status == 409:
+        assert (told["type"], told["reason"]) == ("/problems/conflict", "not_yet")
+        assert await everything_stored(engine) == before
+
+
+async def test_a_party_that_may_come_until_late_has_not_stayed_away_before(
+    coordination: Organization, municipality: Organization, engine: AsyncEngine
+) -> None:
+    await open_offer(municipality, arrive_by="23:00")
+    _, allocation_id = await placed(engine, coordination)
+    await act(municipality, allocation_id, "confirm")
+    status, told = await act(municipality, allocation_id, "no-show")
+    assert (status, told["reason"]) == (409, "not_yet"), "it is tomorrow's last hour that counts, not the opening"
+    await rows(engine, "update allocation set last_arrival = now() where id = :id", id=UUID(allocation_id))
+    assert (await act(municipality, allocation_id, "no-show"))[0] == 200
 
 
 async def test_a_place_given_back_is_not_proposed_to_the_same_party_again(
