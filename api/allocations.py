@@ -18,7 +18,7 @@ from api.wire import CategoryCode, Instant, Provision, Wire
 from db import allocations
 from db.allocations import AllocationFacts
 from matching.states import AllocationState
-from matching.vocabulary import Audience, DeclineReason, RefuseReason
+from matching.vocabulary import Audience, DeclineReason, MoveReason, RefuseReason
 
 __all__ = ["AllocationOut", "router"]
 
@@ -57,7 +57,7 @@ class AllocationOut(Wire):
     distance_km: Annotated[int, Field(ge=0)]
     slots: Annotated[list[SlotTimesOut], Field(max_length=MOST_SLOTS)]
     policy_version: Annotated[int, Field(ge=1)]
-    reason: DeclineReason | RefuseReason | None
+    reason: DeclineReason | RefuseReason | MoveReason | None
     created_at: Instant
     version: Annotated[int, Field(ge=1)]
 
@@ -169,7 +169,7 @@ async def _move(
     return AllocationOut.of(facts)
 
 
-def _reason(code: str | None) -> DeclineReason | RefuseReason | None:
+def _reason(code: str | None) -> DeclineReason | RefuseReason | MoveReason | None:
     if code is None:
         return None
-    return DeclineReason(code) if code in list(DeclineReason) else RefuseReason(code)
+    return next(words(code) for words in (DeclineReason, RefuseReason, MoveReason) if code in list(words))

@@ -16,7 +16,7 @@ from api.problems import problems
 from api.transactions import Reply, TransactionalRoute, Tx
 from api.wire import Wire
 from api.wording import language_of, say
-from db import allocations, holds, needs, policies, surroundings
+from db import allocations, needs, policies, seekers, surroundings
 from db.allocations import AllocationFacts
 from geo.distance import Kilometres
 from matching.explain import MOST_OTHERS, Chosen, Explanation, Other, Placement, Term, explain, unmet_reasons
@@ -91,7 +91,7 @@ async def explain_need(need_id: UUID, who: ReadsNeeds, tx: Tx, request: Request,
     """Why this place, and why not each of the nearest others, in the language of `Accept-Language`."""
     asked = await needs.read(tx, need_id, who.organization_id)
     policy = await policies.in_force(tx)
-    seeker = await holds.read_seeker(tx, need_id, policy)
+    seeker = await seekers.read_seeker(tx, need_id, policy)
     at = Circumstances(policy, seeker.now)
     given = (await allocations.of_needs(tx, [need_id]))[need_id]
     placements = [_placement(each) for each in given if each.state in LIVE]

@@ -30,6 +30,16 @@ class PolicyOut(Wire):
         Field(max_length=len(Urgency), description="How long a need may wait before it is recorded as unmet."),
     ]
     ask_again_minutes: Annotated[Count, Field(description="How long an offer that did not answer is left alone.")]
+    round_seconds: Annotated[Count, Field(description="How often all who wait for nights are decided together.")]
+    round_needs: Annotated[Count, Field(description="How many needs one round takes at most.")]
+    round_candidates: Annotated[Count, Field(description="How many offers a round weighs for each need.")]
+    round_solve_seconds: Annotated[float, Field(ge=0, description="How long a round may think.")]
+    move_most_km: Annotated[
+        Count, Field(description="How much farther a tentative party may be sent to make room for others.")
+    ]
+    move_gain_km: Annotated[
+        Count, Field(description="Kilometres that a tentative party must be spared to be moved for its own sake.")
+    ]
     verify_after_days: Annotated[Count, Field(description="When a provider is asked whether an offer is still true.")]
     stale_after_days: Annotated[Count, Field(description="When an offer is no longer proposed.")]
 
@@ -46,6 +56,12 @@ async def read_policy(tx: Tx) -> PolicyOut:
         tentative_seconds=policy.tentative_seconds,
         answer_minutes={urgency: policy.answer_minutes[urgency.value] for urgency in Urgency},
         ask_again_minutes=policy.ask_again_minutes,
+        round_seconds=policy.round_seconds,
+        round_needs=policy.round_needs,
+        round_candidates=policy.round_candidates,
+        round_solve_seconds=policy.round_solve_seconds,
+        move_most_km=policy.move_most_km,
+        move_gain_km=policy.move_gain_km,
         verify_after_days=policy.verify_after_days,
         stale_after_days=policy.stale_after_days,
     )

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from db import allocations, due, holds, needs, offers, policies, slots
+from db import allocations, due, needs, offers, policies, seekers, slots
 from db.connection import transaction
 from geo.distance import Kilometres
 from matching.assign import Candidate
@@ -25,7 +25,7 @@ from matching.states import AllocationState
 
 __all__ = ["Audit", "Claim", "Gym", "Region", "Report", "Take", "add_needs", "audit", "build_region", "run"]
 
-Take = Callable[[AsyncConnection, holds.Seeker, Candidate, int, Policy], Awaitable[UUID | None]]
+Take = Callable[[AsyncConnection, seekers.Seeker, Candidate, int, Policy], Awaitable[UUID | None]]
 """Take places in all slots of a candidate or in none; `db.holds.take` is the one that keeps its word."""
 
 OFFERS, NIGHTS = 1_000, 10
@@ -173,7 +173,7 @@ class _Client:
         gym = self._some_gym()
         nights = self._some_nights(gym)
         async with transaction(self._engine) as tx:
-            seeker = await holds.claim(tx, need_id, self._policy)
+            seeker = await seekers.claim(tx, need_id, self._policy)
             if seeker is None:
                 raise AssertionError("a need that nobody else claims is free to claim")
             people = seeker.people_left

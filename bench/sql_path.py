@@ -18,7 +18,7 @@ from bench.databases import plain_connection
 from bench.open_loop import Latencies, play, run_precisely
 from bench.thin import thin
 from bench.world import ZONE, NeedRow, World, add_needs, needs_around
-from db import candidates, holds
+from db import candidates, holds, seekers
 from db.settings import Settings
 from geo.cells import cell_of
 from matching.needs import Need, NeedId, People
@@ -71,7 +71,7 @@ async def search_both_ways(settings: Settings, world: World, count: int) -> tupl
     return found
 
 
-async def _search(connection: asyncpg.Connection, seekers: Sequence[holds.Seeker], statement: str) -> Latencies:
+async def _search(connection: asyncpg.Connection, seekers: Sequence[seekers.Seeker], statement: str) -> Latencies:
     session, prepared = thin(connection), text(statement)
     taken: list[float] = []
     began = perf_counter()
@@ -112,7 +112,7 @@ async def _hold_all(settings: Settings, needs: Sequence[NeedRow], rate: float, s
     return played
 
 
-def seeker_of(row: NeedRow) -> holds.Seeker:
+def seeker_of(row: NeedRow) -> seekers.Seeker:
     """A need as the matching sees it when it has just been posted."""
     window = Window(row.starts, row.ends)
     need = Need(
@@ -132,4 +132,4 @@ def seeker_of(row: NeedRow) -> holds.Seeker:
         divisible=False,
         language=None,
     )
-    return holds.Seeker(need, row.organization_id, NeedState.OPEN, need.people.count, datetime.now(UTC))
+    return seekers.Seeker(need, row.organization_id, NeedState.OPEN, need.people.count, 1, datetime.now(UTC))

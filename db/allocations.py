@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import events, holds
+from db import events, holds, seekers
 from db.pages import Page, Place, reading
 from matching.refusals import Conflict, NoLongerHeld, NotFound, OnlyTheProvider
 from matching.states import ALLOCATION_TRANSITIONS, AllocationState
@@ -164,7 +164,7 @@ async def move(
     need_id = (await tx.execute(_OWNED, {"id": allocation_id, "organization": organization_id})).scalar_one_or_none()
     if need_id is None:
         raise NotFound
-    await holds.lock_need(tx, need_id)
+    await seekers.lock_need(tx, need_id)
     row = (await tx.execute(_LOCK, {"id": allocation_id})).one()
     state = AllocationState(row.state)
     if organization_id != row.provider_id and to not in _BY_EITHER:
@@ -182,7 +182,7 @@ async def end_hold(tx: AsyncConnection, allocation_id: UUID, need_id: UUID, to: 
 
     The caller has found it due; this looks again under the lock, by the database's clock. Whether it was still so.
     """
-    await holds.lock_need(tx, need_id)
+    await seekers.lock_need(tx, need_id)
     row = (await tx.execute(_STILL_DUE[to], {"id": allocation_id})).one_or_none()
     if row is None:
         return False

@@ -19,7 +19,7 @@ from matching.policy import Policy
 from matching.rules import radius
 from matching.vocabulary import Coverage
 
-__all__ = ["STATEMENTS", "find", "parameters"]
+__all__ = ["NIGHTS_DISC", "NIGHTS_WALK", "STATEMENTS", "Parameter", "find", "parameters"]
 
 _EVERY_NIGHT = """
     select array_agg(s.id) as slots, min(s.capacity - s.used) as free, min(s.capacity) as capacity
@@ -83,7 +83,13 @@ _WHOLE_DISC: Mapping[Coverage, TextClause] = {
 }
 """The same over everything within the radius: for the rare need that the walk found too little for."""
 
+NIGHTS_WALK = _NEAREST.format(coverage=_EVERY_NIGHT, reach=_WALK)
+"""The search for nights as text, for statements that ask it for many needs."""
+NIGHTS_DISC = _NEAREST.format(coverage=_EVERY_NIGHT, reach=_DISC)
+"""The same over everything within the radius."""
+
 Parameter = str | int | float | bool | date | datetime | None | Sequence[str] | Sequence[OfferId]
+"""What one parameter of the statement may be."""
 
 
 async def find(

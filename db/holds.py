@@ -5,44 +5,25 @@ other but never deadlock, and a slot's counter decides who gets the last place. 
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import candidates, events
-from geo.cells import Cell
+from db.seekers import Seeker
 from matching.assign import Candidate, ranked
-from matching.needs import Need, NeedId, OfferId, People, language_of
 from matching.policy import Policy
 from matching.states import NeedState
-from matching.vocabulary import Audience, Coverage, Stay, Urgency
-from matching.windows import Window, nights_of
 
 __all__ = [
     "Held",
-    "Seeker",
-    "claim",
     "free_places",
     "hold_best_places",
-    "lock_need",
-    "read_seeker",
     "settle",
     "take",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Seeker:
-    """A need locked by this transaction, with what the matching wants to know of it now."""
-
-    need: Need
-    organization_id: UUID
-    state: NeedState
-    people_left: int
-    now: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,36 +34,8 @@ class Held:
     left: int
 
 
-_LAST_MOMENT = timedelta(minutes=1)
 _SEARCHES = 3
 """How often one look searches again when what it found slipped away."""
-_FACTS = """
-    select n.*, c.coverage, t.timezone, clock_timestamp() as now,
-           n.people - coalesce(
-               (select sum(a.people) from allocation a
-                 where a.need_id = n.id
-                   and a.state in ('held', 'confirmed', 'arrived', 'completed', 'no_show')), 0) as people_left,
-           array(select a.offer_id from allocation a
-                  where a.need_id = n.id
-                    and (a.state in ('declined', 'released', 'no_show', 'held', 'confirmed', 'arrived')
-                         or (a.state = 'expired'
-                             and a.ended_at > now() - make_interval(mins => :ask_again_minutes)))) as turned_down
-      from need n
-      join category c on c.code = n.category
-      join town t on t.id = n.town_id
-     where n.id = :id
-"""
-# Whether it is due stands in the answer, not in the condition: a planner that takes live needs for few walks an index
-# of them all instead of the key. The row is the newest, its allocations are the snapshot's: where the versions differ,
-# somebody else has just placed people of this need, and what is left of it is not known here.
-_CLAIM = text(f"""
-    select *, state in ('open', 'unmet') and parked_at is null and ended_at is null and look_at <= now()
-              and version = (select version from need where id = :id) as due
-      from ({_FACTS} for update of n skip locked) claimed
-""")
-_READ = text(_FACTS)
-_LOCK = text("select id from need where id = :id for update")
-
 # Both sides of the CHECK come from the locked row: PostgreSQL holds it against the snapshot's version of a row before
 # it finds the newer one, and a place that was freed or added meanwhile would seem to be given twice.
 _TAKE = text("""
@@ -177,23 +130,6 @@ _FREE = text("""
 """)
 
 
-async def claim(tx: AsyncConnection, need_id: UUID, policy: Policy) -> Seeker | None:
-    """Lock a need that is due; `None` when it is not due any more or another worker has it."""
-    row = (await tx.execute(_CLAIM, {"id": need_id, "ask_again_minutes": policy.ask_again_minutes})).one_or_none()
-    return _seeker(row, row.now) if row is not None and row.due else None
-
-
-async def lock_need(tx: AsyncConnection, need_id: UUID) -> None:
-    """Wait for the need's lock: the first step of every act on it or on its allocations."""
-    await tx.execute(_LOCK, {"id": need_id})
-
-
-async def read_seeker(tx: AsyncConnection, need_id: UUID, policy: Policy) -> Seeker:
-    """The need as the matching sees it, without a lock; once its window has passed, as it stood just before."""
-    row = (await tx.execute(_READ, {"id": need_id, "ask_again_minutes": policy.ask_again_minutes})).one()
-    return _seeker(row, min(row.now, max(row.starts, row.ends - _LAST_MOMENT)))
-
-
 async def hold_best_places(tx: AsyncConnection, seeker: Seeker, policy: Policy) -> Held:
     """Hold the best feasible place for a claimed need.
 
@@ -221,8 +157,17 @@ async def hold_best_places(tx: AsyncConnection, seeker: Seeker, policy: Policy) 
     return Held(tuple(made), left)
 
 
-async def take(tx: AsyncConnection, seeker: Seeker, candidate: Candidate, people: int, policy: Policy) -> UUID | None:
+async def take(
+    tx: AsyncConnection,
+    seeker: Seeker,
+    candidate: Candidate,
+    people: int,
+    policy: Policy,
+    tentative: timedelta | None = None,
+) -> UUID | None:
     """Take places in every slot of a candidate at once, or none: the allocation, or `None` when full or changed.
+
+    `tentative` is how long the hold may still be improved, where the policy's time for it began earlier.
 
     One statement: slots are locked in key order, counted after the lock, and taken together with the
     allocation, the need's new state and the event.
@@ -237,7 +182,7 @@ async def take(tx: AsyncConnection, seeker: Seeker, candidate: Candidate, people
                 "people": people,
                 "need": seeker.need.id,
                 "poster": seeker.organization_id,
-                "tentative": policy.tentative_for(seeker.need.urgency),
+                "tentative": policy.tentative_for(seeker.need.urgency) if tentative is None else tentative,
                 "km": candidate.distance,
                 "policy": policy.version,
             },
@@ -266,28 +211,3 @@ async def settle(tx: AsyncConnection, need_id: UUID) -> NeedState | None:
     if row.state != row.before:
         await events.record(tx, f"need.{row.state}", need_id, [row.organization_id])
     return NeedState(row.state)
-
-
-def _seeker(row: Row[tuple[object, ...]], now: datetime) -> Seeker:
-    window = Window(row.starts, row.ends)
-    coverage = Coverage(row.coverage)
-    ahead = Window(max(row.starts, now), row.ends) if now < row.ends else None
-    need = Need(
-        id=NeedId(row.id),
-        category=row.category,
-        coverage=coverage,
-        cell=Cell(row.cell),
-        people=People(row.adults, row.minors),
-        window=window,
-        days=nights_of(ahead, ZoneInfo(row.timezone)) if ahead and coverage is Coverage.EVERY else (),
-        urgency=Urgency(row.urgency),
-        stay=Stay(row.stay),
-        audience=frozenset(Audience(word) for word in row.audience),
-        requires=frozenset(row.requires),
-        countries=frozenset(row.countries),
-        max_km=row.max_km,
-        divisible=row.divisible,
-        language=language_of(row.teaches, row.level),
-        turned_down=frozenset(OfferId(offer) for offer in row.turned_down),
-    )
-    return Seeker(need, row.organization_id, NeedState(row.state), int(row.people_left), now)

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import events, holds
+from db import events, holds, seekers
 from db.pages import Page, Place, reading
 from db.policies import policy_of
 from geo.cells import Cell, centroid
@@ -186,7 +186,7 @@ async def page(
 
 async def withdraw(tx: AsyncConnection, need_id: UUID, organization_id: UUID) -> None:
     """End a need and give its places back. Raises `NotFound`, or `Conflict` when it has ended otherwise."""
-    await holds.lock_need(tx, need_id)
+    await seekers.lock_need(tx, need_id)
     need = await read(tx, need_id, organization_id)
     if need.state is NeedState.WITHDRAWN:
         return

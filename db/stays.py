@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import events, holds, needs, surroundings
+from db import events, holds, needs, seekers, surroundings
 from db.tables import Need as NeedRow
 from matching.needs import Need, OfferId
 from matching.offers import Offer, Slot
@@ -94,7 +94,7 @@ async def change(
     Raises `NotFound`, `StaleVersion`, `Invalid`, `Conflict` when the need has ended, and `CannotKeepPlace` when a
     place does not fit the new terms; then nothing is changed.
     """
-    await holds.lock_need(tx, need_id)
+    await seekers.lock_need(tx, need_id)
     before = await needs.read(tx, need_id, organization_id)
     if version is not None and version != before.version:
         raise StaleVersion(before.version)
@@ -126,7 +126,7 @@ async def change(
             "version": before.version + 1,
         },
     )
-    seeker = await holds.read_seeker(tx, need_id, policy)
+    seeker = await seekers.read_seeker(tx, need_id, policy)
     await _keep(tx, placed, seeker.need, Circumstances(policy, seeker.now), organization_id)
     await events.record(tx, "need.changed", need_id, [organization_id])
     await holds.settle(tx, need_id)

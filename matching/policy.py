@@ -30,6 +30,18 @@ class Policy:
     """By urgency: how long after its start a need may stay without a place before it is recorded as unmet."""
     ask_again_minutes: int
     """How long an offer that let a hold expire is left alone by that need."""
+    round_seconds: int
+    """How often all open and tentative needs for nights are decided together."""
+    round_needs: int
+    """How many needs one round takes at most, the most urgent first."""
+    round_candidates: int
+    """How many of the nearest feasible offers a round weighs for each need."""
+    round_solve_seconds: float
+    """How long a round may think."""
+    move_most_km: int
+    """How much farther than its present place a tentative party may be sent, so that others find one as well."""
+    move_gain_km: int
+    """Kilometres that a tentative party must be spared to be moved for its own sake."""
     verify_after_days: int
     """Days without confirmation or use after which a provider is asked whether an offer is still true."""
     stale_after_days: int
@@ -50,13 +62,19 @@ class Policy:
 
 
 FIRST_POLICY = Policy(
-    version=1,
+    version=2,
     radius_km=50,
     candidates=12,
     load_km=5,
     tentative_seconds=20,
     answer_minutes={"vital": 30, "high": 120, "normal": 360},
     ask_again_minutes=60,
+    round_seconds=5,
+    round_needs=10_000,
+    round_candidates=50,
+    round_solve_seconds=2.0,
+    move_most_km=10,
+    move_gain_km=5,
     verify_after_days=14,
     stale_after_days=21,
 )

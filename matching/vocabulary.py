@@ -17,6 +17,7 @@ __all__ = [
     "Coverage",
     "DeclineReason",
     "Level",
+    "MoveReason",
     "OrganizationKind",
     "RefuseReason",
     "SiteKind",
@@ -144,6 +145,12 @@ class RefuseReason(StrEnum):
     FOUND_ELSEWHERE = "found_elsewhere"
     MOVED_ON = "moved_on"
     OTHER = "other"
+
+
+class MoveReason(StrEnum):
+    """Why a hold ended that nobody had been asked about: its party was placed elsewhere in the same moment."""
+
+    BETTER_PLACE = "better_place"
 
 
 ACCESS = frozenset(

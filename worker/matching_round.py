@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import due, holds
+from db import due, holds, seekers
 from db.bell import Bell
 from db.connection import looking, transaction
 from matching.policy import Policy
@@ -45,7 +45,7 @@ async def look_for_places(engine: AsyncEngine, bell: Bell, side_by_side: int, pa
 async def _look_for_one(engine: AsyncEngine, bell: Bell, need_id: UUID, policy: Policy, park_after: int) -> None:
     try:
         async with transaction(engine) as tx:
-            seeker = await holds.claim(tx, need_id, policy)
+            seeker = await seekers.claim(tx, need_id, policy)
             if seeker is None:
                 return
             made = await holds.hold_best_places(tx, seeker, policy)

@@ -1,4 +1,4 @@
-"""The worker process: two loops over what is due, woken by the bell and by the clock.
+"""The worker process: loops over what is due, woken by the bell and by the clock.
 
 Loops hold no state: whatever happens to this process, the next look finds the same work in the database.
 """
@@ -15,7 +15,9 @@ from db.bell import WORK, Bell, Ear
 from db.connection import connect
 from worker.doorbell import answer_the_door
 from worker.matching_round import AT_ONCE, look_for_places
+from worker.rounds import on_the_beat
 from worker.settings import WorkerSettings
+from worker.solving import Thinkers
 from worker.upkeep import keep_up
 
 __all__ = ["serve"]
@@ -32,6 +34,7 @@ async def serve(settings: WorkerSettings) -> None:
         loop.add_signal_handler(number, stopping.set)
     engine = connect(settings, "worker")
     bell, ear = Bell(settings), Ear(settings, WORK)
+    thinkers = Thinkers(settings.solvers)
 
     async def match() -> float:
         while await look_for_places(engine, bell, settings.side_by_side, settings.park_after) == AT_ONCE:
@@ -44,17 +47,21 @@ async def serve(settings: WorkerSettings) -> None:
             ear.wake()
         return _UPKEEP_SECONDS
 
+    async def decide_together() -> float:
+        return await on_the_beat(engine, bell, thinkers, settings.side_by_side)
+
     helpers = [asyncio.create_task(bell.run())]
     if settings.listen:
         helpers.append(asyncio.create_task(ear.run()))
     if settings.redis_url:
         helpers.append(asyncio.create_task(answer_the_door(settings.redis_url, ear.wake)))
-    loops = [asyncio.create_task(_repeat(match, stopping)), asyncio.create_task(_repeat(upkeep, stopping))]
+    loops = [asyncio.create_task(_repeat(act, stopping)) for act in (match, upkeep, decide_together)]
     _log.info("worker.ready")
     await stopping.wait()
     ear.wake()
     await asyncio.wait(loops, timeout=20)
     await _end([*loops, *helpers])
+    thinkers.end()
     await engine.dispose()
     _log.info("worker.stopped")
 

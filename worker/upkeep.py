@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import allocations, due, holds, policies, surroundings
+from db import allocations, due, policies, seekers, surroundings
 from db.bell import Bell
 from db.connection import transaction
 from matching.explain import unmet_reasons
@@ -58,8 +58,8 @@ async def _record_unmet_needs(engine: AsyncEngine, bell: Bell) -> int:
 async def _record_unmet(engine: AsyncEngine, need_id: UUID) -> bool:
     async with transaction(engine) as tx:
         policy = await policies.in_force(tx)
-        await holds.lock_need(tx, need_id)
-        seeker = await holds.read_seeker(tx, need_id, policy)
+        await seekers.lock_need(tx, need_id)
+        seeker = await seekers.read_seeker(tx, need_id, policy)
         near = await surroundings.offers_around(tx, seeker.need, policy, seeker.now)
         reasons = unmet_reasons(seeker.need, near, Circumstances(policy, seeker.now))
         return await due.record_unmet(tx, need_id, json.dumps(reasons))

@@ -8,6 +8,7 @@ from datetime import date, datetime, time
 from uuid import UUID
 
 from sqlalchemy import (
+    REAL,
     BigInteger,
     CheckConstraint,
     ForeignKey,
@@ -134,7 +135,11 @@ class Offer(Row):
 
 
 class Slot(Row):
-    """A dated piece of an offer's capacity. `last_arrival` is the last instant at which a party is let in."""
+    """A dated piece of an offer's capacity.
+
+    `last_arrival` is the last instant at which a party is let in. `price` is what one more place here would spare the
+    others, in kilometres, as the last round of matching found it.
+    """
 
     __tablename__ = "slot"
 
@@ -146,6 +151,7 @@ class Slot(Row):
     last_arrival: Mapped[datetime]
     capacity: Mapped[int]
     used: Mapped[int] = mapped_column(server_default=text("0"))
+    price: Mapped[float] = mapped_column(REAL, server_default=text("0"))
     version: Mapped[Version]
 
     __table_args__ = (

@@ -68,6 +68,32 @@ class Policy(Row):
     published_at: Mapped[CreatedAt]
 
 
+class Round(Row):
+    """One round of the matching: what it decided over, what came of it, and how good its plan was proved to be.
+
+    `needs`, `offers` and `pairs` are what was weighed; `placed`, `moved` and `lost` are parties: placed anew, moved to
+    something better, and planned but overtaken. `bound` is above the objective of any plan.
+    """
+
+    __tablename__ = "round"
+
+    id: Mapped[int] = mapped_column(BigInteger, Serial(always=True), primary_key=True)
+    decided_at: Mapped[CreatedAt]
+    policy_version: Mapped[int] = mapped_column(ForeignKey("policy.version"))
+    needs: Mapped[int]
+    offers: Mapped[int]
+    pairs: Mapped[int]
+    placed: Mapped[int]
+    moved: Mapped[int]
+    lost: Mapped[int]
+    objective: Mapped[float]
+    bound: Mapped[float]
+    method: Mapped[str]
+    seconds: Mapped[float]
+
+    __table_args__ = (Index("round_decided_at_idx", "decided_at"),)
+
+
 class CapacityNews(Row):
     """Places appeared at an offer: needs around it are to be looked at again.
 

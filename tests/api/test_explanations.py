@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.wording import LANGUAGES, catalogue
 from db.connection import transaction
-from db.holds import claim, hold_best_places
+from db.holds import hold_best_places
+from db.seekers import claim
 from geo.distance import kilometres_between
 from matching.explain import Term
 from matching.policy import FIRST_POLICY
@@ -81,13 +82,13 @@ async def test_a_held_need_is_told_its_place_and_why_not_the_others(evening: Eve
         "people": 4,
         "distance_km": 0,
         "terms": {"travel": 0.0, "load": 2.0},
-        "policy_version": 1,
+        "policy_version": 2,
         "sentence": "This place is on hold, 0 km away: the best that fits, by distance and by how full each place is.",
     }
     assert explanation == {
         "need_id": str(need_id),
         "state": "held",
-        "policy_version": 1,
+        "policy_version": 2,
         "summary": "Everyone has a place. Other places looked at: 2.",
         "chosen": [place],
         "others": [

@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import allocations, due, holds, policies
+from db import allocations, due, holds, policies, seekers
 from db.connection import transaction
 from matching.states import AllocationState
 
@@ -31,7 +31,7 @@ async def hold(engine: AsyncEngine, need_id: UUID) -> tuple[UUID, ...]:
     """One look of the worker at one need: the allocations made."""
     async with transaction(engine) as tx:
         policy = await policies.in_force(tx)
-        seeker = await holds.claim(tx, need_id, policy)
+        seeker = await seekers.claim(tx, need_id, policy)
         if seeker is None:
             return ()
         made = await holds.hold_best_places(tx, seeker, policy)

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import candidates
 from db.candidates import find, parameters
-from db.holds import read_seeker
+from db.seekers import read_seeker
 from geo.cells import Point, cell_of, centroid
 from geo.distance import great_circle, kilometres_between
 from matching.assign import ranked

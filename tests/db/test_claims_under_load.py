@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bench import claims
-from db import holds
+from db import holds, seekers
 from db.connection import connect, transaction
 from db.settings import Settings
 from matching.assign import Candidate
@@ -75,7 +75,7 @@ _COUNT_UP = text("update slot set used = used + :people where id = :slot")
 
 
 async def count_then_insert(
-    tx: AsyncConnection, seeker: holds.Seeker, candidate: Candidate, people: int, policy: Policy
+    tx: AsyncConnection, seeker: seekers.Seeker, candidate: Candidate, people: int, policy: Policy
 ) -> UUID | None:
     """What a first draft does: look whether there is room, then write."""
     free = (await tx.execute(_FREE, {"slots": list(candidate.slots)})).scalar_one()

@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 )
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import allocations, due, holds, needs, offers, policies, slots
+from db import allocations, due, needs, offers, policies, seekers, slots
 from db.connection import connect, transaction
 from matching.refusals import CapacityInUse, Conflict, NoLongerHeld, OnlyTheProvider, Refusal
 from matching.states import AllocationState
@@ -229,7 +229,7 @@ class Evenings(RuleBasedStateMachine):
     async def _record_unmet(self, need: ModelNeed) -> bool:
         await rows(self.engine, "update need set deadline = now() - interval '1 second' where id = :id", id=need.id)
         async with transaction(self.engine) as tx:
-            await holds.lock_need(tx, need.id)
+            await seekers.lock_need(tx, need.id)
             return await due.record_unmet(tx, need.id, '{"capacity": 1}')
 
     # What providers change

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import allocations, candidates, due, holds, needs, offers, policies
+from db import allocations, candidates, due, holds, needs, offers, policies, seekers
 from db.connection import transaction
 from matching.refusals import CapacityInUse, NoLongerHeld, OnlyTheProvider
 from matching.states import AllocationState
@@ -91,7 +91,7 @@ async def test_of_two_claims_that_race_for_the_last_place_one_gets_it(
     async def race(need_id: UUID) -> UUID | None:
         async with transaction(engine) as tx:
             policy = await policies.in_force(tx)
-            seeker = await holds.claim(tx, need_id, policy)
+            seeker = await seekers.claim(tx, need_id, policy)
             assert seeker is not None
             (place,) = await candidates.find(tx, seeker.need, policy, seeker.now)
             await both_have_seen_it_free.wait()
@@ -118,7 +118,7 @@ async def test_an_offer_that_changed_since_it_was_found_is_not_taken_on_its_old_
     family = await a_party(engine, coordination, people=4)
     async with transaction(engine) as tx:
         policy = await policies.in_force(tx)
-        seeker = await holds.claim(tx, family, policy)
+        seeker = await seekers.claim(tx, family, policy)
         assert seeker is not None
         near, _ = await candidates.find(tx, seeker.need, policy, seeker.now)
         await rows(engine, change, id=gym)
@@ -314,7 +314,7 @@ async def test_a_claim_that_fails_half_way_leaves_nothing_taken(
     async def hold_and_fail() -> None:
         async with transaction(engine) as tx:
             policy = await policies.in_force(tx)
-            seeker = await holds.claim(tx, family, policy)
+            seeker = await seekers.claim(tx, family, policy)
             assert seeker is not None
             assert (await holds.hold_best_places(tx, seeker, policy)).left == 0
             raise ConnectionResetError
@@ -331,7 +331,7 @@ async def test_a_need_that_another_worker_looks_at_is_left_alone(
     await a_gym(engine, town_hall)
     family = await a_party(engine, coordination)
     async with transaction(engine) as tx:
-        assert await holds.claim(tx, family, await policies.in_force(tx)) is not None
+        assert await seekers.claim(tx, family, await policies.in_force(tx)) is not None
         assert await hold(engine, family) == ()
     assert len(await hold(engine, family)) == 1
 
@@ -369,7 +369,7 @@ async def test_an_offer_is_not_closed_when_a_hold_came_first(
 
     async with transaction(engine) as tx:
         policy = await policies.in_force(tx)
-        seeker = await holds.claim(tx, family, policy)
+        seeker = await seekers.claim(tx, family, policy)
         assert seeker is not None
         made = await holds.hold_best_places(tx, seeker, policy)
         closing = asyncio.create_task(close())
@@ -387,7 +387,7 @@ async def test_a_place_freed_while_a_claim_waits_for_it_is_taken(
     first, second = [await a_party(engine, coordination) for _ in range(2)]
     async with transaction(engine) as tx:
         policy = await policies.in_force(tx)
-        seeker = await holds.read_seeker(tx, second, policy)
+        seeker = await seekers.read_seeker(tx, second, policy)
         (place,) = await candidates.find(tx, seeker.need, policy, seeker.now)
     (held,) = await hold(engine, first)
 

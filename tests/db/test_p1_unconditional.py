@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import needs
 from db.candidates import find
-from db.holds import hold_best_places, read_seeker
+from db.holds import hold_best_places
+from db.seekers import read_seeker
 from matching.assign import ranked
 from matching.needs import OfferId
 from matching.policy import FIRST_POLICY

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import candidates, holds, offers, policies, sites
+from db import candidates, holds, offers, policies, seekers, sites
 from db.addresses import Vault
 from db.connection import transaction
 from db.sites import SiteTerms
@@ -140,7 +140,7 @@ async def test_nobody_takes_places_by_what_a_site_provided_before(engine: AsyncE
     await rows(engine, "update offer set site_id = :site, cell = :cell", site=there[1], cell=cell)
     async with transaction(engine) as tx:
         policy = await policies.in_force(tx)
-        seeker = await holds.claim(tx, need_id, policy)
+        seeker = await seekers.claim(tx, need_id, policy)
         assert seeker is not None
         (found,) = await candidates.find(tx, seeker.need, policy, seeker.now)
         await revise(engine, there, provides=frozenset({"quiet"}))

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import allocations, holds, needs, policies, stays
+from db import allocations, holds, needs, policies, seekers, stays
 from db.allocations import AllocationFacts
 from matching.needs import People
 from matching.posting import NeedTerms
@@ -40,7 +40,7 @@ class Stay:
 async def placed_stay(tx: AsyncConnection, town_hall: UUID, **terms: object) -> Stay:
     need_id = await add_need(tx, town_hall, **terms)
     policy = await policies.in_force(tx)
-    seeker = await holds.claim(tx, need_id, policy)
+    seeker = await seekers.claim(tx, need_id, policy)
     assert seeker
     assert not (await holds.hold_best_places(tx, seeker, policy)).left
     return Stay(tx, town_hall, need_id)

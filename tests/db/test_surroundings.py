@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.holds import Seeker, hold_best_places, read_seeker
+from db.holds import hold_best_places
+from db.seekers import Seeker, read_seeker
 from db.surroundings import offers_around, offers_by_id
 from geo.distance import kilometres_between
 from matching.needs import OfferId

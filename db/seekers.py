@@ -1,0 +1,156 @@
+"""Seekers: needs as the matching sees them, one or many, and the lock that every act on a need takes first."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from geo.cells import Cell
+from geo.distance import Kilometres
+from matching.needs import Need, NeedId, OfferId, People, language_of
+from matching.policy import Policy
+from matching.states import NeedState
+from matching.vocabulary import Audience, Coverage, Stay, Urgency
+from matching.windows import Window, nights_of
+
+__all__ = ["InPool", "Seeker", "Tentative", "claim", "lock_need", "pool", "read_seeker"]
+
+
+@dataclass(frozen=True, slots=True)
+class Seeker:
+    """A need with what the matching wants to know of it now; locked where it was claimed."""
+
+    need: Need
+    organization_id: UUID
+    state: NeedState
+    people_left: int
+    version: int
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Tentative:
+    """A hold that may still be improved: its provider was not asked yet."""
+
+    allocation_id: UUID
+    offer_id: OfferId
+    distance: Kilometres
+    firm_from: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class InPool:
+    """A need that a round may place, with the tentative hold that it has."""
+
+    seeker: Seeker
+    waited: timedelta
+    held: Tentative | None
+
+
+_LAST_MOMENT = timedelta(minutes=1)
+_FACTS = """
+    n.*, c.coverage, t.timezone, clock_timestamp() as now,
+           n.people - coalesce(
+               (select sum(a.people) from allocation a
+                 where a.need_id = n.id
+                   and a.state in ('held', 'confirmed', 'arrived', 'completed', 'no_show')), 0) as people_left,
+           array(select a.offer_id from allocation a
+                  where a.need_id = n.id
+                    and a.reason is distinct from 'better_place'
+                    and (a.state in ('declined', 'released', 'no_show', 'held', 'confirmed', 'arrived')
+                         or (a.state = 'expired'
+                             and a.ended_at > now() - make_interval(mins => :ask_again_minutes)))) as turned_down
+"""
+_SETTING = " from need n join category c on c.code = n.category join town t on t.id = n.town_id "
+_ONE = f"select {_FACTS} {_SETTING} where n.id = :id"
+# Whether it is due stands in the answer, not in the condition: a planner that takes live needs for few walks an index
+# of them all instead of the key. The row is the newest, its allocations are the snapshot's: where the versions differ,
+# somebody else has just placed people of this need, and what is left of it is not known here.
+_CLAIM = text(f"""
+    select *, state in ('open', 'unmet') and parked_at is null and ended_at is null and look_at <= now()
+              and version = (select version from need where id = :id) as due
+      from ({_ONE} for update of n skip locked) claimed
+""")
+_READ = text(_ONE)
+# Who was placed at once and whose provider was not asked yet looks for something better together with those who wait.
+_POOL = text(f"""
+    select {_FACTS}, held.id as held_id, held.offer_id as held_offer, held.distance_km as held_km,
+           held.people as held_people, held.firm_from as held_firm_from
+      {_SETTING}
+      left join lateral (
+          select a.* from allocation a
+           where a.need_id = n.id and a.state = 'held' and a.firm_from > now() and not n.divisible
+      ) held on n.state = 'held'
+     where n.parked_at is null and n.ended_at is null and c.coverage = 'every' and n.ends > now()
+       and (n.state in ('open', 'unmet') or held.id is not null)
+     order by n.tier, n.posted_at
+     limit :limit
+""")
+_LOCK = text("select id from need where id = :id for update")
+
+
+async def claim(tx: AsyncConnection, need_id: UUID, policy: Policy) -> Seeker | None:
+    """Lock a need that is due; `None` when it is not due any more or another worker has it."""
+    row = (await tx.execute(_CLAIM, {"id": need_id, "ask_again_minutes": policy.ask_again_minutes})).one_or_none()
+    return _seeker(row, row.now) if row is not None and row.due else None
+
+
+async def lock_need(tx: AsyncConnection, need_id: UUID) -> None:
+    """Wait for the need's lock: the first step of every act on it or on its allocations."""
+    await tx.execute(_LOCK, {"id": need_id})
+
+
+async def read_seeker(tx: AsyncConnection, need_id: UUID, policy: Policy) -> Seeker:
+    """The need as the matching sees it, without a lock; once its window has passed, as it stood just before."""
+    row = (await tx.execute(_READ, {"id": need_id, "ask_again_minutes": policy.ask_again_minutes})).one()
+    return _seeker(row, min(row.now, max(row.starts, row.ends - _LAST_MOMENT)))
+
+
+async def pool(tx: AsyncConnection, policy: Policy, limit: int) -> list[InPool]:
+    """All needs for nights that lack a place or hold one tentatively, the most urgent first, then the longest waiting.
+
+    For a tentative one, its people count as without a place and its offer as one that it may take.
+    """
+    values = {"limit": limit, "ask_again_minutes": policy.ask_again_minutes}
+    return [_in_pool(row) for row in await tx.execute(_POOL, values)]
+
+
+def _in_pool(row: Row[tuple[object, ...]]) -> InPool:
+    seeker = _seeker(row, row.now)
+    waited = row.now - row.posted_at
+    if row.held_id is None:
+        return InPool(seeker, waited, None)
+    free = replace(seeker.need, turned_down=seeker.need.turned_down - {row.held_offer})
+    return InPool(
+        replace(seeker, need=free, people_left=seeker.people_left + row.held_people),
+        waited,
+        Tentative(row.held_id, OfferId(row.held_offer), Kilometres(row.held_km), row.held_firm_from),
+    )
+
+
+def _seeker(row: Row[tuple[object, ...]], now: datetime) -> Seeker:
+    window = Window(row.starts, row.ends)
+    coverage = Coverage(row.coverage)
+    ahead = Window(max(row.starts, now), row.ends) if now < row.ends else None
+    need = Need(
+        id=NeedId(row.id),
+        category=row.category,
+        coverage=coverage,
+        cell=Cell(row.cell),
+        people=People(row.adults, row.minors),
+        window=window,
+        days=nights_of(ahead, ZoneInfo(row.timezone)) if ahead and coverage is Coverage.EVERY else (),
+        urgency=Urgency(row.urgency),
+        stay=Stay(row.stay),
+        audience=frozenset(Audience(word) for word in row.audience),
+        requires=frozenset(row.requires),
+        countries=frozenset(row.countries),
+        max_km=row.max_km,
+        divisible=row.divisible,
+        language=language_of(row.teaches, row.level),
+        turned_down=frozenset(OfferId(offer) for offer in row.turned_down),
+    )
+    return Seeker(need, row.organization_id, NeedState(row.state), int(row.people_left), row.version, now)

@@ -1,0 +1,159 @@
+"""Rounds: many needs for nights decided together, from the world to the engine's arrays and back.
+
+A round never leaves anybody without the place that they had. Who holds one tentatively may be moved, when that spares
+them enough of the way or makes room for others.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+
+from matching.engine.problem import DEFAULT_WEIGHTS, Floats, Integers, Plan, Problem, Weights
+from matching.policy import Policy
+
+__all__ = ["Asking", "Exchange", "Giving", "Step", "exchanges", "prices_of", "problem_of"]
+
+_SETTLED_TIER = 0
+"""Who has a place keeps one: such needs are weighed like the most urgent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What a round knows of one need: where it holds places tentatively, by the offer's index, and how far that is."""
+
+    people: int
+    tier: int
+    waited_hours: float
+    days: Sequence[date]
+    divisible: bool
+    held: int | None = None
+    held_km: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Giving:
+    """Places of one offer, by night, that are free when nobody holds one tentatively."""
+
+    free: Mapping[date, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """People of one need to be placed in an offer, which for who held a place elsewhere is a move."""
+
+    need: int
+    offer: int
+    people: int
+    leaves: int | None
+    km: int
+    spared_km: int
+    """Of a move: how much nearer the new place is; negative when it is farther."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Steps that hang together: each needs room that another one leaves, or shares an offer with one that does."""
+
+    steps: tuple[Step, ...]
+
+    @property
+    def moves(self) -> tuple[Step, ...]:
+        """The steps of those who had a place."""
+        return tuple(step for step in self.steps if step.leaves is not None)
+
+    @property
+    def newly_placed(self) -> int:
+        """People who had no place before."""
+        return sum(step.people for step in self.steps if step.leaves is None)
+
+
+def problem_of(
+    needs: Sequence[Asking],
+    offers: Sequence[Giving],
+    pairs: tuple[Integers, Integers, Floats],
+    weights: Weights = DEFAULT_WEIGHTS,
+) -> Problem:
+    """The engine's problem; `pairs` are (pairs,) needs, (pairs,) offers, and (pairs,) whole kilometres."""
+    first = min(day for need in needs for day in need.days)
+    last = max(day for need in needs for day in need.days)
+    nights = (last - first).days + 1
+    capacity = np.zeros((len(offers), nights), np.int64)
+    for number, offer in enumerate(offers):
+        for day, free in offer.free.items():
+            if first <= day <= last:
+                capacity[number, (day - first).days] = max(free, 0)
+    return Problem(
+        people=np.array([need.people for need in needs], np.int64),
+        tier=np.array([_SETTLED_TIER if need.held is not None else need.tier for need in needs], np.int64),
+        waited=np.array([need.waited_hours for need in needs], np.float64),
+        first_night=np.array([(need.days[0] - first).days for need in needs], np.int64),
+        last_night=np.array([(need.days[-1] - first).days for need in needs], np.int64),
+        divisible=np.array([need.divisible for need in needs], np.bool_),
+        capacity=capacity,
+        need=pairs[0],
+        offer=pairs[1],
+        km=pairs[2],
+        weights=weights,
+    )
+
+
+def exchanges(needs: Sequence[Asking], problem: Problem, plan: Plan, policy: Policy) -> list[Exchange]:
+    """What there is to do for a plan, in pieces that stand alone; moves that are not worth it are left out.
+
+    A move is worth it when it spares its party `move_gain_km`, or when people without a place are placed with it.
+    """
+    km = {(int(n), int(o)): int(d) for n, o, d in zip(problem.need, problem.offer, problem.km, strict=True)}
+    steps = [
+        Step(
+            need=need,
+            offer=offer,
+            people=people,
+            leaves=needs[need].held,
+            km=km[need, offer],
+            spared_km=needs[need].held_km - km[need, offer],
+        )
+        for need, offer, people in zip(plan.need.tolist(), plan.offer.tolist(), plan.people.tolist(), strict=True)
+        if needs[need].held != offer
+    ]
+    return [kept for piece in _hanging_together(steps) if (kept := _worth_it(piece, policy)) is not None]
+
+
+def prices_of(needs: Sequence[Asking], problem: Problem, plan: Plan) -> dict[tuple[int, date], float]:
+    """What one more place would be worth to the others, in kilometres, by offer and night, where it is anything."""
+    first = min(day for need in needs for day in need.days)
+    return {
+        (int(offer), first + timedelta(days=int(night))): float(plan.prices[offer, night] / problem.weights.km)
+        for offer, night in zip(*np.nonzero(plan.prices > 0), strict=True)
+    }
+
+
+def _hanging_together(steps: Sequence[Step]) -> list[tuple[Step, ...]]:
+    """Steps by connected offers: those they enter, those they leave, and those of one party."""
+    root: dict[int, int] = {}
+
+    def find(offer: int) -> int:
+        while root.setdefault(offer, offer) != offer:
+            root[offer] = root[root[offer]]
+            offer = root[offer]
+        return offer
+
+    parts: dict[int, int] = {}
+    for step in steps:
+        for offer in (step.leaves, parts.setdefault(step.need, step.offer)):
+            if offer is not None:
+                root[find(offer)] = find(step.offer)
+    pieces: defaultdict[int, list[Step]] = defaultdict(list)
+    for step in steps:
+        pieces[find(step.offer)].append(step)
+    return [tuple(piece) for _, piece in sorted(pieces.items())]
+
+
+def _worth_it(piece: tuple[Step, ...], policy: Policy) -> Exchange | None:
+    exchange = Exchange(piece)
+    if not exchange.moves or exchange.newly_placed:
+        return exchange
+    spared = sum(step.spared_km for step in exchange.moves)
+    return exchange if spared >= policy.move_gain_km * len(exchange.moves) else None

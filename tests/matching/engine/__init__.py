@@ -1,0 +1,1 @@
+"""The engine, checked from outside."""

@@ -1,0 +1,137 @@
+"""What the engine promises of every plan: no rule broken, a true bound, and the best there is when it has the time."""
+
+from time import perf_counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.weeks import week
+from matching.engine.problem import Plan, Problem, Weights
+from matching.engine.solve import Method, solve
+from tests.matching.engine.checker import best_objective, broken_rules
+
+
+def solved(problem: Problem, seconds: float = 0.3, method: Method = Method.AUTO, seed: int = 0) -> Plan:
+    return solve(problem, clock=perf_counter, deadline=perf_counter() + seconds, seed=seed, method=method)
+
+
+@st.composite
+def problems(draw: st.DrawFn, *, most: int, nights: int | None = None, divisible: bool = False) -> Problem:
+    """A few needs and offers with any pairs between them."""
+    needs, offers = draw(st.integers(1, most)), draw(st.integers(1, 4))
+    length = nights or draw(st.integers(1, 3))
+    spans = [sorted((draw(st.integers(0, length - 1)), draw(st.integers(0, length - 1)))) for _ in range(needs)]
+    pairs = draw(
+        st.lists(
+            st.tuples(st.integers(0, needs - 1), st.integers(0, offers - 1), st.integers(0, 50)),
+            max_size=16,
+            unique_by=lambda pair: pair[:2],
+        )
+    )
+    need, offer, km = np.array(pairs, np.int64).reshape(-1, 3).T
+    return Problem(
+        people=np.array(draw(st.lists(st.integers(1, 5), min_size=needs, max_size=needs)), np.int64),
+        tier=np.array(draw(st.lists(st.integers(0, 2), min_size=needs, max_size=needs)), np.int64),
+        waited=np.zeros(needs),
+        first_night=np.array([first for first, _ in spans], np.int64),
+        last_night=np.array([last for _, last in spans], np.int64),
+        divisible=np.array(draw(st.lists(st.booleans(), min_size=needs, max_size=needs)), np.bool_) & divisible,
+        capacity=np.array(
+            draw(
+                st.lists(
+                    st.lists(st.integers(0, 8), min_size=length, max_size=length), min_size=offers, max_size=offers
+                )
+            ),
+            np.int64,
+        ),
+        need=need,
+        offer=offer,
+        km=km.astype(np.float64),
+    )
+
+
+@given(problem=problems(most=8, divisible=True), method=st.sampled_from(Method))
+@settings(deadline=None, max_examples=150)
+def test_no_plan_breaks_a_rule_and_none_passes_the_bound(problem: Problem, method: Method) -> None:
+    plan = solved(problem, 0.02, method)
+    assert broken_rules(problem, plan) == []
+    assert plan.objective <= plan.certificate.bound * (1 + 1e-9) + 1e-9
+    assert (plan.prices >= 0).all()
+    assert plan.prices.shape == problem.capacity.shape
+
+
+@given(problem=problems(most=5))
+@settings(deadline=None, max_examples=100)
+def test_with_time_the_plan_of_a_small_problem_is_the_best_there_is(problem: Problem) -> None:
+    best = best_objective(problem)
+    plan = solved(problem, 0.15)
+    assert plan.objective == pytest.approx(best, rel=1e-9)
+    assert plan.certificate.bound >= best * (1 - 1e-9)
+
+
+@given(problem=problems(most=6, nights=1, divisible=True))
+@settings(deadline=None, max_examples=100)
+def test_the_prices_of_one_window_close_the_relaxation_exactly(problem: Problem) -> None:
+    proved = solved(problem, 0.02).certificate
+    assert proved.lp_bound is not None
+    assert proved.dual_error < 1e-6
+
+
+@pytest.mark.parametrize("nights", [1, 7])
+def test_a_tier_is_never_traded_for_the_next(nights: int) -> None:
+    # One vital person takes the place of fifty normal ones where there is no other way.
+    both = np.zeros(2, np.int64)
+    problem = Problem(
+        people=np.array([50, 1], np.int64),
+        tier=np.array([2, 0], np.int64),
+        waited=np.zeros(2),
+        first_night=both,
+        last_night=both + nights - 1,
+        divisible=np.zeros(2, np.bool_),
+        capacity=np.full((1, nights), 50, np.int64),
+        need=np.array([0, 1], np.int64),
+        offer=both,
+        km=np.zeros(2),
+    )
+    assert solved(problem).need.tolist() == [1]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_thousand_parties_for_a_week_are_placed_better_than_by_urgency_alone(seed: int) -> None:
+    problem = week(1000, 400, seed)
+    first, plan = solved(problem, method=Method.GREEDY), solved(problem, 1.0)
+    assert broken_rules(problem, first) == broken_rules(problem, plan) == []
+    assert first.objective < plan.objective <= plan.certificate.bound
+    assert plan.gap < 0.05
+
+
+def test_the_same_seed_and_no_time_give_the_same_plan() -> None:
+    problem = week(300, 200, 3)
+    one, other = (solved(problem, method=Method.GREEDY) for _ in range(2))
+    assert (one.need.tolist(), one.offer.tolist()) == (other.need.tolist(), other.offer.tolist())
+
+
+def test_without_time_there_is_a_plan_all_the_same() -> None:
+    problem = week(300, 200, 4)
+    plan = solved(problem, -1.0)
+    assert broken_rules(problem, plan) == []
+    assert plan.objective == solved(problem, method=Method.GREEDY).objective
+
+
+def test_the_weights_of_the_file_decide() -> None:
+    problem = Problem(
+        people=np.array([1], np.int64),
+        tier=np.array([2], np.int64),
+        waited=np.zeros(1),
+        first_night=np.zeros(1, np.int64),
+        last_night=np.zeros(1, np.int64),
+        divisible=np.zeros(1, np.bool_),
+        capacity=np.ones((1, 1), np.int64),
+        need=np.zeros(1, np.int64),
+        offer=np.zeros(1, np.int64),
+        km=np.array([30.0]),
+        weights=Weights((3.0, 2.0, 1.0), 0.1),
+    )
+    assert solved(problem).need.tolist() == [], "the way costs more than the place gives"

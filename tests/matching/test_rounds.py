@@ -1,0 +1,86 @@
+"""Rounds between the world and the engine: what is asked, what hangs together, and what is worth a move."""
+
+from datetime import date, timedelta
+
+import numpy as np
+
+from matching.engine.problem import Certificate, Plan, Problem
+from matching.policy import FIRST_POLICY
+from matching.rounds import Asking, Giving, exchanges, prices_of, problem_of
+
+TONIGHT = date(2026, 12, 1)
+
+
+def nights(*numbers: int) -> list[date]:
+    return [TONIGHT + timedelta(days=number) for number in numbers]
+
+
+def asking(
+    people: int = 2, *, tier: int = 2, on: list[date] | None = None, held: int | None = None, km: int = 0
+) -> Asking:
+    return Asking(people, tier, 0.0, on or nights(0), divisible=False, held=held, held_km=km)
+
+
+def problem(needs: list[Asking], offers: int, pairs: list[tuple[int, int, int]]) -> Problem:
+    need, offer, km = zip(*pairs, strict=True)
+    giving = [Giving(dict.fromkeys(nights(0, 1, 2), 4))] * offers
+    return problem_of(needs, giving, (np.array(need), np.array(offer), np.array(km, np.float64)))
+
+
+def plan(*assigned: tuple[int, int, int], prices: list[list[float]] | None = None) -> Plan:
+    need, offer, people = np.array(assigned, np.int64).reshape(-1, 3).T
+    proved = Certificate(0.0, None, None, 0.0)
+    return Plan(need, offer, people, 0.0, proved, np.array(prices or [[0.0]]), "by hand")
+
+
+def test_nights_are_counted_from_the_first_that_anybody_asks_for() -> None:
+    asked = problem([asking(on=nights(1, 2)), asking(on=nights(2))], 1, [(0, 0, 3), (1, 0, 3)])
+    assert (asked.first_night.tolist(), asked.last_night.tolist()) == ([0, 1], [1, 1])
+    assert asked.capacity.tolist() == [[4, 4]]
+
+
+def test_who_has_a_place_is_weighed_like_the_most_urgent() -> None:
+    asked = problem([asking(tier=2, held=0), asking(tier=1)], 1, [(0, 0, 3), (1, 0, 3)])
+    assert asked.tier.tolist() == [0, 1]
+
+
+def test_a_plan_that_leaves_everybody_where_they_are_asks_for_nothing() -> None:
+    needs = [asking(held=0)]
+    assert exchanges(needs, problem(needs, 1, [(0, 0, 3)]), plan((0, 0, 2)), FIRST_POLICY) == []
+
+
+def test_a_move_that_makes_room_hangs_together_with_who_takes_it() -> None:
+    needs = [asking(held=0, km=3), asking(), asking()]
+    pairs = [(0, 0, 3), (0, 1, 9), (1, 0, 2), (2, 2, 1)]
+    made = exchanges(needs, problem(needs, 3, pairs), plan((0, 1, 2), (1, 0, 2), (2, 2, 2)), FIRST_POLICY)
+    assert sorted([step.need for step in exchange.steps] for exchange in made) == [[0, 1], [2]]
+    together = next(exchange for exchange in made if len(exchange.steps) == 2)
+    assert ([step.need for step in together.moves], together.newly_placed) == ([0], 2)
+
+
+def test_the_parts_of_one_party_are_placed_together() -> None:
+    needs = [asking(people=4)]
+    made = exchanges(needs, problem(needs, 2, [(0, 0, 1), (0, 1, 1)]), plan((0, 0, 2), (0, 1, 2)), FIRST_POLICY)
+    assert [len(exchange.steps) for exchange in made] == [2]
+
+
+def test_nobody_is_moved_for_a_small_gain() -> None:
+    for spared in range(FIRST_POLICY.move_gain_km + 2):
+        needs = [asking(held=0, km=20)]
+        asked = problem(needs, 2, [(0, 0, 20), (0, 1, 20 - spared)])
+        made = exchanges(needs, asked, plan((0, 1, 2)), FIRST_POLICY)
+        assert len(made) == (1 if spared >= FIRST_POLICY.move_gain_km else 0), spared
+
+
+def test_two_who_change_places_must_both_be_worth_it() -> None:
+    needs = [asking(held=0, km=20), asking(held=1, km=20)]
+    for spared, moved in ((0, 0), (FIRST_POLICY.move_gain_km, 0), (2 * FIRST_POLICY.move_gain_km, 1)):
+        asked = problem(needs, 2, [(0, 0, 20), (0, 1, 20 - spared), (1, 1, 20), (1, 0, 20)])
+        assert len(exchanges(needs, asked, plan((0, 1, 2), (1, 0, 2)), FIRST_POLICY)) == moved
+
+
+def test_prices_are_kilometres_of_the_nights_that_cost_anything() -> None:
+    needs = [asking(on=nights(1, 2))]
+    asked = problem(needs, 2, [(0, 0, 1), (0, 1, 1)])
+    priced = prices_of(needs, asked, plan(prices=[[0.0, 2.0], [0.0, 0.0]]))
+    assert priced == {(0, nights(2)[0]): 2.0 / asked.weights.km}

@@ -1,0 +1,246 @@
+"""What a round promises: it places more, spares people the way, and takes nothing from anybody."""
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db.bell import Bell
+from db.connection import transaction
+from db.rounds import RoundFacts, take_turn
+from db.settings import Settings
+from matching.engine.problem import Plan, Problem
+from matching.states import AllocationState
+from matching.vocabulary import OrganizationKind, Urgency
+from tests.builders import add_need, add_offer, add_organization
+from tests.db.acts import answer, hold, look_at_all_due, one, rows
+from tests.places import BRIANCON, MONTGENEVRE, PlaceRow
+from worker.rounds import Solver, hold_round
+from worker.solving import solve_within
+
+LIVE = (
+    "select need_id, offer_id, state, people from allocation where state in ('held', 'confirmed') order by created_at"
+)
+COUNTED = """
+    select s.id, s.used, coalesce(sum(k.people) filter (where k.taken), 0) as taken
+      from slot s left join allocation_slot k on k.slot_id = s.id group by s.id having s.used <>
+           coalesce(sum(k.people) filter (where k.taken), 0)
+"""
+
+
+@pytest.fixture
+async def town_hall(engine: AsyncEngine) -> UUID:
+    async with transaction(engine) as tx:
+        return await add_organization(tx)
+
+
+@pytest.fixture
+async def coordination(engine: AsyncEngine) -> UUID:
+    async with transaction(engine) as tx:
+        return await add_organization(tx, OrganizationKind.COORDINATION, "Coordination")
+
+
+@pytest.fixture
+def thread() -> Iterator[Executor]:
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+async def a_gym(engine: AsyncEngine, town_hall: UUID, place: PlaceRow = BRIANCON, **terms: object) -> UUID:
+    async with transaction(engine) as tx:
+        return await add_offer(tx, town_hall, place=place, **terms)  # type: ignore[arg-type]
+
+
+async def a_party(engine: AsyncEngine, coordination: UUID, **terms: object) -> UUID:
+    async with transaction(engine) as tx:
+        return await add_need(tx, coordination, **terms)
+
+
+def quickly(problem: Problem, _seconds: float) -> Plan:
+    """The engine, for problems of a few needs."""
+    return solve_within(problem, 0.2)
+
+
+async def a_round(
+    engine: AsyncEngine, settings: Settings, thread: Executor, solver: Solver = quickly
+) -> RoundFacts | None:
+    return await hold_round(engine, Bell(settings), thread, solver, side_by_side=4)
+
+
+async def places(engine: AsyncEngine) -> dict[UUID, UUID]:
+    """Where each need is held; every place is counted once."""
+    assert await rows(engine, COUNTED) == []
+    live = await rows(engine, LIVE)
+    assert len({row.need_id for row in live}) == len(live)
+    return {row.need_id: row.offer_id for row in live}
+
+
+async def test_a_party_nobody_was_asked_about_makes_room_for_one_that_fits_nowhere_else(
+    engine: AsyncEngine, settings: Settings, thread: Executor, town_hall: UUID, coordination: UUID
+) -> None:
+    small_rooms = await a_gym(engine, town_hall, capacity=4, provides=["step_free"])
+    beyond = await a_gym(engine, town_hall, MONTGENEVRE, capacity=4)
+    early = await a_party(engine, coordination, people=2, urgency=Urgency.NORMAL)
+    late = await a_party(engine, coordination, people=4, urgency=Urgency.NORMAL, requires=["step_free"])
+    await look_at_all_due(engine)
+    assert await places(engine) == {early: small_rooms}
+    before = await one(engine, "select firm_from from allocation")
+    found = await a_round(engine, settings, thread)
+    assert found is not None
+    assert (found.placed, found.moved, found.lost) == (1, 1, 0)
+    assert await places(engine) == {early: beyond, late: small_rooms}
+    moved = await one(engine, "select firm_from from allocation where need_id = :id and state = 'held'", id=early)
+    assert moved.firm_from == before.firm_from, "being moved does not keep a provider from being asked"
+    told = await rows(engine, "select kind from event where kind like 'allocation.%' order by id")
+    assert [row.kind for row in told] == [
+        "allocation.held",
+        "allocation.released",
+        "allocation.held",
+        "allocation.held",
+    ]
+    let_go = await one(engine, "select reason from allocation where state = 'released'")
+    assert let_go.reason == "better_place"
+
+
+@pytest.mark.parametrize("answered", [None, AllocationState.CONFIRMED])
+async def test_who_has_a_firm_place_is_never_moved(
+    engine: AsyncEngine,
+    settings: Settings,
+    thread: Executor,
+    town_hall: UUID,
+    coordination: UUID,
+    answered: AllocationState | None,
+) -> None:
+    gym = await a_gym(engine, town_hall, capacity=4, provides=["step_free"])
+    await a_gym(engine, town_hall, MONTGENEVRE, capacity=4)
+    urgency = Urgency.VITAL if answered is None else Urgency.NORMAL
+    early = await a_party(engine, coordination, people=2, urgency=urgency)
+    await a_party(engine, coordination, people=4, urgency=Urgency.VITAL, requires=["step_free"])
+    (held,) = await hold(engine, early)
+    if answered is not None:
+        await answer(engine, held, town_hall, answered)
+    assert await a_round(engine, settings, thread) is None
+    assert await places(engine) == {early: gym}
+
+
+async def test_a_place_that_a_party_left_for_a_better_one_may_be_proposed_to_it_again(
+    engine: AsyncEngine, settings: Settings, thread: Executor, town_hall: UUID, coordination: UUID
+) -> None:
+    gym = await a_gym(engine, town_hall, capacity=4, provides=["step_free"])
+    beyond = await a_gym(engine, town_hall, MONTGENEVRE, capacity=4)
+    early = await a_party(engine, coordination, people=2, urgency=Urgency.NORMAL)
+    late = await a_party(engine, coordination, people=4, urgency=Urgency.NORMAL, requires=["step_free"])
+    await look_at_all_due(engine)
+    await a_round(engine, settings, thread)
+    for party in (late, early):
+        held = await one(engine, "select id from allocation where need_id = :id and state = 'held'", id=party)
+        await answer(engine, held.id, town_hall, AllocationState.DECLINED)
+    await look_at_all_due(engine)
+    assert await places(engine) == {early: gym}, "beyond was declined, the gym was only left"
+    assert beyond != gym
+
+
+async def test_when_somebody_was_faster_who_was_to_move_keeps_the_place(
+    engine: AsyncEngine, settings: Settings, thread: Executor, town_hall: UUID, coordination: UUID
+) -> None:
+    gym = await a_gym(engine, town_hall, capacity=4, provides=["step_free"])
+    beyond = await a_gym(engine, town_hall, MONTGENEVRE, capacity=4)
+    early = await a_party(engine, coordination, people=2, urgency=Urgency.NORMAL)
+    await a_party(engine, coordination, people=4, urgency=Urgency.NORMAL, requires=["step_free"])
+    await look_at_all_due(engine)
+    loop = asyncio.get_running_loop()
+
+    def while_another_takes_the_place(problem: Problem, seconds: float) -> Plan:
+        taken = rows(engine, "update slot set used = capacity where offer_id = :id", id=beyond)
+        asyncio.run_coroutine_threadsafe(taken, loop).result()
+        return quickly(problem, seconds)
+
+    found = await a_round(engine, settings, thread, while_another_takes_the_place)
+    assert found is not None
+    assert (found.placed, found.moved, found.lost) == (0, 0, 2)
+    await rows(engine, "update slot set used = 0 where offer_id = :id", id=beyond)
+    assert await places(engine) == {early: gym}
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        "update need set state = 'withdrawn', ended_at = now(), version = version + 1",
+        "update offer set state = 'paused', version = version + 1",
+        "update offer set party_max = 1, version = version + 1",
+    ],
+)
+async def test_what_changed_while_a_round_was_thinking_is_left_to_the_next(
+    engine: AsyncEngine, settings: Settings, thread: Executor, town_hall: UUID, coordination: UUID, meanwhile: str
+) -> None:
+    await a_gym(engine, town_hall)
+    await a_party(engine, coordination, people=4)
+    loop = asyncio.get_running_loop()
+
+    def while_it_changes(problem: Problem, seconds: float) -> Plan:
+        asyncio.run_coroutine_threadsafe(rows(engine, meanwhile), loop).result()
+        return quickly(problem, seconds)
+
+    await a_round(engine, settings, thread, while_it_changes)
+    assert await places(engine) == {}
+
+
+async def test_only_one_decides_at_a_time(
+    engine: AsyncEngine, settings: Settings, thread: Executor, town_hall: UUID, coordination: UUID
+) -> None:
+    await a_gym(engine, town_hall)
+    await a_party(engine, coordination)
+    async with transaction(engine) as tx:
+        assert await take_turn(tx)
+        assert await a_round(engine, settings, thread) is None
+        assert await places(engine) == {}
+    assert await a_round(engine, settings, thread) is not None
+    assert len(await places(engine)) == 1
+
+
+async def test_a_round_is_written_down_with_its_proof_and_leaves_prices(
+    engine: AsyncEngine, settings: Settings, thread: Executor, town_hall: UUID, coordination: UUID
+) -> None:
+    gym = await a_gym(engine, town_hall, capacity=2, nights=2)
+    for _ in range(3):
+        await a_party(engine, coordination, people=2, nights=1)
+    await a_round(engine, settings, thread)
+    kept = await one(engine, "select * from round")
+    assert (kept.needs, kept.offers, kept.pairs, kept.placed, kept.policy_version) == (3, 1, 3, 1, 2)
+    assert 0 < kept.objective == pytest.approx(kept.bound)
+    first, second = await rows(engine, "select price from slot where offer_id = :id order by day", id=gym)
+    assert first.price > 0 == second.price
+    await rows(engine, "update need set state = 'withdrawn', ended_at = now() where state = 'open'")
+    async with transaction(engine) as tx:
+        await tx.execute(text("update slot set capacity = 10"))
+    await a_party(engine, coordination, people=2)
+    await a_round(engine, settings, thread)
+    assert {row.price for row in await rows(engine, "select price from slot")} == {0.0}
+
+
+async def test_two_hundred_parties_are_placed_together_and_every_place_is_counted_once(
+    engine: AsyncEngine, settings: Settings, thread: Executor, town_hall: UUID, coordination: UUID
+) -> None:
+    for number in range(30):
+        await a_gym(engine, town_hall, (BRIANCON, MONTGENEVRE)[number % 2], capacity=2 + number % 5)
+    parties = [
+        await a_party(
+            engine,
+            coordination,
+            people=1 + number % 4,
+            nights=1 + number % 3,
+            urgency=(Urgency.VITAL, Urgency.HIGH, Urgency.NORMAL)[number % 3],
+        )
+        for number in range(120)
+    ]
+    greedy = len(await look_at_all_due(engine))
+    at_once = await places(engine)
+    assert greedy == len(at_once)
+    for _ in range(3):
+        await a_round(engine, settings, thread)
+    now = await places(engine)
+    assert at_once.keys() <= now.keys() <= set(parties), "who had a place has one"

@@ -1,0 +1,123 @@
+"""Rounds: all needs for nights that wait or hold a place tentatively, decided together every few seconds.
+
+One worker decides at a time. It holds no lock on needs or places while it thinks: the plan is carried out by the same
+guarded claims as everything else, and what changed meanwhile is left to the next round.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from concurrent.futures.process import BrokenProcessPool
+from datetime import timedelta
+from functools import partial
+from time import perf_counter
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db import rounds
+from db.bell import Bell
+from db.connection import looking, snapshot, transaction
+from db.markets import Market, read_market
+from db.policies import in_force
+from matching.engine.problem import Plan, Problem
+from matching.policy import Policy
+from matching.rounds import Asking, Exchange, Giving, exchanges, prices_of, problem_of
+from worker.solving import Thinkers, solve_within
+
+__all__ = ["Solver", "hold_round", "on_the_beat"]
+
+Solver = Callable[[Problem, float], Plan]
+"""Solves a problem within so many seconds; runs in another process."""
+_log = structlog.get_logger()
+
+
+async def on_the_beat(engine: AsyncEngine, bell: Bell, thinkers: Thinkers, side_by_side: int) -> float:
+    """Hold a round; seconds until the next, by the policy in force."""
+    try:
+        held = await hold_round(engine, bell, thinkers.pool, solve_within, side_by_side)
+    except BrokenProcessPool as error:
+        thinkers.forget(error)
+        raise
+    if held is not None:
+        _log.info("worker.round", milliseconds=round(held.seconds * 1000))
+    async with looking(engine) as connection:
+        return float((await in_force(connection)).round_seconds)
+
+
+async def hold_round(
+    engine: AsyncEngine, bell: Bell, processes: Executor, solver: Solver, side_by_side: int
+) -> rounds.RoundFacts | None:
+    """Hold one round: what came of it, or `None` when there was nothing to decide or another worker is at it."""
+    began = perf_counter()
+    async with transaction(engine) as turn:
+        if not await rounds.take_turn(turn):
+            return None
+        async with snapshot(engine) as tx:
+            policy = await in_force(tx)
+            market = await read_market(tx, policy)
+        if not market.needs:
+            return None
+        asking, problem = _problem(market)
+        loop = asyncio.get_running_loop()
+        plan = await loop.run_in_executor(processes, partial(solver, problem, policy.round_solve_seconds))
+        done = await _carry_out(engine, market, exchanges(asking, problem, plan, policy), policy, side_by_side)
+        async with transaction(engine) as tx:
+            await rounds.set_prices(tx, market, prices_of(asking, problem, plan))
+        facts = rounds.RoundFacts(
+            policy_version=policy.version,
+            needs=len(market.needs),
+            offers=len(market.stalls),
+            pairs=len(market.need),
+            placed=sum(len(each.placed) for each in done),
+            moved=sum(len(each.moved) for each in done),
+            lost=sum(len(each.lost) for each in done),
+            objective=plan.objective,
+            bound=plan.certificate.bound,
+            method=plan.method,
+            seconds=perf_counter() - began,
+        )
+        await rounds.keep(turn, facts)
+    for each in done:
+        for need_id in (*each.placed, *each.moved):
+            bell.settled(need_id)
+    if any(each.lost for each in done):
+        bell.work()
+    return facts
+
+
+def _problem(market: Market) -> tuple[list[Asking], Problem]:
+    index = {stall.offer_id: number for number, stall in enumerate(market.stalls)}
+    asking = [
+        Asking(
+            people=each.seeker.people_left,
+            tier=each.seeker.need.urgency.tier,
+            waited_hours=each.waited / timedelta(hours=1),
+            days=each.seeker.need.days,
+            divisible=each.seeker.need.divisible,
+            held=index[each.held.offer_id] if each.held else None,
+            held_km=each.held.distance if each.held else 0,
+        )
+        for each in market.needs
+    ]
+    giving = [Giving({day: night.free for day, night in stall.nights.items()}) for stall in market.stalls]
+    return asking, problem_of(asking, giving, (market.need, market.stall, market.km))
+
+
+async def _carry_out(
+    engine: AsyncEngine, market: Market, todo: list[Exchange], policy: Policy, side_by_side: int
+) -> list[rounds.Done]:
+    places = asyncio.Semaphore(side_by_side)
+
+    async def one(exchange: Exchange) -> rounds.Done:
+        async with places:
+            try:
+                async with transaction(engine) as tx:
+                    return await rounds.carry_out(tx, market, exchange, policy)
+            except rounds.Overtaken:
+                ids = {market.needs[step.need].seeker.need.id for step in exchange.steps}
+                return rounds.Done(lost=tuple(ids))
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(exchange)) for exchange in todo]
+    return [task.result() for task in tasks]
