@@ -201,8 +201,13 @@ async def set_address(
 
 
 async def vet(tx: AsyncConnection, site_id: UUID, organization_id: UUID) -> None:
-    """Record that an organization has visited a site; its offers may be proposed from now on. Raises `NotFound`."""
-    await _lock(tx, site_id, organization_id, None)
+    """Record that an organization has visited a site; its offers may be proposed from now on. Raises `NotFound`.
+
+    One that was visited stays as it is: a button pressed again is no second visit.
+    """
+    before = await _lock(tx, site_id, organization_id, None)
+    if before.vetted_at is not None:
+        return
     await tx.execute(_VET, {"id": site_id, "organization": organization_id})
     await tx.execute(_NEWS, {"id": site_id})
     await events.record(tx, "site.vetted", site_id, [organization_id])

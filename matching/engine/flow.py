@@ -20,7 +20,7 @@ __all__ = ["is_one_window", "relax_window"]
 
 _LARGEST_COST: Final = 2.0**36
 """Costs are whole numbers for the flow; times the number of nodes they must fit 64 bits."""
-_FINEST: Final = 1024.0
+_FINEST: Final = 2.0**20
 
 
 def is_one_window(problem: Problem) -> bool:

@@ -147,3 +147,16 @@ async def test_nobody_takes_places_by_what_a_site_provided_before(engine: AsyncE
         assert await holds.take(tx, seeker, found, 1, policy) is None
     assert await hold(engine, need_id), "it is found again as it is now"
     assert offer_id == found.offer_id
+
+
+async def test_a_home_is_visited_once_until_it_moves(engine: AsyncEngine) -> None:
+    there = await home(engine)
+    before = await rows(engine, "select * from site")
+    async with transaction(engine) as tx:
+        await sites.vet(tx, there[1], there[0])
+    assert await rows(engine, "select * from site") == before
+    assert len(await rows(engine, "select id from event where kind = 'site.vetted'")) == 1
+    await revise(engine, there, Point(DOOR.longitude + 0.01, DOOR.latitude))
+    async with transaction(engine) as tx:
+        await sites.vet(tx, there[1], there[0])
+    assert len(await rows(engine, "select id from event where kind = 'site.vetted'")) == 2
