@@ -14,6 +14,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api import idempotency
 from api.problems import Forbidden, Unauthenticated
+from api.strict import refuse_strangers, sole
 from api.transactions import turn_of
 from db import keys
 from db.keys import Scope
@@ -21,6 +22,7 @@ from matching.vocabulary import OrganizationKind
 
 __all__ = [
     "AnyKey",
+    "Anyone",
     "Caller",
     "ReadsAllocations",
     "ReadsNeeds",
@@ -48,6 +50,7 @@ _bearer = HTTPBearer(
 
 
 async def _known(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Caller:
+    sole(request, "Authorization")
     if given is None:
         raise Unauthenticated
     turn = turn_of(request)
@@ -58,7 +61,8 @@ async def _known(request: Request, given: Annotated[HTTPAuthorizationCredentials
     return Caller(holder.organization_id, holder.kind, holder.scopes, holder.towns, holder.expires_at)
 
 
-async def _once(request: Request, who: Caller) -> Caller:
+async def _admitted(request: Request, who: Caller) -> Caller:
+    refuse_strangers(request)
     if request.method == "POST":
         turn = turn_of(request)
         turn.ticket = await idempotency.claim(
@@ -76,13 +80,19 @@ class _With:
     async def __call__(self, request: Request, who: Annotated[Caller, Depends(_known)]) -> Caller:
         if self.scope not in who.scopes:
             raise Forbidden
-        return await _once(request, who)
+        return await _admitted(request, who)
 
 
 async def _any(request: Request, who: Annotated[Caller, Depends(_known)]) -> Caller:
-    return await _once(request, who)
+    return await _admitted(request, who)
 
 
+async def _anyone(request: Request) -> None:
+    refuse_strangers(request)
+
+
+Anyone = Annotated[None, Depends(_anyone)]
+"""The permission of what is public: no key is asked for."""
 AnyKey = Annotated[Caller, Depends(_any)]
 ReadsNeeds = Annotated[Caller, Depends(_With(Scope.NEEDS_READ))]
 WritesNeeds = Annotated[Caller, Depends(_With(Scope.NEEDS_WRITE))]

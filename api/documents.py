@@ -1,7 +1,7 @@
 """The OpenAPI document: what FastAPI writes, completed with what holds for every call.
 
-Every call that takes something may answer `validation`; every one that asks the database may find it away; every
-POST of an organization honours `Idempotency-Key`. No string and no array is without a bound.
+Every call may answer `validation`, be it for a parameter that it does not take; every one that asks the database may
+find it away; every POST of an organization honours `Idempotency-Key`. No string and no array is without a bound.
 """
 
 from collections.abc import Iterator
@@ -64,16 +64,14 @@ def _complete(operation: Json, method: str, path: str) -> None:
     responses.pop("422", None)
     general = {500}
     if path.startswith("/v1"):
-        general |= {503}
+        general |= {422, 503}
     if operation.get("security"):
         general |= {401}
     if method == "post" and operation.get("security"):
         operation.setdefault("parameters", []).append(_IDEMPOTENCY)
-        general |= {409, 422}
+        general |= {409}
     if "requestBody" in operation:
-        general |= {413, 422}
-    if operation.get("parameters"):
-        general |= {422}
+        general |= {413}
     if _needs_version(operation):
         general |= {412, 428}
     responses.update(

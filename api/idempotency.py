@@ -13,6 +13,7 @@ from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.problems import IdempotencyInProgress, IdempotencyMismatch
+from api.strict import sole
 from db import idempotency
 from db.idempotency import Running, Stored, Ticket
 from db.slips import slip_code
@@ -41,9 +42,9 @@ async def claim(
     """The right to act under the request's key; `None` where it has none.
 
     Raises `AnsweredBefore` when it was answered, `IdempotencyMismatch`, `IdempotencyInProgress`, and `Invalid` for
-    a key that is not 1 to 255 visible ASCII characters.
+    a key that is not 1 to 255 visible ASCII characters, or two of them.
     """
-    key = request.headers.get(HEADER)
+    key = sole(request, HEADER)
     if key is None:
         return None
     if not _VISIBLE.fullmatch(key):

@@ -31,7 +31,7 @@ class MeOut(Wire):
     key_expires_at: Instant
 
 
-@router.get("", responses=problems(401))
+@router.get("", responses=problems(401, 422))
 async def read_me(who: AnyKey, tx: Tx, reply: Reply) -> MeOut:
     """The organization that the key belongs to."""
     own = await organizations.read(tx, who.organization_id)

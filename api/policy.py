@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import Field
 
+from api.authorization import Anyone
 from api.problems import problems
 from api.transactions import TransactionalRoute, Tx
 from api.wire import Wire
@@ -44,8 +45,8 @@ class PolicyOut(Wire):
     stale_after_days: Annotated[Count, Field(description="When an offer is no longer proposed.")]
 
 
-@router.get("", responses=problems(503))
-async def read_policy(tx: Tx) -> PolicyOut:
+@router.get("", responses=problems(422, 503))
+async def read_policy(_who: Anyone, tx: Tx) -> PolicyOut:
     """The policy in force; every allocation names the version that it was decided under."""
     policy = await policies.in_force(tx)
     return PolicyOut(

@@ -3,9 +3,10 @@
 import re
 from typing import Annotated, Final
 
-from fastapi import Depends, Header
+from fastapi import Depends, Header, Request
 
 from api.problems import VersionRequired
+from api.strict import sole
 from matching.refusals import Invalid
 
 __all__ = ["IfMatch", "expected_version"]
@@ -17,13 +18,18 @@ _NEVER: Final = -1
 
 
 async def expected_version(
-    if_match: Annotated[
+    request: Request,
+    _if_match: Annotated[
         str | None,
-        Header(max_length=100, description='The `ETag` of what is changed, such as `"3"`; `*` for any version.'),
+        Header(
+            alias="If-Match",
+            max_length=100,
+            description='The `ETag` of what is changed, such as `"3"`; `*` for any version.',
+        ),
     ] = None,
 ) -> int | None:
-    """The version that the caller read; `None` for any. Raises `VersionRequired`, and `Invalid` for what is no tag."""
-    said = (if_match or "").strip()
+    """The version that the caller read; `None` for any. Raises `VersionRequired`, and `Invalid` for no tag or two."""
+    said = (sole(request, "If-Match") or "").strip()
     if not said:
         raise VersionRequired
     if said == "*":

@@ -9,13 +9,14 @@ from uuid import UUID, uuid4
 import pytest
 import pytest_asyncio
 from fastapi import FastAPI
-from httpx import Response
+from httpx import AsyncClient, Response
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.authorization import AnyKey
 from api.transactions import TransactionalRoute, Tx
 from db.connection import transaction
+from db.keys import Scope
 from tests.api.bodies import need_body, offer_body, site_body
 from tests.api.conftest import JoinNetwork, Organization
 from tests.api.documented import Operation, operations
@@ -337,6 +338,55 @@ async def test_what_no_query_takes_is_told(app: FastAPI, association: Organizati
                 assert answer.status_code in (200, 404, 422), f"{operation} {name}={word[:9]!r}: {answer.text}"
                 if answer.status_code == 422 and name != "q":
                     assert f"?{name}" in {at for at, _ in flaws(answer)}, f"{operation} {name}: {answer.text}"
+
+
+async def test_a_parameter_that_nobody_asked_for_is_refused_by_every_operation(
+    app: FastAPI, association: Organization, engine: AsyncEngine, unchanged: list[dict[str, str]]
+) -> None:
+    unchanged.append(await everything_stored(engine))
+    for operation in (each for each in operations(app) if each.path.startswith("/v1")):
+        for name, at in (("sate", "?sate"), ("Nationality", ""), ("a b", ""), ("", "")):
+            answer = await association.http.request(
+                operation.method,
+                filled(operation),
+                params={"q": "b", name: "held"} if "q" in operation.query else {name: "held"},
+                json=operation.body,
+                headers=ANY_VERSION | {"Idempotency-Key": "once"},
+            )
+            assert flaws(answer) == [(at, "unknown_field")], f"{operation} {name}"
+        for name in operation.query:
+            answer = await association.http.request(
+                operation.method, filled(operation), params=[(name, "1"), (name, "2")]
+            )
+            assert (f"?{name}", "field_twice") in flaws(answer), f"{operation} {name}"
+
+
+async def test_what_is_beside_the_question_is_told_to_those_alone_who_may_ask(
+    anyone: AsyncClient, client: JoinNetwork
+) -> None:
+    assert (await anyone.get("/v1/needs", params={"sate": "held"})).status_code == 401
+    provider = await client("association", frozenset({Scope.OFFERS_READ}))
+    assert (await provider.http.get("/v1/needs", params={"sate": "held"})).status_code == 403
+
+
+async def test_of_two_keys_or_versions_none_is_believed(
+    client: JoinNetwork, coordination: Organization, engine: AsyncEngine, unchanged: list[dict[str, str]]
+) -> None:
+    need = await coordination.http.post("/v1/needs", json=need_body())
+    other = await client()
+    unchanged.append(await everything_stored(engine))
+    for keys in ((coordination.key, other.key), (other.key, "x"), (other.key, other.key)):
+        headers = [("Authorization", f"Bearer {key}") for key in keys]
+        assert flaws(await coordination.http.get("/v1/needs", headers=headers)) == [("Authorization", "field_twice")]
+    for name, values in (("Idempotency-Key", "ab"), ("Idempotency-Key", "aa"), ("If-Match", ("*", '"1"'))):
+        headers = [(name, value) for value in values]
+        method, path, body = (
+            ("PATCH", need.headers["location"], {"urgency": "high"})
+            if name == "If-Match"
+            else ("POST", "/v1/needs", need_body())
+        )
+        answer = await coordination.http.request(method, path, json=body, headers=headers)
+        assert flaws(answer) == [(name, "field_twice")]
 
 
 async def test_headers_that_make_no_sense_break_nothing(association: Organization) -> None:
