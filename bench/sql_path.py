@@ -30,7 +30,8 @@ from matching.windows import Window, nights_of
 __all__ = ["hold_at_rate", "search_both_ways"]
 
 CLIENTS = 2
-CONNECTIONS = 6
+CONNECTIONS = 2
+"""Of each client: more than two for each core only push each other aside."""
 WARM_UP = 4.0
 _SCANNING = text(
     candidates.STATEMENTS[Coverage.EVERY].text.replace(

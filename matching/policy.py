@@ -64,7 +64,7 @@ class Policy:
 FIRST_POLICY = Policy(
     version=2,
     radius_km=50,
-    candidates=12,
+    candidates=8,
     load_km=5,
     tentative_seconds=20,
     answer_minutes={"vital": 30, "high": 120, "normal": 360},

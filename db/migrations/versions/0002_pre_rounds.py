@@ -11,6 +11,7 @@ branch_labels = None
 depends_on = None
 
 NEW_TERMS = {
+    "candidates": 8,
     "round_seconds": 5,
     "round_needs": 10_000,
     "round_candidates": 50,
