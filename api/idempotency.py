@@ -1,6 +1,7 @@
 """`Idempotency-Key`: a request sent again acts once and gets the same answer, if its key may still ask for it.
 
-Slip codes are cut out of what is stored and derived again for the answer.
+Slip codes are cut out of what is stored and derived again for the answer. The key itself is stored as a keyed hash:
+clients make keys of what they know, be it a name and an evening.
 """
 
 import hmac
@@ -19,7 +20,7 @@ from db.idempotency import Running, Stored, Ticket
 from db.slips import slip_code
 from matching.refusals import Invalid
 
-__all__ = ["HEADER", "LONGEST", "AnsweredBefore", "again", "amend", "claim", "keep"]
+__all__ = ["HEADER", "LONGEST", "AnsweredBefore", "again", "amend", "claim", "keep", "stored_name"]
 
 HEADER: Final = "Idempotency-Key"
 LONGEST: Final = 255
@@ -49,7 +50,7 @@ async def claim(
         return None
     if not _VISIBLE.fullmatch(key):
         raise Invalid.one(HEADER, "wrong_form")
-    ticket = Ticket(organization_id, key, _fingerprint(request, raw, hashing))
+    ticket = Ticket(organization_id, stored_name(key, hashing), _fingerprint(request, raw, hashing))
     try:
         stored = await idempotency.claim(tx, ticket)
     except Running:
@@ -59,6 +60,12 @@ async def claim(
     if not stored.answers(ticket):
         raise IdempotencyMismatch
     raise AnsweredBefore(stored)
+
+
+def stored_name(key: str, hashing: bytes) -> str:
+    """What a key is stored as: HMAC-SHA256, in hexadecimal."""
+    # No request's fingerprint is made of this: a method comes before its path on one line.
+    return hmac.digest(hashing, f"key\n{key}".encode(), "sha256").hex()
 
 
 async def keep(tx: AsyncConnection, ticket: Ticket, response: Response, codes: Sequence[UUID], slip_key: bytes) -> None:

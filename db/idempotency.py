@@ -19,7 +19,10 @@ __all__ = ["Running", "Stored", "Ticket", "amend", "claim", "keep"]
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """The right to act under an idempotency key, until the transaction ends. `fingerprint` is of the request."""
+    """The right to act under an idempotency key, until the transaction ends.
+
+    `key` is a keyed hash of the one that was sent, `fingerprint` one of the request.
+    """
 
     organization_id: UUID
     key: str

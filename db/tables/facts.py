@@ -45,7 +45,10 @@ class Event(Row):
 
 
 class Idempotency(Row):
-    """The answer that was given to a request with an `Idempotency-Key`, without any slip code."""
+    """The answer that was given to a request with an `Idempotency-Key`, without any slip code.
+
+    `key` and `fingerprint` are keyed hashes: neither says what was sent.
+    """
 
     __tablename__ = "idempotency"
 

@@ -5,11 +5,14 @@ import asyncio
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api.idempotency import stored_name
+from api.settings import ApiSettings
 from db import idempotency
 from db.connection import transaction
 from db.idempotency import Ticket
 from tests.api.bodies import need_body
 from tests.api.conftest import JoinNetwork, Organization
+from tests.api.stored import everything_stored, holds
 
 ONCE = {"Idempotency-Key": "evening-1"}
 
@@ -70,10 +73,11 @@ async def test_another_organization_may_use_the_same_key(client: JoinNetwork, en
 
 
 async def test_while_the_first_is_being_worked_on_the_second_is_told_to_wait(
-    coordination: Organization, engine: AsyncEngine
+    coordination: Organization, engine: AsyncEngine, api_settings: ApiSettings
 ) -> None:
     async with transaction(engine) as tx:
-        await idempotency.claim(tx, Ticket(coordination.id, ONCE["Idempotency-Key"], b""))
+        name = stored_name(ONCE["Idempotency-Key"], api_settings.keys().of("request"))
+        await idempotency.claim(tx, Ticket(coordination.id, name, b""))
         answer = await coordination.http.post("/v1/needs", json=need_body(), headers=ONCE)
     assert answer.status_code == 409
     assert answer.json()["type"] == "/problems/idempotency-in-progress"
@@ -101,6 +105,16 @@ async def test_a_key_that_is_no_visible_text_is_refused(coordination: Organizati
         answer = await coordination.http.post("/v1/needs", json=need_body(), headers={"Idempotency-Key": key})
         assert answer.status_code == 422, key
         assert answer.json()["errors"][0]["at"] == "Idempotency-Key"
+
+
+async def test_a_key_that_says_who_it_is_for_is_stored_nowhere(coordination: Organization, engine: AsyncEngine) -> None:
+    telling = {"Idempotency-Key": "Zarmina7Q-tuesday"}
+    for _ in range(2):
+        assert (await coordination.http.post("/v1/needs", json=need_body(), headers=telling)).status_code == 201
+    assert await _needs(engine) == 1
+    stored = await everything_stored(engine)
+    assert stored["idempotency"]
+    assert holds(stored, "Zarmina7Q") == []
 
 
 async def test_what_is_stored_does_not_tell_what_was_sent(coordination: Organization, engine: AsyncEngine) -> None:
