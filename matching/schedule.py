@@ -20,6 +20,7 @@ LONGEST_SPAN = timedelta(days=366)
 MOST_SLOTS = 20_000
 _LEAP_YEAR = 2028
 
+_WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _DAYS = r"([+-]?[1-5])?(MO|TU|WE|TH|FR|SA|SU)"
 _MONTH_DAY = r"-?([1-9]|[12][0-9]|3[01])"
 _MONTH = r"([1-9]|1[0-2])"
@@ -93,22 +94,49 @@ def _openings(schedule: Schedule) -> Iterator[datetime]:
     said = dict(part.split("=") for part in parts) if form else {}
     if form is None or len(said) < len(parts) or {"BYDAY", "BYMONTHDAY"} <= said.keys():
         raise Invalid.one("/rrule", "unknown_recurrence")
-    if not _some_year_has(said):
+    if not _some_year_has(said, schedule.first_day):
         raise Invalid.one("/rrule", "no_day_in_schedule")
-    # The library searches for the next day until the year 9999, and knows a count or an end but not both.
+    # The library knows a count or an end but not both. It searches for the next day until the year 9999: in steps of
+    # seven days a Monday never comes after a Tuesday, and looking took half a second. Every day, week or month some
+    # year has what is asked for, so the steps are taken here.
     end = datetime.combine(schedule.last_day, time.max)
-    bounded = ";".join([*(part for part in parts if not part.startswith("COUNT=")), f"UNTIL={end:%Y%m%dT%H%M%S}"])
+    simple = ";".join(
+        [*(part for part in parts if not part.startswith(("COUNT=", "INTERVAL="))), f"UNTIL={end:%Y%m%dT%H%M%S}"]
+    )
     try:
-        openings = rrulestr(bounded, dtstart=datetime.combine(schedule.first_day, schedule.opens))
-        yield from islice(openings, int(form["count"]) if form["count"] else None)
+        openings = rrulestr(simple, dtstart=datetime.combine(schedule.first_day, schedule.opens))
+        in_step = (opening for opening in openings if _steps(opening, schedule.first_day, said) == 0)
+        yield from islice(in_step, int(form["count"]) if form["count"] else None)
     except (ValueError, TypeError, KeyError, IndexError) as error:
         raise Invalid.one("/rrule", "unknown_recurrence") from error
 
 
-def _some_year_has(said: Mapping[str, str]) -> bool:
+def _steps(opening: datetime, first: date, said: Mapping[str, str]) -> int:
+    """How many days, weeks or months lie between the first day and an opening, beyond whole intervals."""
+    day = opening.date()
+    match said["FREQ"]:
+        case "DAILY":
+            passed = (day - first).days
+        case "WEEKLY":
+            begins = _WEEKDAYS.index(said.get("WKST", "MO"))
+            passed = _week(day, begins) - _week(first, begins)
+        case _:
+            passed = (day.year - first.year) * 12 + day.month - first.month
+    return passed % int(said.get("INTERVAL", 1))
+
+
+def _week(day: date, begins: int) -> int:
+    """The number of the week that a day lies in, since weeks begin on this weekday (0 is Monday)."""
+    # The first day of the calendar is a Monday, and has the number 1.
+    return (day.toordinal() - 1 - begins) // 7
+
+
+def _some_year_has(said: Mapping[str, str], first: date) -> bool:
     """Whether some month asked for has some day asked for: the 31 February would be searched for ever."""
+    # Once a month, and nothing said of the day: it is that of the first.
+    unsaid = first.day if said["FREQ"] == "MONTHLY" and "BYDAY" not in said else 1
     months = [int(month) for month in said.get("BYMONTH", "1").split(",")]
-    days = [abs(int(day)) for day in said.get("BYMONTHDAY", "1").split(",")]
+    days = [abs(int(day)) for day in said.get("BYMONTHDAY", str(unsaid)).split(",")]
     return min(days) <= max(monthrange(_LEAP_YEAR, month)[1] for month in months)
 
 

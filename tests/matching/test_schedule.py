@@ -1,10 +1,13 @@
 """Opening hours on the wall of the place, on every night of the year."""
 
-from datetime import date, time, timedelta
+from datetime import date, datetime, time, timedelta
+from itertools import takewhile
+from time import process_time
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from dateutil.rrule import rrulestr
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from matching.refusals import Invalid
@@ -45,6 +48,48 @@ def test_doors_open_and_close_at_the_hours_on_the_wall_before_and_after_clocks_c
         first + timedelta(days=n) for n in range(21)
     ]
     assert all(timedelta(0) < session.ends - session.starts <= timedelta(hours=25) for session in made)
+
+
+WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
+PARTS = st.fixed_dictionaries(
+    {"FREQ": st.sampled_from(["DAILY", "WEEKLY", "MONTHLY"])},
+    optional={
+        "INTERVAL": st.integers(1, 20).map(str),
+        "WKST": st.sampled_from(WEEKDAYS),
+        "BYMONTH": st.sets(st.integers(1, 12), min_size=4).map(lambda months: ",".join(map(str, months))),
+        "BYDAY": st.sets(st.sampled_from(WEEKDAYS), min_size=1).map(",".join),
+    },
+)
+
+
+@given(PARTS, st.dates(date(2027, 1, 1), date(2027, 12, 1)), st.integers(0, 366))
+def test_days_come_as_the_calendar_standard_says(parts: dict[str, str], first: date, span: int) -> None:
+    rrule = ";".join(f"{name}={parts[name]}" for name in sorted(parts, key=lambda name: name != "FREQ"))
+    last = first + timedelta(days=span)
+    # Elsewhere it is bounded by its end; here it may search, so that it says what the rule means by itself.
+    said = rrulestr(rrule, dtstart=datetime.combine(first, time(19)))
+    wanted = list(takewhile(lambda day: day <= last, (opening.date() for opening in said)))
+    assume(wanted)
+    assert [session.day for session in nights(rrule=rrule, first_day=first, last_day=last)] == wanted
+
+
+@pytest.mark.parametrize(
+    "rrule",
+    [
+        "FREQ=DAILY;INTERVAL=7;BYDAY=MO",
+        "FREQ=DAILY;INTERVAL=91;BYDAY=MO",
+        "FREQ=MONTHLY;INTERVAL=2;BYMONTH=4",
+        "FREQ=MONTHLY;INTERVAL=12;BYMONTH=2;BYDAY=5MO",
+        "FREQ=MONTHLY;BYMONTH=2",
+        "FREQ=WEEKLY;INTERVAL=99;BYMONTH=2;BYMONTHDAY=29",
+    ],
+)
+def test_a_day_that_never_comes_is_not_searched_for_long(rrule: str) -> None:
+    began = process_time()
+    with pytest.raises(Invalid) as refused:
+        nights(rrule=rrule, first_day=date(2027, 3, 30), last_day=date(2028, 2, 1))
+    assert process_time() - began < 0.03
+    assert [flaw.code for flaw in refused.value.flaws] == ["no_day_in_schedule"]
 
 
 def test_the_nights_of_the_changes_are_an_hour_shorter_and_an_hour_longer() -> None:
