@@ -1,4 +1,4 @@
-"""`python -m bench [sql] [http] [claims]`: measure, beside a baseline, and print tables.
+"""`python -m bench [sql] [http] [claims] [together]`: measure, beside a baseline, and print tables.
 
 Close what else runs on the machine first: clients, service and servers share its cores.
 """
@@ -18,6 +18,7 @@ from bench.databases import Servers, own_database, plain_connection, servers
 from bench.http_path import NOBODY_RINGS, post_at_rate
 from bench.open_loop import Latencies
 from bench.sql_path import hold_at_rate, search_both_ways
+from bench.together import decide_together
 from bench.world import World, add_past, build
 from db import holds
 from db.connection import connect
@@ -80,6 +81,42 @@ async def http(settings: Settings, console: Console) -> None:
     console.print(table)
 
 
+async def together(settings: Settings, console: Console) -> None:
+    """Ten thousand needs in one round."""
+    world = await _world(settings, console)
+    found = await decide_together(settings, world, 10_000)
+    table = Table(
+        "10,000 needs, 100,000 offers", "one by one", "together", "", "", title="Rounds", title_justify="left"
+    )
+    ratio = found.searched_one_by_one / found.searched_together
+    table.add_row(
+        "the fifty nearest that fit, s",
+        f"{found.searched_one_by_one:.1f}",
+        f"{found.searched_together:.1f}",
+        f"{ratio:.1f} times",
+        _judged(ratio >= 4, "at least 4 times"),
+    )
+    table.add_row(
+        "placed and committed, s",
+        f"{found.placed_one_by_one:.1f}",
+        f"{found.round_whole:.1f}",
+        f"{found.placed_one_by_one / found.round_whole:.1f} times",
+        "",
+    )
+    before, after = (sum(people.values()) for people in (found.people_one_by_one, found.people_together))
+    table.add_row("people placed", str(before), str(after), f"{100 * (after / before - 1):+.1f} %", "")
+    for tier, name in enumerate(("vital", "high", "normal")):
+        table.add_row(
+            f"of them {name}",
+            str(found.people_one_by_one.get(tier, 0)),
+            str(found.people_together.get(tier, 0)),
+            "",
+            "",
+        )
+    table.add_row("proved to be at most so far from the best", "", f"{100 * found.gap:.2f} %", "", "")
+    console.print(table)
+
+
 async def many_claims(settings: Settings, console: Console) -> None:
     """100,000 claims by 64 clients."""
     engine = connect(settings, "bench")
@@ -99,7 +136,7 @@ async def many_claims(settings: Settings, console: Console) -> None:
     console.print(table)
 
 
-BENCHES: dict[str, Bench] = {"sql": sql, "http": http, "claims": many_claims}
+BENCHES: dict[str, Bench] = {"sql": sql, "http": http, "claims": many_claims, "together": together}
 
 
 async def _run(names: list[str], where: Servers, console: Console) -> None:

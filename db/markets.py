@@ -6,6 +6,7 @@ free: who holds them is in the round as well.
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -60,11 +61,14 @@ class Market:
 # What is one need's parameter alone becomes its column among many. An offer where somebody holds places tentatively is
 # found even when it is full.
 _COLUMNS = """
-    number int, category text, point text, metres float8, first_day date, last_day date, arrives timestamptz,
+    category text, point text, metres float8, first_day date, last_day date, arrives timestamptz,
     now timestamptz, least int, countries text[], fresh_since timestamptz, alone boolean, audience text[],
     requires text[], teaches text, level text, divisible boolean, people int, nights bigint, turned_down uuid[],
     candidates bigint
 """
+_NAMES = ", ".join(column.split()[0] for column in _COLUMNS.split(","))
+_AT_ONCE = 500
+"""Questions in one statement: so many are answered well before a statement is cut off."""
 _ROOM = "min(s.capacity - s.used) >= k.least"
 
 
@@ -75,12 +79,12 @@ def _for_many(search: str) -> str:
     found = asked.replace(_ROOM, f"({_ROOM} or o.id = any(cast(:held_at as uuid[])))")
     return f"""
         select k.number, c.offers, c.km
-          from jsonb_to_recordset(cast(:asked as jsonb)) as k ({_COLUMNS})
+          from rows from (jsonb_to_recordset(cast(:asked as jsonb)) as ({_COLUMNS}))
+               with ordinality as k ({_NAMES}, number)
           cross join lateral (select array_agg(f.id) as offers, array_agg(f.km) as km from ({found}) f) c
     """
 
 
-_Asked = dict[str, Parameter]
 _WALK = text(_for_many(candidates.NIGHTS_WALK))
 _DISC = text(_for_many(candidates.NIGHTS_DISC))
 _STALLS = text("""
@@ -130,30 +134,38 @@ class _Places:
 
 
 async def _search(tx: AsyncConnection, waiting: Sequence[InPool], policy: Policy) -> dict[int, _Places]:
-    asked = {number: _asked(number, each, policy) for number, each in enumerate(waiting)}
+    """What fits each need: asked once for all that ask the same, as many do at one door on one evening."""
+    alike: defaultdict[str, list[int]] = defaultdict(list)
+    for number, each in enumerate(waiting):
+        alike[json.dumps(_asked(each, policy), default=str)].append(number)
     held_at = [each.held.offer_id for each in waiting if each.held]
-    found = await _find(tx, _WALK, list(asked.values()), held_at)
-    short = [
-        row
-        for number, row in asked.items()
-        if number not in found or len(found[number].offers) < policy.round_candidates
-    ]
-    return found | await _find(tx, _DISC, short, held_at)
+    found: dict[int, _Places] = {}
+    questions = list(alike.items())
+    for start in range(0, len(questions), _AT_ONCE):
+        some = questions[start : start + _AT_ONCE]
+        places = await _find(tx, _WALK, [asked for asked, _ in some], held_at)
+        # Who found something near is not helped by what lies beyond hundreds of offers that did not fit.
+        short = [at for at in range(len(some)) if not places[at].offers]
+        fuller = await _find(tx, _DISC, [some[at][0] for at in short], held_at)
+        places |= {at: fuller[number] for number, at in enumerate(short)}
+        found |= {number: places[at] for at, (_, numbers) in enumerate(some) for number in numbers}
+    return {number: places for number, places in found.items() if places.offers}
 
 
 async def _find(
-    tx: AsyncConnection, statement: TextClause, asked: Sequence[_Asked], held_at: Sequence[OfferId]
+    tx: AsyncConnection, statement: TextClause, asked: Sequence[str], held_at: Sequence[OfferId]
 ) -> dict[int, _Places]:
+    """By the number of each question, as JSON objects."""
     if not asked:
         return {}
-    rows = await tx.execute(statement, {"asked": json.dumps(asked, default=str), "held_at": held_at})
-    return {row.number: _Places(row.offers, row.km) for row in rows if row.offers}
+    rows = await tx.execute(statement, {"asked": f"[{','.join(asked)}]", "held_at": held_at})
+    return {row.number - 1: _Places(row.offers or (), row.km or ()) for row in rows}
 
 
-def _asked(number: int, each: InPool, policy: Policy) -> _Asked:
+def _asked(each: InPool, policy: Policy) -> dict[str, Parameter]:
     seeker = each.seeker
     values = candidates.parameters(seeker.need, policy, seeker.now, seeker.people_left)
-    values |= {"number": number, "candidates": policy.round_candidates}
+    values["candidates"] = policy.round_candidates
     if each.held is not None:
         reach = min(radius(seeker.need, policy), each.held.distance + policy.move_most_km)
         values["metres"] = reach * 1000 + 499.999

@@ -77,7 +77,8 @@ _CLAIM = text(f"""
 _READ = text(_ONE)
 # Who was placed at once and whose provider was not asked yet looks for something better together with those who wait.
 _POOL = text(f"""
-    select {_FACTS}, held.id as held_id, held.offer_id as held_offer, held.distance_km as held_km,
+    select {_FACTS.replace("clock_timestamp()", "now()")},
+           held.id as held_id, held.offer_id as held_offer, held.distance_km as held_km,
            held.people as held_people, held.firm_from as held_firm_from
       {_SETTING}
       left join lateral (
