@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import events
 from db.addresses import Vault
 from db.pages import Page, Place, reading
+from geo.borders import is_surely_abroad
 from geo.cells import COARSE_RESOLUTION, RESOLUTION, Cell, Point, cell_of, centroid
 from geo.distance import great_circle
 from matching.refusals import CapacityInUse, Invalid, NotFound, StaleVersion
@@ -127,7 +128,7 @@ _NEWS = text("insert into capacity_news (offer_id) select id from offer where si
 
 
 async def add(tx: AsyncConnection, organization_id: UUID, terms: SiteTerms, location: Point, vault: Vault) -> UUID:
-    """Add a site. Raises `Invalid` for an unknown town, or a place too far from it to be in it."""
+    """Add a site. Raises `Invalid` for an unknown town, or a place too far from it or over a border."""
     await _country(tx, terms, location)
     site_id = uuid4()
     cell = _cell(terms, location)
@@ -227,8 +228,12 @@ async def _country(tx: AsyncConnection, terms: SiteTerms, location: Point) -> st
     town = (await tx.execute(_TOWN, {"id": terms.town_id})).one_or_none()
     if town is None:
         raise Invalid.one("/town", "unknown_town")
-    if great_circle(location, Point(town.longitude, town.latitude)) > FARTHEST_FROM_TOWN_KM:
+    middle = Point(town.longitude, town.latitude)
+    if great_circle(location, middle) > FARTHEST_FROM_TOWN_KM:
         raise Invalid.one("/location", "location_far_from_town", most=FARTHEST_FROM_TOWN_KM)
+    # The town says the country that the rule `border` goes by: a pin over the line would send people across unasked.
+    if is_surely_abroad(location, middle, town.country):
+        raise Invalid.one("/location", "location_in_another_country")
     return str(town.country)
 
 

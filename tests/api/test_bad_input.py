@@ -526,6 +526,10 @@ SITES: Mapping[str, tuple[dict[str, object], list[tuple[str, str]]]] = {
         {"location": {"type": "Point", "coordinates": [0, 0]}},
         [("/location", "location_far_from_town")],
     ),
+    "over the border": (
+        {"location": {"type": "Point", "coordinates": [6.7497, 44.9389]}},
+        [("/location", "location_in_another_country")],
+    ),
     "no name": ({"name": ""}, [("/name", "too_short")]),
     "a long name": ({"name": "x" * 121}, [("/name", "too_long")]),
     "a name of two lines": ({"name": "a\nb"}, [("/name", "unseen_characters")]),

@@ -16,7 +16,7 @@ from matching.refusals import CapacityInUse, Invalid
 from matching.vocabulary import SiteKind, Visibility
 from tests.builders import add_need, add_offer, add_organization
 from tests.db.acts import hold, one, rows
-from tests.places import BRIANCON, GAP
+from tests.places import BRIANCON, CLAVIERE, GAP, MONTGENEVRE
 
 VAULT = Vault(bytes(range(32)))
 DOOR = Point(BRIANCON.longitude, BRIANCON.latitude)
@@ -75,7 +75,7 @@ async def test_a_pin_set_right_or_a_new_name_is_no_move(engine: AsyncEngine) -> 
     assert (site.name, site.vetted_by) == ("Downstairs", there[0])
 
 
-@pytest.mark.parametrize("far", [0.004, 0.3])
+@pytest.mark.parametrize("far", [0.004, -0.3])
 async def test_no_home_moves_from_under_its_people_be_it_to_the_next_street(engine: AsyncEngine, far: float) -> None:
     there = await home(engine)
     await open_there(engine, there)
@@ -107,6 +107,20 @@ async def test_a_town_too_far_from_its_site_is_refused_and_nothing_changes(engin
         await revise(engine, there, town_id=GAP.id)
     assert [(flaw.at, flaw.code) for flaw in refused.value.flaws] == [("/location", "location_far_from_town")]
     assert await rows(engine, "select * from site") == before
+
+
+async def test_no_pin_over_the_border_stands_for_a_bed_on_this_side(engine: AsyncEngine) -> None:
+    """P2: the rule `border` goes by the town; a pin elsewhere would send people over the line unasked."""
+    there = await home(engine)
+    before = await rows(engine, "select * from site")
+    in_claviere = Point(6.7497, 44.9389)
+    with pytest.raises(Invalid) as refused:
+        await revise(engine, there, in_claviere)
+    assert [(flaw.at, flaw.code) for flaw in refused.value.flaws] == [("/location", "location_in_another_country")]
+    assert await rows(engine, "select * from site") == before
+    await revise(engine, there, in_claviere, town_id=CLAVIERE.id)
+    with pytest.raises(Invalid):
+        await revise(engine, there, town_id=MONTGENEVRE.id)
 
 
 async def test_of_two_changes_at_once_neither_undoes_the_other(engine: AsyncEngine) -> None:
