@@ -30,8 +30,9 @@ _LOCK_NEEDS = text("""
 _LOCK_OFFERS = text("select id from offer where id = any(cast(:ids as uuid[])) order by id for key share")
 _LOCK_SLOTS = text("""
     select id from slot
-     where id = any(cast(:ids as bigint[]))
-        or id in (select slot_id from allocation_slot where allocation_id = any(cast(:allocations as uuid[])))
+     where id = any(cast(:ids as bigint[])
+                    || array(select slot_id from allocation_slot
+                              where allocation_id = any(cast(:allocations as uuid[]))))
      order by id for update
 """)
 _LET_GO = text("""
