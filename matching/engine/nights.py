@@ -1,4 +1,4 @@
-"""Several nights at once: the relaxation's prices, rounding, then local search until the deadline.
+"""Nights decided together: the relaxation's prices, rounding, then local search until the deadline.
 
 A plan stands from the first milliseconds (the greedy by urgency) and only gets better: each stage hands on the best
 that is known, and the objective of what is answered is never below the greedy's.
@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from matching.engine.flow import is_one_window, relax_window
+from matching.engine.knapsack import knapsack_bound
 from matching.engine.pairs import Pairs, usable_pairs
 from matching.engine.problem import Certificate, Integers, Plan, Problem
 from matching.engine.relaxation import Relaxation, gains, priced_bound, relax
@@ -20,6 +21,8 @@ __all__ = ["solve_greedy", "solve_locally", "solve_nights"]
 
 _RELAXATION_SHARE: Final = 0.6
 """Of the time, at most, for the relaxation: without a search after it, prices place nobody."""
+_BOUND_SHARE: Final = 0.1
+"""Of the time, for the knapsack bound."""
 _SLICE_SECONDS: Final = 0.02
 """Of search between two looks at the clock."""
 _FIRST_STEPS: Final = 500
@@ -39,14 +42,19 @@ def solve_nights(problem: Problem, *, clock: Callable[[], float], deadline: floa
         relaxed = relax_window(problem, pairs)
     else:
         relaxed = relax(problem, pairs, clock=clock, deadline=began + _RELAXATION_SHARE * (deadline - began))
-    cut = parties_of(problem, pairs, gains(problem, pairs, relaxed.prices))
+    gain = gains(problem, pairs, relaxed.prices)
+    cut = parties_of(problem, pairs, gain)
     standing = empty(problem, cut.parties, seed)
     if relaxed.solved:
         _round(problem, pairs, cut, standing, relaxed)
     else:
         restore(cut.parties, standing, best.in_terms_of(cut))
-    found = _search(problem, cut, standing, relaxed.bound, clock, deadline)
-    return _plan(pairs, max(best, found, key=_objective), relaxed, "lp" if relaxed.solved else "local")
+    found = _search(problem, cut, standing, relaxed.bound, clock, deadline - _BOUND_SHARE * (deadline - began))
+    best = max(best, found, key=_objective)
+    tighter = None
+    if relaxed.solved and is_one_window(problem) and best.objective < relaxed.bound * (1 - _PROVED):
+        tighter = knapsack_bound(problem, pairs, gain, best.objective, clock=clock, deadline=deadline)
+    return _plan(pairs, best, relaxed, "lp" if relaxed.solved else "local", tighter)
 
 
 def solve_locally(problem: Problem, *, clock: Callable[[], float], deadline: float, seed: int) -> Plan:
@@ -135,7 +143,7 @@ def _unpriced(problem: Problem, pairs: Pairs) -> Relaxation:
     return Relaxation(prices, np.zeros(len(pairs.need)), priced_bound(problem, pairs, prices), np.inf)
 
 
-def _plan(pairs: Pairs, placed: _Placed, relaxed: Relaxation, method: str) -> Plan:
+def _plan(pairs: Pairs, placed: _Placed, relaxed: Relaxation, method: str, tighter: float | None = None) -> Plan:
     """Parts of one need at one offer are one assignment."""
     held = placed.pair >= 0
     number = placed.cut.number[placed.pair[held]]
@@ -143,9 +151,9 @@ def _plan(pairs: Pairs, placed: _Placed, relaxed: Relaxation, method: str) -> Pl
     used = np.flatnonzero(people)
     objective = float(people[used] @ pairs.worth[used])
     certificate = Certificate(
-        bound=max(relaxed.bound, objective),
+        bound=max(min(relaxed.bound, tighter or np.inf), objective),
         lp_bound=relaxed.bound if relaxed.solved else None,
-        knapsack_bound=None,
+        knapsack_bound=tighter,
         dual_error=relaxed.dual_error if relaxed.solved else 1.0,
     )
     return Plan(pairs.need[used], pairs.offer[used], people[used], objective, certificate, relaxed.prices, method)

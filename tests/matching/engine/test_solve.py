@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.instances import LEVEL_WEIGHTS, draw
 from bench.weeks import week
 from matching.engine.problem import Plan, Problem, Weights
 from matching.engine.solve import Method, solve
@@ -135,3 +136,23 @@ def test_the_weights_of_the_file_decide() -> None:
         weights=Weights((3.0, 2.0, 1.0), 0.1),
     )
     assert solved(problem).need.tolist() == [], "the way costs more than the place gives"
+
+
+@pytest.mark.parametrize("offers", [60, 150])
+def test_the_knapsack_bound_is_between_the_plan_and_the_relaxation(offers: int) -> None:
+    problem = draw(300, offers, seed=1, weights=LEVEL_WEIGHTS).problem
+    plan = solved(problem, 1.0)
+    proved = plan.certificate
+    assert broken_rules(problem, plan) == []
+    assert proved.lp_bound is not None
+    assert proved.knapsack_bound is not None
+    assert plan.objective <= proved.knapsack_bound * (1 + 1e-9)
+    assert proved.knapsack_bound <= proved.lp_bound * (1 + 1e-9)
+    assert proved.bound == max(plan.objective, min(proved.knapsack_bound, proved.lp_bound))
+
+
+@given(problem=problems(most=5, nights=1))
+@settings(deadline=None, max_examples=100)
+def test_no_whole_plan_passes_the_knapsack_bound(problem: Problem) -> None:
+    bound = solved(problem, 0.05).certificate.knapsack_bound
+    assert bound is None or bound >= best_objective(problem) * (1 - 1e-9)
