@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import events, slots
 from db.pages import Page, Place, reading
+from geo.borders import country_of_zone
 from geo.cells import Cell, centroid
 from matching.assign import tie_of
 from matching.needs import language_of
@@ -82,9 +83,13 @@ _ADD = text("""
      where h.id = :site_id
 """)
 _SITE = text("""
-    select h.cell, t.timezone from site h join town t on t.id = h.town_id
+    select h.cell, t.timezone, t.country from site h join town t on t.id = h.town_id
      where h.id = :site_id and h.organization_id = :organization
        for share of h
+""")
+_TOWN = text("""
+    select t.timezone, t.country from offer o join site h on h.id = o.site_id join town t on t.id = h.town_id
+     where o.id = :id
 """)
 _CHANGE = text("""
     update offer
@@ -122,7 +127,7 @@ async def add(
     if site is None:
         raise Invalid.one("/site_id", "unknown_site")
     complete = terms if terms.timezone else replace(terms, timezone=site.timezone)
-    sessions = check(complete, coverage, now)
+    sessions = check(complete, coverage, _countries(site), now)
     offer_id = uuid4()
     middle = centroid(Cell(site.cell))
     await tx.execute(
@@ -189,7 +194,8 @@ async def change(
     if before.state is OfferState.CLOSED:
         raise Conflict("offer_is_closed", before.state)
     terms = revise(before.terms)
-    sessions = check(terms, await _coverage(tx, terms.category), now)
+    town = (await tx.execute(_TOWN, {"id": offer_id})).one()
+    sessions = check(terms, await _coverage(tx, terms.category), _countries(town), now)
     if (terms.schedule(), terms.capacity) != (before.terms.schedule(), before.terms.capacity):
         await slots.align(tx, offer_id, sessions, before.terms.capacity, terms.capacity, now)
     await tx.execute(_CHANGE, _columns(offer_id, terms))
@@ -249,6 +255,12 @@ async def _lock(tx: AsyncConnection, offer_id: UUID, organization_id: UUID, vers
     if version not in (None, current):
         raise StaleVersion(current)
     return await read(tx, offer_id, organization_id, frozenset())
+
+
+def _countries(town: Row[tuple[object, ...]]) -> tuple[str | None, ...]:
+    """The country of a town, and the one whose clocks it keeps."""
+    values = town._mapping
+    return values["country"], country_of_zone(values["timezone"])
 
 
 async def _coverage(tx: AsyncConnection, category: str) -> Coverage:

@@ -1,11 +1,12 @@
 """What may be given: the terms of an offer as its provider states them, and everything that can be wrong with them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from geo.borders import country_of_zone
 from matching.needs import Language
 from matching.refusals import Flaw, Invalid
 from matching.schedule import LONGEST_SPAN, Schedule, Session, sessions_of
@@ -66,9 +67,14 @@ class OfferTerms:
         )
 
 
-def check(terms: OfferTerms, coverage: Coverage, now: datetime) -> tuple[Session, ...]:
-    """The slots that the terms make. Raises `Invalid` with every flaw."""
-    flaws = tuple(flaws_of(terms, coverage))
+def check(
+    terms: OfferTerms, coverage: Coverage, countries: Collection[str | None], now: datetime
+) -> tuple[Session, ...]:
+    """The slots that the terms make. Raises `Invalid` with every flaw.
+
+    `countries`: where the site lies, and where its clocks are set, if that is another country.
+    """
+    flaws = tuple(flaws_of(terms, coverage, countries))
     if flaws:
         raise Invalid(flaws)
     # Neither calendar nor clock reaches much beyond what may be offered: slots are made inside of it only.
@@ -82,7 +88,7 @@ def check(terms: OfferTerms, coverage: Coverage, now: datetime) -> tuple[Session
     return sessions
 
 
-def flaws_of(terms: OfferTerms, coverage: Coverage) -> Iterator[Flaw]:
+def flaws_of(terms: OfferTerms, coverage: Coverage, countries: Collection[str | None]) -> Iterator[Flaw]:
     """What does not fit together, or does not belong to this kind of help."""
     if Audience.ANYONE in terms.audience and len(terms.audience) > 1:
         yield Flaw("/audience", "anyone_among_others")
@@ -92,7 +98,20 @@ def flaws_of(terms: OfferTerms, coverage: Coverage) -> Iterator[Flaw]:
         yield Flaw("/closes", "no_night_in_window")
     if terms.release_no_shows and terms.arrive_by is None:
         yield Flaw("/arrive_by", "arrive_by_needed")
+    if country_of_zone(terms.timezone) not in (None, *countries):
+        yield Flaw("/timezone", "timezone_of_another_country")
+    if coverage is Coverage.EVERY and not _is_open_at(terms.arrive_by, terms):
+        yield Flaw("/arrive_by", "outside_opening_hours")
     yield from _flaws_of_what_is_not_used(terms, coverage)
+
+
+def _is_open_at(clock: time | None, terms: OfferTerms) -> bool:
+    """Whether the door is open at this local time; closing at or before opening means the next morning."""
+    if clock is None:
+        return True
+    if terms.opens < terms.closes:
+        return terms.opens <= clock <= terms.closes
+    return clock >= terms.opens or clock <= terms.closes
 
 
 def _flaws_of_what_is_not_used(terms: OfferTerms, coverage: Coverage) -> Iterator[Flaw]:

@@ -99,6 +99,10 @@ async def test_a_class_has_a_lesson_a_slot(association: Organization) -> None:
         ({"release_no_shows": True}, "/arrive_by", "arrive_by_needed"),
         ({"category": "language_class"}, "/language", "language_needed"),
         ({"category": "sanitation", "arrive_by": "22:00"}, "/arrive_by", "not_used_here"),
+        ({"timezone": "Europe/Rome"}, "/timezone", "timezone_of_another_country"),
+        ({"timezone": "America/New_York"}, "/timezone", "timezone_of_another_country"),
+        ({"arrive_by": "18:59"}, "/arrive_by", "outside_opening_hours"),
+        ({"arrive_by": "08:01"}, "/arrive_by", "outside_opening_hours"),
         ({"nationality": "any"}, "/nationality", "unknown_field"),
     ],
 )
@@ -112,6 +116,17 @@ async def test_an_offer_that_cannot_be_is_refused_where_it_cannot(
     assert at in [place for place, _ in flaws]
     assert code is None or (at, code) in flaws
     assert await rows(engine, "select 1 from offer") == []
+
+
+async def test_a_change_is_held_against_the_country_and_the_hours_too(municipality: Organization) -> None:
+    offer_id = await open_offer(municipality, OULX, arrive_by="22:00")
+    for changes, flaw in (
+        ({"timezone": "Europe/Paris"}, "timezone_of_another_country"),
+        ({"opens": "23:00"}, "outside_opening_hours"),
+    ):
+        refused = await change(municipality, offer_id, **changes)
+        assert [error["code"] for error in refused["errors"]] == [flaw]
+    assert (await change(municipality, offer_id, timezone="UTC"))["timezone"] == "UTC"
 
 
 async def test_an_offer_stands_at_a_site_of_ones_own(municipality: Organization, association: Organization) -> None:
