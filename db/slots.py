@@ -1,6 +1,8 @@
 """The language of slots: make them from a schedule, bring them in line with a new one, change one night's capacity.
 
-A slot that somebody is in never goes away and never shrinks under its people. The offer is locked before its slots.
+A slot that somebody is in never goes away and never shrinks under its people. One that somebody was in, or was to be
+in, is set aside when the hours change: it has no offer any more, and shows what they had. The offer is locked before
+its slots.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -43,7 +45,14 @@ _FROM = text("""
     select id, starts, ends, capacity, used from slot
      where offer_id = :offer and (ends > :now or starts >= :first) order by id for update
 """)
-_DELETE = text("delete from slot where id = any(cast(:ids as bigint[])) and used = 0")
+_SET_ASIDE = text("""
+    update slot set offer_id = null
+     where id = any(cast(:ids as bigint[])) and used = 0
+       and exists (select from allocation_slot k where k.slot_id = slot.id)
+""")
+_DELETE = text("""
+    delete from slot where id = any(cast(:ids as bigint[])) and used = 0 and offer_id is not null
+""")
 _RESIZE = text("update slot set capacity = :capacity, version = version + 1 where id = :id")
 _ALIGN = text("""
     update slot set capacity = new.capacity, last_arrival = new.last_arrival,
@@ -113,7 +122,8 @@ async def align(
     too_full = [slot.id for slot in gone if slot.used] + [slot.id for slot in kept if slot.used > places[slot.id]]
     if too_full:
         raise CapacityInUse(await _in_them(tx, too_full))
-    await tx.execute(_DELETE, {"ids": [slot.id for slot in gone]})
+    for remove in (_SET_ASIDE, _DELETE):
+        await tx.execute(remove, {"ids": [slot.id for slot in gone]})
     arrivals = [wanted.pop((slot.starts, slot.ends)).last_arrival for slot in kept]
     await tx.execute(_ALIGN, {"ids": list(places), "capacities": list(places.values()), "arrivals": arrivals})
     await add(tx, offer_id, list(wanted.values()), capacity)

@@ -138,13 +138,14 @@ class Slot(Row):
     """A dated piece of an offer's capacity.
 
     `last_arrival` is the last instant at which a party is let in. `price` is what one more place here would spare the
-    others, in kilometres, as the last round of matching found it.
+    others, in kilometres, as the last round of matching found it. One without an offer was set aside when the hours
+    changed: nobody is in it, and past allocations show its times.
     """
 
     __tablename__ = "slot"
 
     id: Mapped[int] = mapped_column(BigInteger, Serial(always=True), primary_key=True)
-    offer_id: Mapped[UUID] = mapped_column(ForeignKey("offer.id", ondelete="CASCADE"))
+    offer_id: Mapped[UUID | None] = mapped_column(ForeignKey("offer.id", ondelete="CASCADE"))
     day: Mapped[date]
     starts: Mapped[datetime]
     ends: Mapped[datetime]

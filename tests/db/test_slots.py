@@ -8,13 +8,14 @@ from uuid import UUID
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import offers, slots
+from db import allocations, offers, slots
 from db.connection import transaction
 from matching.offering import OfferTerms
 from matching.refusals import CapacityInUse
 from matching.schedule import Session
+from matching.states import AllocationState
 from tests.builders import TONIGHT, add_need, add_offer, add_organization
-from tests.db.acts import hold, one, rows
+from tests.db.acts import answer, hold, one, rows
 
 NOON = datetime.combine(TONIGHT, time(12), UTC)
 HOUR = timedelta(hours=1)
@@ -38,6 +39,16 @@ async def room(engine: AsyncEngine, *sessions: Session, capacity: int = 10) -> U
 async def align(engine: AsyncEngine, offer_id: UUID, *sessions: Session, now: datetime, capacity: int = 10) -> None:
     async with transaction(engine) as tx:
         await slots.align(tx, offer_id, sessions, 10, capacity, now)
+
+
+async def revise(engine: AsyncEngine, there: tuple[UUID, UUID], **changes: object) -> None:
+    """Give a provider's offer other terms."""
+
+    def revised(terms: OfferTerms) -> OfferTerms:
+        return replace(terms, **changes)  # type: ignore[arg-type]
+
+    async with transaction(engine) as tx:
+        await offers.change(tx, there[1], there[0], None, revised, datetime.now(UTC))
 
 
 async def kept(engine: AsyncEngine) -> list[Kept]:
@@ -108,6 +119,32 @@ async def test_refused_nothing_changes_and_each_party_is_named_once(engine: Asyn
             await offers.change(tx, offer_id, town_hall, None, fewer_nights, datetime.now(UTC))
     assert sorted(refused.value.allocations) == sorted(there)
     assert await kept(engine) == before
+
+
+async def test_new_hours_leave_a_past_stay_the_times_it_had(engine: AsyncEngine) -> None:
+    async with transaction(engine) as tx:
+        town_hall = await add_organization(tx)
+        offer_id = await add_offer(tx, town_hall)
+        declined, asking = [await add_need(tx, town_hall, people=2, nights=2) for _ in range(2)]
+    (past,) = await hold(engine, declined)
+    await answer(engine, past, town_hall, AllocationState.DECLINED)
+
+    async def times() -> tuple[object, ...]:
+        async with transaction(engine) as tx:
+            return (await allocations.read(tx, past, town_hall)).slots
+
+    before = await times()
+    assert len(before) == 2
+    for hours in ({"closes": time(9)}, {"opens": time(20)}, {"first_day": TONIGHT + timedelta(days=1)}):
+        await revise(engine, (town_hall, offer_id), **hours)
+        assert await times() == before, hours
+    assert (await one(engine, "select count(*) as slots from slot where offer_id = :id", id=offer_id)).slots == 6
+    assert await rows(engine, "select 1 from slot where offer_id is null and used > 0") == []
+    await revise(engine, (town_hall, offer_id), first_day=TONIGHT)
+    (made,) = await hold(engine, asking)
+    with pytest.raises(CapacityInUse) as refused:
+        await revise(engine, (town_hall, offer_id), opens=time(21))
+    assert refused.value.allocations == (made,)
 
 
 async def test_twenty_thousand_slots_change_within_one_request(engine: AsyncEngine) -> None:
