@@ -35,7 +35,7 @@ Reserved = Annotated[list[Audience], Field(min_length=1, max_length=5)]
 Capacity = Annotated[int, Field(ge=1, le=10_000)]
 Minutes = Annotated[int, Field(ge=5, le=2880)]
 PartyMax = Annotated[int, Field(ge=1, le=10_000)]
-NightsMax = Annotated[int, Field(ge=1, le=366)]
+NightsMax = Annotated[int, Field(ge=1, le=366, description="Nights of one stay, those slept already among them.")]
 SlotMinutes = Annotated[int, Field(ge=5, le=1440)]
 Recurrence = Annotated[str, Field(min_length=1, max_length=300, examples=["FREQ=WEEKLY;BYDAY=TU,TH"])]
 

@@ -79,6 +79,12 @@ _RESIZE = text("""
 _NEWS = text("""
     insert into capacity_news (offer_id) values (:offer)
 """)
+# Between the morning and the hour at which the house closes a night is over though its slot is not.
+_PASSED = text("""
+    select id from slot
+     where id = any(cast(:slots as bigint[]))
+       and (ends <= clock_timestamp() or (:stays and starts <= clock_timestamp() and ends > :from))
+""")
 
 
 async def change(
@@ -148,13 +154,17 @@ async def _keep(tx: AsyncConnection, placed: Sequence[_Placed], need: Need, at: 
             raise Conflict("release_a_place_first", NeedState.HELD)
         too_many = 0
         offer = offers[each.offer_id]
-        kept = {slot.id for slot in _slots_kept(need, offer, each, at)}
+        passed = await _passed(tx, each, need)
+        kept = {slot.id for slot in _slots_kept(need, offer, each, passed, at)}
         # The offer's own slots: until when one may arrive stays what it was.
-        await _move_places(tx, each, tuple(slot for slot in offer.slots if slot.id in kept), people)
+        slots = tuple(slot for slot in offer.slots if slot.id in kept)
+        await _move_places(tx, each, slots, passed, people)
         await events.record(tx, "allocation.changed", each.id, [each.provider_id, poster_id], need_id=str(need.id))
 
 
-def _slots_kept(need: Need, offer: Offer, placed: _Placed, at: Circumstances) -> tuple[Slot, ...]:
+def _slots_kept(
+    need: Need, offer: Offer, placed: _Placed, passed: frozenset[int], at: Circumstances
+) -> tuple[Slot, ...]:
     """The slots of the same offer that the changed need takes. Raises `CannotKeepPlace`.
 
     Who is in stays in: the hour at which the door closes, a pause and an offer grown stale concern newcomers.
@@ -162,7 +172,13 @@ def _slots_kept(need: Need, offer: Offer, placed: _Placed, at: Circumstances) ->
     inside = tuple(
         replace(slot, last_arrival=slot.window.ends) if slot.id in placed.slots else slot for slot in offer.slots
     )
-    kept = replace(offer, slots=inside, state=OfferState.OPEN, verified_at=at.now)
+    kept = replace(
+        offer,
+        slots=inside,
+        state=OfferState.OPEN,
+        verified_at=at.now,
+        nights_max=_nights_left(need, offer, placed, passed),
+    )
     asking = replace(need, turned_down=frozenset())
     if need.coverage is not Coverage.EVERY:
         same = replace(kept, slots=tuple(slot for slot in inside if slot.id in placed.slots))
@@ -174,9 +190,22 @@ def _slots_kept(need: Need, offer: Offer, placed: _Placed, at: Circumstances) ->
     return cover(asking, kept, at.now)
 
 
-async def _move_places(tx: AsyncConnection, placed: _Placed, slots: tuple[Slot, ...], people: int) -> None:
+def _nights_left(need: Need, offer: Offer, placed: _Placed, passed: frozenset[int]) -> int | None:
+    """How many nights the offer still gives this party: those it has slept there count.
+
+    `None` where it asks for no night that it does not have: terms that grew stricter since take none away.
+    """
+    own = {slot.day for slot in offer.slots if slot.id in placed.slots}
+    if offer.nights_max is None or own.issuperset(need.days):
+        return None
+    ahead = {slot.id for slot in offer.slots if slot.day in need.days}
+    return offer.nights_max - len(passed - ahead)
+
+
+async def _move_places(
+    tx: AsyncConnection, placed: _Placed, slots: tuple[Slot, ...], passed: frozenset[int], people: int
+) -> None:
     taken = [slot.id for slot in slots]
-    passed = await _ended(tx, placed.slots)
     left = sorted(placed.slots - set(taken) - passed)
     moved = await tx.execute(_MOVE_PLACES, {"id": placed.id, "slots": taken, "left": left, "people": people})
     if moved.first() is None:
@@ -196,9 +225,10 @@ async def _move_places(tx: AsyncConnection, placed: _Placed, slots: tuple[Slot, 
         await tx.execute(_NEWS, {"offer": placed.offer_id})
 
 
-async def _ended(tx: AsyncConnection, slots: frozenset[int]) -> frozenset[int]:
+async def _passed(tx: AsyncConnection, placed: _Placed, need: Need) -> frozenset[int]:
+    """The slots of a placed party that have been, or are being, used: they stay its own whatever is asked now."""
     found = await tx.execute(
-        text("select id from slot where id = any(cast(:slots as bigint[])) and ends <= clock_timestamp()"),
-        {"slots": sorted(slots)},
+        _PASSED,
+        {"slots": sorted(placed.slots), "stays": need.coverage is not Coverage.ANY, "from": need.window.starts},
     )
     return frozenset(found.scalars())

@@ -1,8 +1,9 @@
 """Plans change: a stay is shortened, lengthened or moved by one act, and the place is kept or nothing changes."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import text
@@ -14,7 +15,8 @@ from matching.needs import People
 from matching.posting import NeedTerms
 from matching.refusals import CannotKeepPlace, Conflict, Invalid, StaleVersion
 from matching.states import AllocationState, NeedState
-from tests.builders import add_need, add_offer, add_organization, tonight
+from tests.builders import TONIGHT, add_need, add_offer, add_organization, tonight
+from tests.places import BRIANCON
 
 
 class Stay:
@@ -135,6 +137,69 @@ async def test_a_spread_party_that_grows_looks_for_places_for_the_others(tx: Asy
     await stay.change(people=People(3, 0))
     assert (await needs.read(tx, stay.need_id, town_hall)).state is NeedState.HELD
     assert sorted(await stay.used()) == [1, 2]
+
+
+_SLOTS_NEARER = text("""
+    update slot set day = day - cast(:days as int), starts = starts - cast(:by as interval),
+                    ends = ends - cast(:by as interval), last_arrival = last_arrival - cast(:by as interval)
+""")
+_NEEDS_NEARER = text("""
+    update need set starts = starts - cast(:by as interval), ends = ends - cast(:by as interval)
+""")
+
+
+async def days_pass(tx: AsyncConnection, days: int) -> None:
+    """What was to come lies so many days nearer, or has been."""
+    # Far away and back, so that no night comes upon another on its way.
+    for step in (days + 40_000, -40_000):
+        await tx.execute(_SLOTS_NEARER, {"days": step, "by": timedelta(days=step)})
+        await tx.execute(_NEEDS_NEARER, {"by": timedelta(days=step)})
+
+
+async def lengthen(stay: Stay, nights: int) -> None:
+    await stay.change(ends=(await stay.terms()).ends + timedelta(days=nights))
+
+
+async def test_nights_slept_count_among_those_that_a_place_gives(tx: AsyncConnection, town_hall: UUID) -> None:
+    await add_offer(tx, town_hall, nights=12, nights_max=5)
+    stay = await placed_stay(tx, town_hall, nights=4)
+    await days_pass(tx, 3)
+    await lengthen(stay, 1)
+    for later in (0, 1):
+        await days_pass(tx, later)
+        with pytest.raises(CannotKeepPlace) as refused:
+            await lengthen(stay, 1)
+        assert refused.value.rule == "stay_length"
+
+
+async def test_a_night_slept_counts_from_the_morning_on_though_the_house_is_open_still(
+    tx: AsyncConnection, town_hall: UUID
+) -> None:
+    now = datetime.now(UTC)
+    here = replace(BRIANCON, timezone=f"Etc/GMT{now.hour - 12:+d}")
+    today = now.astimezone(ZoneInfo(here.timezone)).date()
+    assert now.astimezone(ZoneInfo(here.timezone)).hour == 12
+    await tx.execute(text("update town set timezone = :zone where id = :id"), {"zone": here.timezone, "id": here.id})
+    await add_offer(tx, town_hall, place=here, nights=12, nights_max=2, schedule={"closes": time(18)})
+    stay = await placed_stay(tx, town_hall, place=here, nights=2)
+    await days_pass(tx, (TONIGHT - today).days + 1)
+    await stay.change(people=People(2, 0))
+    (place,) = await stay.placed()
+    assert len(place.slots) == 2
+    assert await stay.used() == [1, 2, *[0] * 10]
+    with pytest.raises(CannotKeepPlace) as refused:
+        await lengthen(stay, 1)
+    assert refused.value.rule == "stay_length"
+
+
+async def test_terms_that_grew_stricter_take_no_night_away(tx: AsyncConnection, town_hall: UUID) -> None:
+    await add_offer(tx, town_hall, nights=6, nights_max=5)
+    stay = await placed_stay(tx, town_hall, nights=5)
+    await tx.execute(text("update offer set nights_max = 2"))
+    await stay.change(ends=tonight(4)[1])
+    assert await stay.used() == [1, 1, 1, 1, 0, 0]
+    with pytest.raises(CannotKeepPlace):
+        await stay.change(ends=tonight(5)[1])
 
 
 async def test_an_old_version_is_refused(tx: AsyncConnection, town_hall: UUID) -> None:
