@@ -1,4 +1,4 @@
-"""`python -m bench [sql] [http] [claims] [together]`: measure, beside a baseline, and print tables.
+"""`python -m bench [sql] [http] [claims] [together] [engine]`: measure, beside a baseline, and print tables.
 
 Close what else runs on the machine first: clients, service and servers share its cores.
 """
@@ -15,6 +15,7 @@ from rich.table import Table
 
 from bench import claims
 from bench.databases import Servers, own_database, plain_connection, servers
+from bench.engine import solve_all
 from bench.http_path import NOBODY_RINGS, post_at_rate
 from bench.open_loop import Latencies
 from bench.sql_path import hold_at_rate, search_both_ways
@@ -117,14 +118,26 @@ async def together(settings: Settings, console: Console) -> None:
     console.print(table)
 
 
+async def engine(_settings: Settings, console: Console) -> None:
+    """The engine alone."""
+    columns = ("10,000 needs", "seed", "s", "of the relaxation", "of the knapsack bound", "against greedy")
+    table = Table(*columns, title="Engine")
+    for each in solve_all():
+        proved = each.plan.certificate
+        bounds = (proved.lp_bound, proved.knapsack_bound)
+        shares = [f"{100 * each.plan.objective / bound:.2f} %" if bound else "-" for bound in bounds]
+        table.add_row(each.name, str(each.seed), f"{each.seconds:.2f}", *shares, f"{100 * each.more_people:+.1f} %")
+    console.print(table)
+
+
 async def many_claims(settings: Settings, console: Console) -> None:
     """100,000 claims by 64 clients."""
-    engine = connect(settings, "bench")
-    region = await claims.build_region(engine)
-    waiting = await claims.add_needs(engine, 100_000)
-    report = await claims.run(engine, region, waiting, clients=64, take=holds.take)
-    audit = await claims.audit(engine, report)
-    await engine.dispose()
+    database = connect(settings, "bench")
+    region = await claims.build_region(database)
+    waiting = await claims.add_needs(database, 100_000)
+    report = await claims.run(database, region, waiting, clients=64, take=holds.take)
+    audit = await claims.audit(database, report)
+    await database.dispose()
     table = Table("100,000 claims by 64 clients over 10,000 slots", "", title="Claims", title_justify="left")
     table.add_row("a second, with all that happened in between", f"{report.asked / report.seconds:.0f}")
     table.add_row("acknowledged / found it full", f"{len(report.claims)} / {report.full}")
@@ -136,7 +149,7 @@ async def many_claims(settings: Settings, console: Console) -> None:
     console.print(table)
 
 
-BENCHES: dict[str, Bench] = {"sql": sql, "http": http, "claims": many_claims, "together": together}
+BENCHES: dict[str, Bench] = {"sql": sql, "http": http, "claims": many_claims, "together": together, "engine": engine}
 
 
 async def _run(names: list[str], where: Servers, console: Console) -> None:

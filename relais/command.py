@@ -5,6 +5,7 @@ import typer
 from relais.demo import demo
 from relais.migrations import migrate, migration_commands
 from relais.organizations import key_commands, org_commands
+from relais.solve import solve
 from relais.towns import import_towns
 from relais.up import stop, up
 
@@ -21,6 +22,7 @@ main.command("up")(up)
 main.command("stop")(stop)
 main.command("import")(import_towns)
 main.command("migrate")(migrate)
+main.command("solve")(solve)
 main.add_typer(migration_commands, name="migrations")
 main.add_typer(org_commands, name="org")
 main.add_typer(key_commands, name="key")

@@ -7,7 +7,7 @@ from multiprocessing import get_context
 from time import perf_counter
 
 from matching.engine.problem import Plan, Problem
-from matching.engine.solve import solve
+from matching.engine.solve import solve, warm
 
 __all__ = ["Thinkers", "solve_within"]
 
@@ -17,11 +17,12 @@ def solve_within(problem: Problem, seconds: float) -> Plan:
     return solve(problem, clock=perf_counter, deadline=perf_counter() + seconds, seed=0)
 
 
-def _be_silent() -> None:
-    """The solvers' libraries greet on the standard output, which belongs to the worker's log."""
+def _begin() -> None:
+    """Be silent, for the solvers' libraries greet on the standard output, which is the worker's log; and be ready."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)
+    warm()
 
 
 class Thinkers:
@@ -36,7 +37,7 @@ class Thinkers:
         """The pool to ask now."""
         if self._pool is None:
             # Not forked: the worker has threads and connections that a child must not inherit.
-            self._pool = ProcessPoolExecutor(self._count, mp_context=get_context("spawn"), initializer=_be_silent)
+            self._pool = ProcessPoolExecutor(self._count, mp_context=get_context("spawn"), initializer=_begin)
         return self._pool
 
     def forget(self, _: BrokenProcessPool) -> None:

@@ -49,7 +49,8 @@ def solve_nights(problem: Problem, *, clock: Callable[[], float], deadline: floa
         _round(problem, pairs, cut, standing, relaxed)
     else:
         restore(cut.parties, standing, best.in_terms_of(cut))
-    found = _search(problem, cut, standing, relaxed.bound, clock, deadline - _BOUND_SHARE * (deadline - began))
+    kept = _BOUND_SHARE * (deadline - began) if is_one_window(problem) else 0.0
+    found = _search(problem, cut, standing, relaxed.bound, clock, deadline - kept)
     best = max(best, found, key=_objective)
     tighter = None
     if relaxed.solved and is_one_window(problem) and best.objective < relaxed.bound * (1 - _PROVED):

@@ -1,21 +1,15 @@
 """The engine's one entry: the best plan that can be found in the time given, and what is proved about it."""
 
 from collections.abc import Callable
-from enum import StrEnum
+from itertools import count
 
+import numpy as np
+
+from matching.engine.methods import Method
 from matching.engine.nights import solve_greedy, solve_locally, solve_nights
 from matching.engine.problem import Plan, Problem
 
-__all__ = ["Method", "solve"]
-
-
-class Method(StrEnum):
-    """How a problem is solved."""
-
-    AUTO = "auto"
-    GREEDY = "greedy"
-    LOCAL = "local"
-    LP = "lp"
+__all__ = ["solve", "warm"]
 
 
 def solve(
@@ -29,3 +23,23 @@ def solve(
             return solve_locally(problem, clock=clock, deadline=deadline, seed=seed)
         case Method.LP | Method.AUTO:
             return solve_nights(problem, clock=clock, deadline=deadline, seed=seed)
+
+
+def warm() -> None:
+    """Compile the hot loops, or read them from where they are kept, so that no deadline pays for it."""
+    for nights in (1, 2):
+        both = np.zeros(2, np.int64)
+        tiny = Problem(
+            people=both + 2,
+            tier=both,
+            waited=np.zeros(2),
+            first_night=both,
+            last_night=both + nights - 1,
+            divisible=both > 0,
+            capacity=np.full((1, nights), 3, np.int64),
+            need=np.arange(2),
+            offer=both,
+            km=np.zeros(2),
+        )
+        # A clock of its own that is soon at the end: a few steps of each stage are enough.
+        solve(tiny, clock=count(0.0, 0.3).__next__, deadline=1.5, seed=0)

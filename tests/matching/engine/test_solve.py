@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from bench.instances import LEVEL_WEIGHTS, draw
 from bench.weeks import week
+from matching.engine.methods import Method
 from matching.engine.problem import Plan, Problem, Weights
-from matching.engine.solve import Method, solve
+from matching.engine.solve import solve
 from tests.matching.engine.checker import best_objective, broken_rules
 
 
