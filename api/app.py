@@ -23,6 +23,7 @@ from api.limits import BodyLimit
 from api.metrics import Metrics
 from api.problems import MethodNotAllowed, Unavailable, answer
 from api.settings import ApiSettings
+from api.watch import keep_watch
 from api.wording import LANGUAGES, catalogue
 from db import logs
 from db.addresses import Vault
@@ -96,7 +97,7 @@ def _life(settings: ApiSettings) -> Callable[[FastAPI], AbstractAsyncContextMana
             tie_key=keys.of("tie"),
             vault=Vault.of_file(settings.address_key_file),
         )
-        helpers = [asyncio.create_task(bell.run()), asyncio.create_task(ear.run())]
+        helpers = [asyncio.create_task(each) for each in (bell.run(), ear.run(), keep_watch(engine, ear))]
         _log.info("api.ready")
         try:
             yield

@@ -300,15 +300,17 @@ def _posted(added: Sequence[Posted], reply: Reply) -> list[NeedOut]:
 async def _after_first_hold(house: House, reply: Reply, posted: NeedOut, patience: float) -> NeedOut | None:
     """The need once a place is held for it; `None` when that takes longer than the caller waits.
 
-    It listens before the bell has rung, and looks by itself twice a second: a ring that is lost costs half a second,
-    not the answer.
+    It listens before the bell has rung, and the watch looks twice a second for all who wait: a ring that is lost costs
+    half a second, not the answer.
     """
     end = monotonic() + patience
     with house.ear.expecting(str(posted.id)) as heard:
         while (left := end - monotonic()) > 0:
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(left, 0.5)):
+                async with asyncio.timeout(left):
                     await heard.wait()
+            if not heard.is_set():
+                return None
             heard.clear()
             async with snapshot(house.engine) as tx:
                 (facts,) = await needs.read_all(tx, [posted.id])

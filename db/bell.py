@@ -155,6 +155,16 @@ class Ear:
         finally:
             self._expected.pop(payload, None)
 
+    @property
+    def expected(self) -> tuple[str, ...]:
+        """The payloads that somebody waits for."""
+        return tuple(self._expected)
+
+    def tell(self, payload: str) -> None:
+        """Tell who waits for this payload, as if it had been heard."""
+        if event := self._expected.get(payload):
+            event.set()
+
     def wake(self) -> None:
         """As if something had been heard."""
         self._anything.set()
@@ -175,8 +185,7 @@ class Ear:
     def _hear(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
         self._anything.set()
         heard = str(payload)
-        if event := self._expected.get(heard):
-            event.set()
+        self.tell(heard)
         self._lately[heard] = None
         if len(self._lately) > _REMEMBERED:
             self._lately.popitem(last=False)

@@ -24,7 +24,18 @@ from matching.refusals import Conflict, Flaw, Invalid, NotFound
 from matching.states import NeedState
 from matching.vocabulary import Audience, Coverage, Stay, Urgency
 
-__all__ = ["NeedFacts", "Posted", "add", "columns_of", "page", "read", "read_all", "settings_of", "withdraw"]
+__all__ = [
+    "NeedFacts",
+    "Posted",
+    "add",
+    "answered",
+    "columns_of",
+    "page",
+    "read",
+    "read_all",
+    "settings_of",
+    "withdraw",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +123,11 @@ _SETTINGS = text("""
       left join category c on c.code = asked.category
       left join town t on t.id = asked.town
 """)
+_ANSWERED = text("""
+    select n.id from need n
+     where n.id = any(cast(:ids as uuid[]))
+       and (n.state <> 'open' or exists (select from allocation a where a.need_id = n.id))
+""")
 _LIVE = text("select id from allocation where need_id = :id and state in ('held', 'confirmed', 'arrived')")
 _WITHDRAW = text("""
     update need set state = 'withdrawn', ended_at = now(), version = version + 1
@@ -182,6 +198,11 @@ async def page(
         },
     )
     return Page.of([_facts(row) for row in rows], limit, lambda need: Place(need.posted_at, need.id))
+
+
+async def answered(tx: AsyncConnection, ids: Sequence[UUID]) -> frozenset[UUID]:
+    """Those of these needs for which a place was held, or that are not open any more."""
+    return frozenset((await tx.execute(_ANSWERED, {"ids": list(ids)})).scalars())
 
 
 async def withdraw(tx: AsyncConnection, need_id: UUID, organization_id: UUID) -> None:
