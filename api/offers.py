@@ -4,6 +4,7 @@ The provider sees all of its offers; a coordination sees those of its towns, by 
 is without learning where it stands.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import fields
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 from pydantic import Field
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.authorization import Caller, ReadsOffers, WritesOffers
 from api.house import TheHouse
@@ -38,6 +40,8 @@ PartyMax = Annotated[int, Field(ge=1, le=10_000)]
 NightsMax = Annotated[int, Field(ge=1, le=366, description="Nights of one stay, those slept already among them.")]
 SlotMinutes = Annotated[int, Field(ge=5, le=1440)]
 Recurrence = Annotated[str, Field(min_length=1, max_length=300, examples=["FREQ=WEEKLY;BYDAY=TU,TH"])]
+Act = Callable[[AsyncConnection, UUID, UUID], Awaitable[None]]
+"""What an organization does to an offer of its own."""
 
 
 class OfferIn(Wire):
@@ -203,36 +207,36 @@ async def change_offer(
 @router.post("/{offer_id}/pause", responses=problems(401, 403, 404, 409, 422))
 async def pause(offer_id: UUID, who: WritesOffers, tx: Tx, reply: Reply) -> OfferOut:
     """Take nobody new for now; who has a place keeps it."""
-    await offers.pause(tx, offer_id, who.organization_id)
-    return await _offer(tx, who, offer_id, reply)
+    return await _act(offers.pause, tx, reply, who, offer_id)
 
 
 @router.post("/{offer_id}/resume", responses=problems(401, 403, 404, 409, 422))
 async def resume(offer_id: UUID, who: WritesOffers, tx: Tx, reply: Reply) -> OfferOut:
     """Take parties again."""
-    await offers.resume(tx, offer_id, who.organization_id)
-    reply.ring()
-    return await _offer(tx, who, offer_id, reply)
+    return await _act(offers.resume, tx, reply, who, offer_id)
 
 
 @router.post("/{offer_id}/close", responses=problems(401, 403, 404, 409, 422))
 async def close(offer_id: UUID, who: WritesOffers, tx: Tx, reply: Reply) -> OfferOut:
     """End an offer for good, once nobody has a place in it."""
-    await offers.close(tx, offer_id, who.organization_id)
-    return await _offer(tx, who, offer_id, reply)
+    return await _act(offers.close, tx, reply, who, offer_id)
 
 
 @router.post("/{offer_id}/verify", responses=problems(401, 403, 404, 409, 422))
 async def verify(offer_id: UUID, who: WritesOffers, tx: Tx, reply: Reply) -> OfferOut:
     """Say that an offer is still true: one that nobody speaks for is not proposed any more after a while."""
-    await offers.verify(tx, offer_id, who.organization_id)
-    reply.ring()
-    return await _offer(tx, who, offer_id, reply)
+    return await _act(offers.verify, tx, reply, who, offer_id)
 
 
 def seen_towns(who: Caller) -> frozenset[int]:
     """Towns whose offers the caller sees beside its own."""
     return who.towns if who.kind is OrganizationKind.COORDINATION else frozenset()
+
+
+async def _act(act: Act, tx: Tx, reply: Reply, who: Caller, offer_id: UUID) -> OfferOut:
+    await act(tx, offer_id, who.organization_id)
+    reply.ring()
+    return await _offer(tx, who, offer_id, reply)
 
 
 async def _offer(tx: Tx, who: Caller, offer_id: UUID, reply: Reply) -> OfferOut:
