@@ -12,3 +12,4 @@ class Method(StrEnum):
     GREEDY = "greedy"
     LOCAL = "local"
     LP = "lp"
+    EXACT = "exact"

@@ -16,7 +16,7 @@ from matching.engine.compiled import compiled
 from matching.engine.pairs import Pairs
 from matching.engine.problem import Floats, Integers, Problem
 
-__all__ = ["Relaxation", "gains", "priced_bound", "relax"]
+__all__ = ["Relaxation", "gains", "model_of", "priced_bound", "relax"]
 
 _SMALLEST_WEIGHT = 64.0
 _LARGEST_WEIGHT = 2.0**33
@@ -47,7 +47,8 @@ def relax(problem: Problem, pairs: Pairs, *, clock: Callable[[], float], deadlin
     unsolved = Relaxation(np.zeros(problem.capacity.shape), np.zeros(len(pairs.need)), np.inf, np.inf)
     if not len(pairs.need):
         return Relaxation(unsolved.prices, unsolved.people, 0.0, 0.0)
-    solver, scale = _model(problem, pairs)
+    model, scale = model_of(problem, pairs, np.ones(len(pairs.need), np.int64))
+    solver = _simplex(model)
     solver.setOptionValue("time_limit", max(0.0, deadline - clock()))
     solver.run()
     solution = solver.getSolution()
@@ -88,8 +89,11 @@ def _gains(need: Integers, offer: Integers, worth: Floats, first: Integers, last
     return gain
 
 
-def _model(problem: Problem, pairs: Pairs) -> tuple[highspy.Highs, float]:
-    """The linear programme in HiGHS, and the power of two that its costs were multiplied by."""
+def model_of(problem: Problem, pairs: Pairs, unit: Integers) -> tuple[highspy.HighsLp, float]:
+    """The linear programme for HiGHS, and the power of two that its costs were multiplied by.
+
+    `unit`: (k,) people that one of each column stands for.
+    """
     scale = _scale(problem)
     needs, count = len(problem.people), len(pairs.need)
     nights = problem.last_night - problem.first_night + 1
@@ -101,14 +105,18 @@ def _model(problem: Problem, pairs: Pairs) -> tuple[highspy.Highs, float]:
     model = highspy.HighsLp()
     model.sense_ = highspy.ObjSense.kMaximize
     model.num_col_, model.num_row_ = count, needs + problem.capacity.size
-    model.col_cost_ = pairs.worth * scale
+    model.col_cost_ = pairs.worth * unit * scale
     model.col_lower_, model.col_upper_ = np.zeros(count), np.full(count, highspy.kHighsInf)
     model.row_lower_ = np.full(model.num_row_, -highspy.kHighsInf)
     model.row_upper_ = np.concatenate((problem.people, problem.capacity.ravel())).astype(np.float64)
     model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
     model.a_matrix_.start_ = start.astype(np.int32)
     model.a_matrix_.index_ = np.where(step == 0, pairs.need[column], night_row[column] + step).astype(np.int32)
-    model.a_matrix_.value_ = np.ones(start[-1])
+    model.a_matrix_.value_ = unit[column].astype(np.float64)
+    return model, scale
+
+
+def _simplex(model: highspy.HighsLp) -> highspy.Highs:
     solver = highspy.Highs()  # type: ignore[no-untyped-call]
     solver.setOptionValue("output_flag", False)  # noqa: FBT003 - the library's own signature
     solver.setOptionValue("threads", 1)
@@ -116,7 +124,7 @@ def _model(problem: Problem, pairs: Pairs) -> tuple[highspy.Highs, float]:
     solver.setOptionValue("presolve", "off")
     solver.setOptionValue("dual_simplex_cost_perturbation_multiplier", 0.0)
     solver.passModel(model)
-    return solver, scale
+    return solver
 
 
 def _scale(problem: Problem) -> float:

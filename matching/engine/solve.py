@@ -2,14 +2,21 @@
 
 from collections.abc import Callable
 from itertools import count
+from typing import Final
 
 import numpy as np
 
+from matching.engine.exact import solve_exactly
 from matching.engine.methods import Method
 from matching.engine.nights import solve_greedy, solve_locally, solve_nights
 from matching.engine.problem import Plan, Problem
 
 __all__ = ["solve", "warm"]
+
+_SMALL: Final = 400
+"""Pairs up to which the best plan is usually proved in a moment."""
+_EXACT_SHARE: Final = 0.5
+"""Of the time, for the proof; without it the other half is searched."""
 
 
 def solve(
@@ -21,7 +28,10 @@ def solve(
             return solve_greedy(problem)
         case Method.LOCAL:
             return solve_locally(problem, clock=clock, deadline=deadline, seed=seed)
-        case Method.LP | Method.AUTO:
+        case Method.EXACT | Method.AUTO if method is Method.EXACT or len(problem.need) <= _SMALL:
+            proved = solve_exactly(problem, clock=clock, deadline=clock() + _EXACT_SHARE * (deadline - clock()))
+            return proved or solve_nights(problem, clock=clock, deadline=deadline, seed=seed)
+        case _:
             return solve_nights(problem, clock=clock, deadline=deadline, seed=seed)
 
 

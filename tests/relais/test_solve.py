@@ -36,7 +36,7 @@ def test_the_example_of_the_page_gives_the_plan_of_the_page(tmp_path: Path) -> N
     assert written.keys() == plan.keys()
 
 
-@pytest.mark.parametrize("method", ["greedy", "local", "lp", "auto"])
+@pytest.mark.parametrize("method", ["greedy", "local", "lp", "exact", "auto"])
 def test_the_terminal_shows_the_plan_and_nothing_else(tmp_path: Path, method: str) -> None:
     result = solve(tmp_path, EXAMPLES[0], "--method", method)
     assert result.exit_code == 0
