@@ -104,9 +104,12 @@ _STALLS = text("""
 async def read_market(tx: AsyncConnection, policy: Policy) -> Market:
     """The market as it is now; to be read within one snapshot.
 
-    Needs whose nights have passed, and those that nothing fits, are not in it.
+    Needs whose nights have passed, and those that nothing fits, are not in it. Where nobody has looked for a place
+    in vain it is empty: what is placed at once as it comes is not moved for kilometres alone.
     """
     waiting = [each for each in await seekers.pool(tx, policy, policy.round_needs) if each.seeker.need.days]
+    if not any(each.in_vain for each in waiting):
+        waiting = []
     found = await _search(tx, waiting, policy)
     # Whose present place is not to be had any more, because it was paused or changed, is left where they are.
     numbers = [

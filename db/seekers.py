@@ -48,6 +48,8 @@ class InPool:
     seeker: Seeker
     waited: timedelta
     held: Tentative | None
+    in_vain: bool
+    """Whether it was looked for a place before and found none."""
 
 
 _LAST_MOMENT = timedelta(minutes=1)
@@ -123,12 +125,13 @@ def _in_pool(row: Row[tuple[object, ...]]) -> InPool:
     seeker = _seeker(row, row.now)
     waited = row.now - row.posted_at
     if row.held_id is None:
-        return InPool(seeker, waited, None)
+        return InPool(seeker, waited, None, in_vain=row.fruitless > 0)
     free = replace(seeker.need, turned_down=seeker.need.turned_down - {row.held_offer})
     return InPool(
         replace(seeker, need=free, people_left=seeker.people_left + row.held_people),
         waited,
         Tentative(row.held_id, OfferId(row.held_offer), Kilometres(row.held_km), row.held_firm_from),
+        in_vain=False,
     )
 
 

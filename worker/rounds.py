@@ -29,11 +29,13 @@ __all__ = ["Solver", "hold_round", "on_the_beat"]
 
 Solver = Callable[[Problem, float], Plan]
 """Solves a problem within so many seconds; runs in another process."""
+_REST = 4.0
+"""Times as long as the last round took to leave to needs that are placed at once."""
 _log = structlog.get_logger()
 
 
 async def on_the_beat(engine: AsyncEngine, bell: Bell, thinkers: Thinkers, side_by_side: int) -> float:
-    """Hold a round; seconds until the next, by the policy in force."""
+    """Hold a round; seconds until the next: by the policy in force, or longer where a round takes long."""
     try:
         held = await hold_round(engine, bell, thinkers.pool, solve_within, side_by_side)
     except BrokenProcessPool as error:
@@ -42,7 +44,8 @@ async def on_the_beat(engine: AsyncEngine, bell: Bell, thinkers: Thinkers, side_
     if held is not None:
         _log.info("worker.round", milliseconds=round(held.seconds * 1000))
     async with looking(engine) as connection:
-        return float((await in_force(connection)).round_seconds)
+        beat = float((await in_force(connection)).round_seconds)
+    return beat if held is None else max(beat, _REST * held.seconds)
 
 
 async def hold_round(

@@ -18,7 +18,8 @@ def solve_within(problem: Problem, seconds: float) -> Plan:
 
 
 def _begin() -> None:
-    """Be silent, for the solvers' libraries greet on the standard output, which is the worker's log; and be ready."""
+    """Leave others the processor, keep libraries from greeting in the worker's log, and be ready."""
+    os.nice(10)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)

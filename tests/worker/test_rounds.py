@@ -56,8 +56,11 @@ async def a_gym(engine: AsyncEngine, town_hall: UUID, place: PlaceRow = BRIANCON
 
 
 async def a_party(engine: AsyncEngine, coordination: UUID, **terms: object) -> UUID:
+    """A party that was looked at once, in vain."""
     async with transaction(engine) as tx:
-        return await add_need(tx, coordination, **terms)
+        need_id = await add_need(tx, coordination, **terms)
+        await tx.execute(text("update need set fruitless = 1 where id = :id"), {"id": need_id})
+    return need_id
 
 
 def quickly(problem: Problem, _seconds: float) -> Plan:
@@ -187,6 +190,17 @@ async def test_what_changed_while_a_round_was_thinking_is_left_to_the_next(
 
     await a_round(engine, settings, thread, while_it_changes)
     assert await places(engine) == {}
+
+
+async def test_nobody_is_moved_while_nobody_waits(
+    engine: AsyncEngine, settings: Settings, thread: Executor, town_hall: UUID, coordination: UUID
+) -> None:
+    farther = await a_gym(engine, town_hall, MONTGENEVRE)
+    early = await a_party(engine, coordination, urgency=Urgency.NORMAL)
+    await look_at_all_due(engine)
+    await a_gym(engine, town_hall)
+    assert await a_round(engine, settings, thread) is None
+    assert await places(engine) == {early: farther}
 
 
 async def test_only_one_decides_at_a_time(
