@@ -6,21 +6,29 @@ that is known, and the objective of what is answered is never below the greedy's
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
 
+from matching.engine.columns import relax_by_columns
 from matching.engine.flow import is_one_window, relax_window
 from matching.engine.knapsack import knapsack_bound
 from matching.engine.pairs import Pairs, usable_pairs
 from matching.engine.problem import Certificate, Integers, Plan, Problem
 from matching.engine.relaxation import Relaxation, gains, priced_bound, relax
 from matching.engine.search import Cut, Standing, empty, parties_of, place_all, place_at, restore, search, value
+from matching.engine.volume import relax_by_volume
 
 __all__ = ["solve_greedy", "solve_locally", "solve_nights"]
 
 _RELAXATION_SHARE: Final = 0.6
 """Of the time, at most, for the relaxation: without a search after it, prices place nobody."""
+_SIMPLEX_PAIRS: Final = 20_000
+"""Up to which the relaxation of several nights is solved to the end; beyond, its prices are approached."""
+_VOLUME_SHARE: Final = 0.2
+_COLUMNS_SHARE: Final = 0.2
+"""Of the time, after which the relaxation of one window gets no more pairs."""
 _BOUND_SHARE: Final = 0.1
 """Of the time, for the knapsack bound."""
 _SLICE_SECONDS: Final = 0.02
@@ -33,19 +41,21 @@ _COLDEST: Final = 0.3
 """Person-nights that a step may lose at the start and at the end of a search, times -log(chance)."""
 
 
-def solve_nights(problem: Problem, *, clock: Callable[[], float], deadline: float, seed: int) -> Plan:
-    """Relaxation, rounding and search; ends early when the plan is proved best."""
+def solve_nights(
+    problem: Problem, *, clock: Callable[[], float], deadline: float, seed: int, to_the_end: bool = False
+) -> Plan:
+    """Relaxation, rounding and search; ends early when the plan is proved best.
+
+    `to_the_end`: relax by simplex however many pairs there are.
+    """
     began = clock()
     pairs = usable_pairs(problem)
     best = _greedy(problem, pairs)
-    if is_one_window(problem):
-        relaxed = relax_window(problem, pairs)
-    else:
-        relaxed = relax(problem, pairs, clock=clock, deadline=began + _RELAXATION_SHARE * (deadline - began))
+    relaxed = _relax(problem, pairs, best.objective, clock, deadline, to_the_end=to_the_end)
     gain = gains(problem, pairs, relaxed.prices)
     cut = parties_of(problem, pairs, gain)
     standing = empty(problem, cut.parties, seed)
-    if relaxed.solved:
+    if relaxed.solved or relaxed.people.any():
         _round(problem, pairs, cut, standing, relaxed)
     else:
         restore(cut.parties, standing, best.in_terms_of(cut))
@@ -55,7 +65,8 @@ def solve_nights(problem: Problem, *, clock: Callable[[], float], deadline: floa
     tighter = None
     if relaxed.solved and is_one_window(problem) and best.objective < relaxed.bound * (1 - _PROVED):
         tighter = knapsack_bound(problem, pairs, gain, best.objective, clock=clock, deadline=deadline)
-    return _plan(pairs, best, relaxed, "lp" if relaxed.solved else "local", tighter)
+    priced = "lp" if relaxed.solved else "prices" if relaxed.prices.any() else "local"
+    return _plan(pairs, best, relaxed, priced, tighter)
 
 
 def solve_locally(problem: Problem, *, clock: Callable[[], float], deadline: float, seed: int) -> Plan:
@@ -74,6 +85,21 @@ def solve_greedy(problem: Problem) -> Plan:
     """The most urgent first, those who waited longest first among them, each at the nearest offer with room."""
     pairs = usable_pairs(problem)
     return _plan(pairs, _greedy(problem, pairs), _unpriced(problem, pairs), "greedy")
+
+
+def _relax(
+    problem: Problem, pairs: Pairs, value: float, clock: Callable[[], float], deadline: float, *, to_the_end: bool
+) -> Relaxation:
+    if not len(pairs.need):
+        return Relaxation(np.zeros(problem.capacity.shape), np.zeros(0), 0.0, 0.0)
+    began = clock()
+    left = deadline - began
+    if is_one_window(problem):
+        half = began + _COLUMNS_SHARE * left
+        return relax_by_columns(problem, pairs, partial(relax_window, problem), enough=lambda: clock() >= half)
+    if to_the_end or len(pairs.need) <= _SIMPLEX_PAIRS:
+        return relax(problem, pairs, clock=clock, deadline=began + _RELAXATION_SHARE * left)
+    return relax_by_volume(problem, pairs, value, clock=clock, deadline=began + _VOLUME_SHARE * left)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,8 @@ def solve(
             proved = solve_exactly(problem, clock=clock, deadline=clock() + _EXACT_SHARE * (deadline - clock()))
             return proved or solve_nights(problem, clock=clock, deadline=deadline, seed=seed)
         case _:
-            return solve_nights(problem, clock=clock, deadline=deadline, seed=seed)
+            every = method is not Method.AUTO
+            return solve_nights(problem, clock=clock, deadline=deadline, seed=seed, to_the_end=every)
 
 
 def warm() -> None:

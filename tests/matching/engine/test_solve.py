@@ -1,5 +1,6 @@
 """What the engine promises of every plan: no rule broken, a true bound, and the best there is when it has the time."""
 
+from functools import partial
 from time import perf_counter
 
 import numpy as np
@@ -7,11 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.instances import LEVEL_WEIGHTS, draw
+from bench.instances import LEVEL_WEIGHTS, draw, synthetic_towns
 from bench.weeks import week
+from matching.engine.columns import promising, relax_by_columns
 from matching.engine.methods import Method
+from matching.engine.pairs import usable_pairs
 from matching.engine.problem import Plan, Problem, Weights
+from matching.engine.relaxation import priced_bound, relax
 from matching.engine.solve import solve
+from matching.engine.volume import relax_by_volume
 from tests.matching.engine.checker import best_objective, broken_rules
 
 
@@ -157,3 +162,28 @@ def test_the_knapsack_bound_is_between_the_plan_and_the_relaxation(offers: int) 
 def test_no_whole_plan_passes_the_knapsack_bound(problem: Problem) -> None:
     bound = solved(problem, 0.05).certificate.knapsack_bound
     assert bound is None or bound >= best_objective(problem) * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("nights", [1, 4])
+def test_a_relaxation_over_some_of_the_pairs_bounds_over_all_of_them(nights: int) -> None:
+    crowded = synthetic_towns(2, seed=5)
+    problem = draw(600, 300, seed=5, nights=nights, towns=crowded, weights=LEVEL_WEIGHTS).problem
+    pairs = usable_pairs(problem)
+    assert promising(pairs).sum() < 0.7 * len(pairs.need), "nothing was left out: the test shows nothing"
+    never = partial(relax, problem, clock=perf_counter, deadline=np.inf)
+    whole, fewer = never(pairs), relax_by_columns(problem, pairs, never, enough=lambda: False)
+    assert whole.bound * (1 - 1e-9) <= fewer.bound <= whole.bound * (1 + 2e-4)
+    assert np.bincount(pairs.need, fewer.people, len(problem.people)).max() <= problem.people.max() + 1e-6
+    assert abs(fewer.people @ pairs.worth - whole.bound) <= 2e-4 * whole.bound
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_prices_that_settle_bound_nearly_as_the_simplex_does(seed: int) -> None:
+    problem = draw(600, 200, seed=seed, nights=5, weights=LEVEL_WEIGHTS).problem
+    pairs = usable_pairs(problem)
+    greedy = solved(problem, method=Method.GREEDY).objective
+    simplex = relax(problem, pairs, clock=perf_counter, deadline=np.inf)
+    settled = relax_by_volume(problem, pairs, greedy, clock=perf_counter, deadline=np.inf)
+    assert simplex.solved
+    assert simplex.bound * (1 - 1e-9) <= settled.bound <= simplex.bound * 1.01
+    assert settled.bound < priced_bound(problem, pairs, np.zeros(problem.capacity.shape)) * 0.95
