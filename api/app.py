@@ -14,7 +14,20 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Match
 
-from api import allocations, explanations, me, needs, offers, operations, policy, sites, slots, towns
+from api import (
+    allocations,
+    explanations,
+    me,
+    needs,
+    offers,
+    operations,
+    pledges,
+    policy,
+    shifts,
+    sites,
+    slots,
+    towns,
+)
 from api.documents import Service
 from api.flaws import flaws_of
 from api.front_door import FrontDoor
@@ -72,6 +85,8 @@ def create(settings: ApiSettings | None = None) -> FastAPI:
         needs.router,
         explanations.router,
         allocations.router,
+        pledges.router,
+        shifts.router,
         policy.router,
         operations.router(metrics),
     ):

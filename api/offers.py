@@ -30,7 +30,7 @@ from matching.offering import OfferTerms
 from matching.states import OfferState
 from matching.vocabulary import Audience, Confirmation, OrganizationKind, Visibility
 
-__all__ = ["router", "seen_towns"]
+__all__ = ["Recurrence", "router", "seen_towns"]
 
 router = APIRouter(prefix="/v1/offers", tags=["offers"], route_class=TransactionalRoute)
 Reserved = Annotated[list[Audience], Field(min_length=1, max_length=5)]

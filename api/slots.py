@@ -33,6 +33,10 @@ class SlotOut(Wire):
     ends: AwareDatetime
     capacity: Annotated[int, Field(ge=0, le=10_000)]
     used: Annotated[int, Field(ge=0, le=10_000)]
+    staffed: Annotated[
+        int | None,
+        Field(ge=0, le=10_000, description="People that its volunteers can serve; null where none are needed."),
+    ]
     version: Annotated[int, Field(ge=1)]
 
     @classmethod
@@ -45,6 +49,7 @@ class SlotOut(Wire):
             ends=_local(facts.ends, zone),
             capacity=facts.capacity,
             used=facts.used,
+            staffed=facts.staffed,
             version=facts.version,
         )
 

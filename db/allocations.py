@@ -16,8 +16,9 @@ from db import events, holds, seekers
 from db.pages import Page, Place, reading
 from matching.refusals import Conflict, NoLongerHeld, NotFound, OnlyTheProvider
 from matching.states import ALLOCATION_TRANSITIONS, AllocationState
+from matching.vocabulary import MoveReason
 
-__all__ = ["AllocationFacts", "Side", "SlotTimes", "end_hold", "move", "of_needs", "page", "read"]
+__all__ = ["AllocationFacts", "Side", "SlotTimes", "end_hold", "end_unstaffed", "move", "of_needs", "page", "read"]
 
 
 class Side(StrEnum):
@@ -192,6 +193,27 @@ async def end_hold(tx: AsyncConnection, allocation_id: UUID, need_id: UUID, to: 
     return True
 
 
+async def end_unstaffed(tx: AsyncConnection, allocation_id: UUID, need_id: UUID, slot_id: int) -> bool:
+    """Give back a place that no volunteers serve any more; its party is placed anew. Whether it was still so."""
+    await seekers.lock_need(tx, need_id)
+    row = (await tx.execute(_STILL_UNSTAFFED, {"id": allocation_id, "slot": slot_id})).one_or_none()
+    if row is None:
+        return False
+    state, to = AllocationState(row.state), AllocationState.RELEASED
+    sides = (row.provider_id, row.poster_id)
+    await _end_or_keep(tx, allocation_id, need_id, sides, state, to, MoveReason.NO_VOLUNTEERS)
+    return True
+
+
+_STILL_UNSTAFFED = text("""
+    select a.state, a.provider_id, a.poster_id
+      from allocation a
+      join allocation_slot k on k.allocation_id = a.id and k.slot_id = :slot and k.taken
+      join slot s on s.id = k.slot_id
+      join slot_staffing g on g.slot_id = s.id
+     where a.id = :id and a.state in ('held', 'confirmed') and s.ends > clock_timestamp() and s.used > g.staffed
+       for update of a
+""")
 _STILL_DUE = {
     AllocationState.EXPIRED: text("""
         select state, provider_id, poster_id from allocation

@@ -19,7 +19,7 @@ from matching.policy import Policy
 from matching.rules import radius
 from matching.vocabulary import Coverage
 
-__all__ = ["NIGHTS_DISC", "NIGHTS_WALK", "STATEMENTS", "Parameter", "find", "parameters"]
+__all__ = ["NIGHTS_DISC", "NIGHTS_IF_STAFFED", "NIGHTS_WALK", "STATEMENTS", "Parameter", "find", "parameters"]
 
 _EVERY_NIGHT = """
     select array_agg(s.id) as slots, min(s.capacity - s.used) as free, min(s.capacity) as capacity
@@ -87,6 +87,18 @@ NIGHTS_WALK = _NEAREST.format(coverage=_EVERY_NIGHT, reach=_WALK)
 """The search for nights as text, for statements that ask it for many needs."""
 NIGHTS_DISC = _NEAREST.format(coverage=_EVERY_NIGHT, reach=_DISC)
 """The same over everything within the radius."""
+
+_EVERY_NIGHT_IF_STAFFED = """
+    select array_agg(s.id order by s.day) as slots, min(g.places - s.used) as free, min(g.places) as capacity
+      from slot s join slot_staffing g on g.slot_id = s.id
+     where s.offer_id = o.id and s.day between :first_day and :last_day and s.ends > :now
+    having count(*) = :nights and min(g.places - s.used) >= :least and min(s.last_arrival) > :arrives
+"""
+_STAFFED_DISC = f"""
+       and exists (select from site w where w.id = o.site_id and w.staffing_skill is not null) {_DISC}
+"""
+NIGHTS_IF_STAFFED = _NEAREST.format(coverage=_EVERY_NIGHT_IF_STAFFED, reach=_STAFFED_DISC)
+"""The offers that could be candidates if their sites had all the volunteers that they ask for."""
 
 Parameter = str | int | float | bool | date | datetime | None | Sequence[str] | Sequence[OfferId]
 """What one parameter of the statement may be."""

@@ -23,6 +23,7 @@ __all__ = [
     "end_seeking",
     "list_allocations",
     "list_overdue_needs",
+    "list_unserved",
     "look",
     "postpone",
     "record_unmet",
@@ -68,6 +69,17 @@ _ALLOCATIONS = {
          order by ends limit :limit
     """),
 }
+# One longer stay in several such slots stands in the list once for each; the act on it looks again.
+_UNSERVED = text("""
+    select k.slot_id, a.id, a.need_id
+      from slot_staffing g
+      join slot s on s.id = g.slot_id and s.used > g.staffed and s.ends > now()
+      join allocation_slot k on k.slot_id = s.id and k.taken
+      join allocation a on a.id = k.allocation_id and a.state in ('held', 'confirmed')
+      join need n on n.id = a.need_id
+     order by n.tier desc, a.created_at desc, a.id
+     limit :limit
+""")
 _POSTPONE = text("""
     update need
        set look_at = now() + make_interval(secs => least(10 * power(2, fruitless), 300)),
@@ -136,6 +148,14 @@ async def list_overdue_needs(tx: AsyncConnection, limit: int) -> Sequence[UUID]:
 async def list_allocations(tx: AsyncConnection, to: AllocationState, limit: int) -> list[tuple[UUID, UUID]]:
     """Allocations (id, need) that time alone moves to a state: expired, no-show or completed."""
     return [(row.id, row.need_id) for row in await tx.execute(_ALLOCATIONS[to], {"limit": limit})]
+
+
+async def list_unserved(tx: AsyncConnection, limit: int) -> list[tuple[int, UUID, UUID]]:
+    """Places (slot, allocation, need) in slots with fewer volunteers than their people need.
+
+    The least urgent come first, and of those who came last.
+    """
+    return [(row.slot_id, row.id, row.need_id) for row in await tx.execute(_UNSERVED, {"limit": limit})]
 
 
 async def postpone(tx: AsyncConnection, need_id: UUID) -> None:

@@ -114,6 +114,7 @@ _SETTLE = text("""
     returning n.organization_id, n.state, before.state as before
 """)
 
+# Where volunteers declined, nobody new comes in the place of who leaves.
 _FREE = text("""
     with mine as materialized (
         select k.allocation_id, k.slot_id, k.people, s.offer_id, s.ends
@@ -121,7 +122,12 @@ _FREE = text("""
          where k.allocation_id = :id and k.taken and (:whole or s.ends > clock_timestamp())
          order by s.id for update of s
     ), freed as (
-        update slot set used = used - mine.people from mine where slot.id = mine.slot_id
+        update slot
+           set used = slot.used - mine.people,
+               capacity = least(slot.capacity, greatest(slot.used - mine.people,
+                                                        coalesce(least(g.places, g.staffed), slot.capacity)))
+          from mine left join slot_staffing g on g.slot_id = mine.slot_id
+         where slot.id = mine.slot_id
     ), let_go as (
         update allocation_slot k set taken = false from mine
          where k.allocation_id = mine.allocation_id and k.slot_id = mine.slot_id

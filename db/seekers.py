@@ -61,7 +61,7 @@ _FACTS = """
                    and a.state in ('held', 'confirmed', 'arrived', 'completed', 'no_show')), 0) as people_left,
            array(select a.offer_id from allocation a
                   where a.need_id = n.id
-                    and a.reason is distinct from 'better_place'
+                    and coalesce(a.reason, '') not in ('better_place', 'no_volunteers')
                     and (a.state in ('declined', 'released', 'no_show', 'held', 'confirmed', 'arrived')
                          or (a.state = 'expired'
                              and a.ended_at > now() - make_interval(mins => :ask_again_minutes)))) as turned_down

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import events
+from db import events, staffing
 from db.addresses import Vault
 from db.pages import Page, Place, reading
 from geo.borders import is_surely_abroad
@@ -184,6 +184,9 @@ async def change(
     elif (terms.kind, terms.provides) != (before.terms.kind, before.terms.provides):
         await _renew_offers(tx, site_id)
     await tx.execute(_CHANGE, _columns(site_id, terms, cell) | {"moved": moved})
+    if terms.staffing != before.terms.staffing:
+        await tx.execute(_LOCK_OFFERS, {"id": site_id})
+        await staffing.bind(tx, site_id)
     if location is not None:
         await _keep_location(tx, site_id, location, vault)
     await tx.execute(_NEWS, {"id": site_id})

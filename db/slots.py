@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import events
+from db import events, staffing
 from db.pages import Page, Place
 from matching.refusals import CapacityInUse, NotFound, StaleVersion
 from matching.schedule import Session
@@ -23,7 +23,10 @@ __all__ = ["SlotFacts", "add", "align", "change_capacity", "page", "read"]
 
 @dataclass(frozen=True, slots=True)
 class SlotFacts:
-    """A dated piece of an offer's capacity."""
+    """A dated piece of an offer's capacity.
+
+    `capacity` is what the room has; where the site asks for volunteers, `staffed` is how many people they can serve.
+    """
 
     id: int
     offer_id: UUID
@@ -32,6 +35,7 @@ class SlotFacts:
     ends: datetime
     capacity: int
     used: int
+    staffed: int | None
     version: int
 
 
@@ -42,8 +46,9 @@ _ADD = text("""
                   cast(:arrivals as timestamptz[])) as session (day, starts, ends, last_arrival)
 """)
 _FROM = text("""
-    select id, starts, ends, capacity, used from slot
-     where offer_id = :offer and (ends > :now or starts >= :first) order by id for update
+    select s.id, s.starts, s.ends, coalesce(g.places, s.capacity) as capacity, s.used
+      from slot s left join slot_staffing g on g.slot_id = s.id
+     where s.offer_id = :offer and (s.ends > :now or s.starts >= :first) order by s.id for update of s
 """)
 _SET_ASIDE = text("""
     update slot set offer_id = null
@@ -53,21 +58,35 @@ _SET_ASIDE = text("""
 _DELETE = text("""
     delete from slot where id = any(cast(:ids as bigint[])) and used = 0 and offer_id is not null
 """)
-_RESIZE = text("update slot set capacity = :capacity, version = version + 1 where id = :id")
 _ALIGN = text("""
-    update slot set capacity = new.capacity, last_arrival = new.last_arrival,
-                    version = version + cast(slot.capacity <> new.capacity as int)
-      from unnest(cast(:ids as bigint[]), cast(:capacities as int[]), cast(:arrivals as timestamptz[]))
-           as new (id, capacity, last_arrival)
-     where slot.id = new.id and (slot.capacity <> new.capacity or slot.last_arrival <> new.last_arrival)
+    with new as (
+        select n.id, n.places, n.last_arrival, g.places as before
+          from unnest(cast(:ids as bigint[]), cast(:capacities as int[]), cast(:arrivals as timestamptz[]))
+               as n (id, places, last_arrival)
+          left join slot_staffing g on g.slot_id = n.id
+    ), room as (
+        update slot_staffing g set places = new.places from new where g.slot_id = new.id returning g.slot_id, g.staffed
+    )
+    update slot
+       set capacity = case when room.slot_id is null then new.places
+                           else greatest(slot.used, least(new.places, room.staffed)) end,
+           last_arrival = new.last_arrival,
+           version = version + cast(coalesce(new.before, slot.capacity) <> new.places as int)
+      from new left join room on room.slot_id = new.id
+     where slot.id = new.id
+       and (coalesce(new.before, slot.capacity) <> new.places or slot.last_arrival <> new.last_arrival)
 """)
 _IN_THEM = text("""
     select distinct a.id, a.created_at from allocation a join allocation_slot k on k.allocation_id = a.id
      where k.slot_id = any(cast(:ids as bigint[])) and k.taken
      order by a.created_at, a.id
 """)
-_SELECT = "select id, offer_id, day, starts, ends, capacity, used, version from slot "
-_READ = text(_SELECT + "where id = :id and offer_id = :offer")
+_SELECT = """
+    select s.id, s.offer_id, s.day, s.starts, s.ends, coalesce(g.places, s.capacity) as capacity, s.used,
+           case when g.slot_id is not null then least(g.places, g.staffed) end as staffed, s.version
+      from slot s left join slot_staffing g on g.slot_id = s.id
+"""
+_READ = text(_SELECT + "where s.id = :id and s.offer_id = :offer")
 _PAGE = text(
     _SELECT
     + """
@@ -79,7 +98,11 @@ _PAGE = text(
 """
 )
 _LOCK_OFFER = text("select 1 from offer where id = :offer and organization_id = :organization for update")
-_LOCK = text("select capacity, used, version from slot where id = :id and offer_id = :offer for update")
+_LOCK = text("""
+    select coalesce(g.places, s.capacity) as capacity, s.used, s.version, s.last_arrival
+      from slot s left join slot_staffing g on g.slot_id = s.id
+     where s.id = :id and s.offer_id = :offer for update of s
+""")
 _NEWS = text("insert into capacity_news (offer_id) values (:offer)")
 
 
@@ -96,6 +119,7 @@ async def add(tx: AsyncConnection, offer_id: UUID, sessions: Sequence[Session], 
             "arrivals": [session.last_arrival for session in sessions],
         },
     )
+    await staffing.bind_offer(tx, offer_id)
 
 
 async def align(
@@ -122,6 +146,7 @@ async def align(
     too_full = [slot.id for slot in gone if slot.used] + [slot.id for slot in kept if slot.used > places[slot.id]]
     if too_full:
         raise CapacityInUse(await _in_them(tx, too_full))
+    await staffing.release_shifts(tx, [slot.id for slot in gone])
     for remove in (_SET_ASIDE, _DELETE):
         await tx.execute(remove, {"ids": [slot.id for slot in gone]})
     arrivals = [wanted.pop((slot.starts, slot.ends)).last_arrival for slot in kept]
@@ -166,7 +191,7 @@ async def change_capacity(
         raise StaleVersion(slot.version)
     if slot.used > capacity:
         raise CapacityInUse(await _in_them(tx, [slot_id]))
-    await tx.execute(_RESIZE, {"id": slot_id, "capacity": capacity})
+    await tx.execute(_ALIGN, {"ids": [slot_id], "capacities": [capacity], "arrivals": [slot.last_arrival]})
     if capacity > slot.capacity:
         await tx.execute(_NEWS, {"offer": offer_id})
     await events.record(tx, "offer.capacity_changed", offer_id, [organization_id], slot=slot_id)

@@ -49,16 +49,18 @@ _GONE = text("""
 """)
 _MOVE_PLACES = text("""
     with locked as materialized (
-        select s.id, s.used, s.capacity,
+        select s.id, s.used, s.capacity, coalesce(least(g.places, g.staffed), s.capacity) as open,
                case when s.id = any(cast(:slots as bigint[])) then :people else 0 end - coalesce(k.people, 0) as more
           from slot s
           left join allocation_slot k on k.slot_id = s.id and k.allocation_id = :id and k.taken
+          left join slot_staffing g on g.slot_id = s.id
          where s.id = any(cast(:slots as bigint[])) or s.id = any(cast(:left as bigint[]))
          order by s.id for update of s
     ), fits as (
         select 1 from locked having bool_and(used + more <= capacity)
     )
-    update slot set used = locked.used + locked.more, capacity = locked.capacity
+    update slot set used = locked.used + locked.more,
+                    capacity = least(locked.capacity, greatest(locked.used + locked.more, locked.open))
       from locked, fits
      where slot.id = locked.id
     returning slot.id

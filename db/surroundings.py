@@ -60,13 +60,15 @@ _WITH_SLOTS = """
     select o.id, o.organization_id, h.town_id, o.category, o.state, o.cell, o.country, h.kind,
            h.vetted_at is not null as vetted, o.audience, h.provides || o.provides as provides, o.teaches, o.level,
            o.party_max, o.nights_max, o.verified_at,
-           s.id as slot, s.day, s.starts, s.ends, s.last_arrival, s.capacity, s.free
+           s.id as slot, s.day, s.starts, s.ends, s.last_arrival, s.capacity, s.free, s.unstaffed
       from chosen
       join offer o on o.id = chosen.id
       join site h on h.id = o.site_id
       left join lateral (
-          select s.*, s.capacity - s.used + coalesce(own.people, 0) as free
+          select s.*, s.capacity - s.used + coalesce(own.people, 0) as free,
+                 greatest(g.places - s.capacity, 0) as unstaffed
             from slot s
+            left join slot_staffing g on g.slot_id = s.id
             left join lateral (
                 select sum(k.people) as people
                   from allocation_slot k join allocation a on a.id = k.allocation_id
@@ -146,7 +148,15 @@ def _offer(rows: Sequence[Row[tuple[object, ...]]]) -> Offer:
 
 def _slots(rows: Iterable[Row[tuple[object, ...]]]) -> tuple[Slot, ...]:
     return tuple(
-        Slot(row.slot, row.day, Window(row.starts, row.ends), row.last_arrival, row.capacity, int(row.free))
+        Slot(
+            row.slot,
+            row.day,
+            Window(row.starts, row.ends),
+            row.last_arrival,
+            row.capacity,
+            int(row.free),
+            row.unstaffed or 0,
+        )
         for row in rows
         if row.slot is not None
     )

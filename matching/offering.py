@@ -1,24 +1,17 @@
 """What may be given: the terms of an offer as its provider states them, and everything that can be wrong with them."""
 
-import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from datetime import date, datetime, time
 
 from geo.borders import country_of_zone
 from matching.needs import Language
 from matching.refusals import Flaw, Invalid
-from matching.schedule import LONGEST_SPAN, Schedule, Session, sessions_of
+from matching.schedule import Schedule, Session, sessions_ahead, zone_named
 from matching.vocabulary import Audience, Confirmation, Coverage
 from matching.windows import MORNING
 
 __all__ = ["OfferTerms", "check", "flaws_of"]
-
-_NO_ZONES = re.compile(r"(right|posix)/.*|localtime|posixrules|Factory")
-"""Files beside the zones: this machine's own time, and clocks that count leap seconds."""
-_ZONES = timedelta(days=2)
-"""No night that began so long ago goes on anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +42,10 @@ class OfferTerms:
 
     def schedule(self) -> Schedule:
         """When the offer is open. Raises `Invalid` for a time zone that does not exist."""
-        if _NO_ZONES.fullmatch(self.timezone):
-            raise Invalid.one("/timezone", "unknown_timezone")
-        try:
-            zone = ZoneInfo(self.timezone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise Invalid.one("/timezone", "unknown_timezone") from None
         return Schedule(
             first_day=self.first_day,
             last_day=self.last_day,
-            zone=zone,
+            zone=zone_named(self.timezone),
             opens=self.opens,
             closes=self.closes,
             rrule=self.rrule,
@@ -77,15 +64,7 @@ def check(
     flaws = tuple(flaws_of(terms, coverage, countries))
     if flaws:
         raise Invalid(flaws)
-    # Neither calendar nor clock reaches much beyond what may be offered: slots are made inside of it only.
-    if terms.last_day < now.date() - _ZONES:
-        raise Invalid.one("/last_day", "in_the_past")
-    if terms.first_day > now.date() + LONGEST_SPAN:
-        raise Invalid.one("/first_day", "too_far_ahead", days=LONGEST_SPAN.days)
-    sessions = sessions_of(terms.schedule(), coverage)
-    if sessions[-1].ends <= now:
-        raise Invalid.one("/last_day", "in_the_past")
-    return sessions
+    return sessions_ahead(terms.schedule(), coverage, now)
 
 
 def flaws_of(terms: OfferTerms, coverage: Coverage, countries: Collection[str | None]) -> Iterator[Flaw]:

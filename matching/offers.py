@@ -15,7 +15,10 @@ __all__ = ["Offer", "Slot"]
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One dated piece of capacity: places in all, places still free, and until when a party may arrive."""
+    """One dated piece of capacity: places in all, places still free, and until when a party may arrive.
+
+    `unstaffed` places are in the room too, but nobody serves them yet.
+    """
 
     id: int
     day: date
@@ -23,6 +26,7 @@ class Slot:
     last_arrival: datetime
     capacity: int
     free: int
+    unstaffed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,10 +190,21 @@ def is_open_when_needed(need: Need, offer: Offer, at: Circumstances) -> Verdict:
 @rule("capacity")
 def has_room(need: Need, offer: Offer, at: Circumstances) -> Verdict:
     """Room for the whole party in every slot; for one person at least where the party may be spread."""
+    free = min((slot.free + slot.unstaffed for slot in cover(need, offer, at.now)), default=0)
+    return ok if free >= _least(need) else fails(free=max(free, 0))
+
+
+@rule("staffing")
+def has_volunteers(need: Need, offer: Offer, at: Circumstances) -> Verdict:
+    """Where there is room, there are also the volunteers that the site asks for."""
     slots = cover(need, offer, at.now)
-    least = 1 if need.divisible else need.people.count
-    free = min((slot.free for slot in slots), default=0)
-    return ok if free >= least else fails(free=max(free, 0))
+    room = min((slot.free + slot.unstaffed for slot in slots), default=0)
+    served = min((slot.free for slot in slots), default=0)
+    return ok if room < _least(need) or served >= _least(need) else fails(free=max(served, 0))
+
+
+def _least(need: Need) -> int:
+    return 1 if need.divisible else need.people.count
 
 
 def _every_night(need: Need, offer: Offer, ahead: Window, now: datetime) -> tuple[Slot, ...]:
@@ -205,7 +216,7 @@ def _every_night(need: Need, offer: Offer, ahead: Window, now: datetime) -> tupl
 
 
 def _one_slot(need: Need, offer: Offer, ahead: Window) -> tuple[Slot, ...]:
-    least = 1 if need.divisible else need.people.count
+    least = _least(need)
     usable = [slot for slot in offer.slots if _mostly_ahead(slot, ahead)]
     roomy = [slot for slot in usable if slot.free >= least]
     return tuple((roomy or usable)[:1])

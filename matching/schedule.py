@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dateutil.rrule import rrulestr
 
@@ -14,11 +14,15 @@ from matching.refusals import Flaw, Invalid
 from matching.vocabulary import Coverage
 from matching.windows import day_of
 
-__all__ = ["LONGEST_SPAN", "MOST_SLOTS", "Schedule", "Session", "sessions_of"]
+__all__ = ["LONGEST_SPAN", "MOST_SLOTS", "Schedule", "Session", "sessions_ahead", "sessions_of", "zone_named"]
 
 LONGEST_SPAN = timedelta(days=366)
 MOST_SLOTS = 20_000
 _LEAP_YEAR = 2028
+_NO_ZONES = re.compile(r"(right|posix)/.*|localtime|posixrules|Factory")
+"""Files beside the zones: this machine's own time, and clocks that count leap seconds."""
+_ZONES = timedelta(days=2)
+"""No night that began so long ago goes on anywhere."""
 
 _WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _DAYS = r"([+-]?[1-5])?(MO|TU|WE|TH|FR|SA|SU)"
@@ -64,6 +68,29 @@ class Session:
     starts: datetime
     ends: datetime
     last_arrival: datetime
+
+
+def zone_named(name: str) -> ZoneInfo:
+    """The time zone of a name. Raises `Invalid` at `/timezone` for one that does not exist."""
+    if _NO_ZONES.fullmatch(name):
+        raise Invalid.one("/timezone", "unknown_timezone")
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise Invalid.one("/timezone", "unknown_timezone") from None
+
+
+def sessions_ahead(schedule: Schedule, coverage: Coverage, now: datetime) -> tuple[Session, ...]:
+    """Every slot of a schedule of which some is still to come. Raises `Invalid` as `sessions_of`, and for the past."""
+    # Neither calendar nor clock reaches much beyond what may be offered: slots are made inside of it only.
+    if schedule.last_day < now.date() - _ZONES:
+        raise Invalid.one("/last_day", "in_the_past")
+    if schedule.first_day > now.date() + LONGEST_SPAN:
+        raise Invalid.one("/first_day", "too_far_ahead", days=LONGEST_SPAN.days)
+    sessions = sessions_of(schedule, coverage)
+    if sessions[-1].ends <= now:
+        raise Invalid.one("/last_day", "in_the_past")
+    return sessions
 
 
 def sessions_of(schedule: Schedule, coverage: Coverage) -> tuple[Session, ...]:

@@ -10,6 +10,8 @@ __all__ = [
     "AllocationState",
     "NeedState",
     "OfferState",
+    "PledgeState",
+    "ShiftState",
     "need_state",
 ]
 
@@ -45,6 +47,24 @@ class OfferState(StrEnum):
     OPEN = "open"
     PAUSED = "paused"
     CLOSED = "closed"
+
+
+class PledgeState(StrEnum):
+    """Whether new shifts may be planned with a pledge."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class ShiftState(StrEnum):
+    """Where a shift stands; planned and confirmed ones count as volunteers."""
+
+    PLANNED = "planned"
+    CONFIRMED = "confirmed"
+    DECLINED = "declined"
+    RELEASED = "released"
+    """Nobody needs it any more; its volunteers are free."""
+    COMPLETED = "completed"
 
 
 LIVE = frozenset({AllocationState.HELD, AllocationState.CONFIRMED, AllocationState.ARRIVED})

@@ -20,6 +20,7 @@ __all__ = [
     "MoveReason",
     "OrganizationKind",
     "RefuseReason",
+    "ShiftDeclineReason",
     "SiteKind",
     "Stay",
     "TownRole",
@@ -148,9 +149,20 @@ class RefuseReason(StrEnum):
 
 
 class MoveReason(StrEnum):
-    """Why a hold ended that nobody had been asked about: its party was placed elsewhere in the same moment."""
+    """Why the network itself ended an allocation."""
 
     BETTER_PLACE = "better_place"
+    """Nobody had been asked about it, and its party was placed elsewhere in the same moment."""
+    NO_VOLUNTEERS = "no_volunteers"
+    """Volunteers declined, others were not found, and the site cannot open for as many."""
+
+
+class ShiftDeclineReason(StrEnum):
+    """Why an association cannot serve a shift."""
+
+    NO_VOLUNTEERS = "no_volunteers"
+    TOO_FAR = "too_far"
+    OTHER = "other"
 
 
 ACCESS = frozenset(

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.bell import WORK, Bell, Ear
 from db.connection import connect
@@ -18,11 +19,14 @@ from worker.matching_round import AT_ONCE, look_for_places
 from worker.rounds import on_the_beat
 from worker.settings import WorkerSettings
 from worker.solving import Thinkers
+from worker.staffing import staff_sites
 from worker.upkeep import keep_up
 
 __all__ = ["serve"]
 
 _UPKEEP_SECONDS = 1.0
+_STAFFING_SECONDS = 3.0
+Act = Callable[[], Awaitable[float]]
 _log = structlog.get_logger()
 
 
@@ -35,6 +39,26 @@ async def serve(settings: WorkerSettings) -> None:
     engine = connect(settings, "worker")
     bell, ear = Bell(settings), Ear(settings, WORK)
     thinkers = Thinkers(settings.solvers)
+
+    helpers = [asyncio.create_task(bell.run())]
+    if settings.listen:
+        helpers.append(asyncio.create_task(ear.run()))
+    if settings.redis_url:
+        helpers.append(asyncio.create_task(answer_the_door(settings.redis_url, ear.wake)))
+    acts = _acts(settings, engine, bell, ear, thinkers)
+    loops = [asyncio.create_task(_repeat(act, stopping)) for act in acts]
+    _log.info("worker.ready")
+    await stopping.wait()
+    ear.wake()
+    await asyncio.wait(loops, timeout=20)
+    await _end([*loops, *helpers])
+    thinkers.end()
+    await engine.dispose()
+    _log.info("worker.stopped")
+
+
+def _acts(settings: WorkerSettings, engine: AsyncEngine, bell: Bell, ear: Ear, thinkers: Thinkers) -> tuple[Act, ...]:
+    """What the worker does again and again; each says in how many seconds it wants to be called next."""
 
     async def match() -> float:
         while await look_for_places(engine, bell, settings.side_by_side, settings.park_after) == AT_ONCE:
@@ -50,23 +74,15 @@ async def serve(settings: WorkerSettings) -> None:
     async def decide_together() -> float:
         return await on_the_beat(engine, bell, thinkers, settings.side_by_side)
 
-    helpers = [asyncio.create_task(bell.run())]
-    if settings.listen:
-        helpers.append(asyncio.create_task(ear.run()))
-    if settings.redis_url:
-        helpers.append(asyncio.create_task(answer_the_door(settings.redis_url, ear.wake)))
-    loops = [asyncio.create_task(_repeat(act, stopping)) for act in (match, upkeep, decide_together)]
-    _log.info("worker.ready")
-    await stopping.wait()
-    ear.wake()
-    await asyncio.wait(loops, timeout=20)
-    await _end([*loops, *helpers])
-    thinkers.end()
-    await engine.dispose()
-    _log.info("worker.stopped")
+    async def staff() -> float:
+        if await staff_sites(engine, bell, thinkers.pool):
+            ear.wake()
+        return _STAFFING_SECONDS
+
+    return match, upkeep, decide_together, staff
 
 
-async def _repeat(act: Callable[[], Awaitable[float]], stopping: asyncio.Event) -> None:
+async def _repeat(act: Act, stopping: asyncio.Event) -> None:
     """Act again and again, each time after the pause it asks for; after a failure, in a second."""
     while not stopping.is_set():
         try:

@@ -9,6 +9,7 @@ from db.tables.facts import CapacityNews, Event, Idempotency, Policy, Round
 from db.tables.metadata import Row
 from db.tables.organizations import ApiKey, Organization, OrganizationTown
 from db.tables.towns import Town, TownName
+from db.tables.volunteers import Pledge, PledgeTurn, Shift, SlotStaffing
 
 __all__ = [
     "Allocation",
@@ -22,12 +23,16 @@ __all__ = [
     "Offer",
     "Organization",
     "OrganizationTown",
+    "Pledge",
+    "PledgeTurn",
     "Policy",
     "Round",
     "Row",
+    "Shift",
     "Site",
     "SiteLocation",
     "Slot",
+    "SlotStaffing",
     "Town",
     "TownName",
 ]

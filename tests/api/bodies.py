@@ -5,7 +5,7 @@ from datetime import timedelta
 from tests.builders import TONIGHT, tonight
 from tests.places import BRIANCON
 
-__all__ = ["need_body", "offer_body", "site_body"]
+__all__ = ["need_body", "offer_body", "pledge_body", "site_body"]
 
 
 def need_body(**changes: object) -> dict[str, object]:
@@ -43,5 +43,22 @@ def offer_body(site_id: str, **changes: object) -> dict[str, object]:
         "last_day": (TONIGHT + timedelta(days=6)).isoformat(),
         "opens": "19:00",
         "closes": "08:00",
+        **changes,
+    }
+
+
+def pledge_body(**changes: object) -> dict[str, object]:
+    """Four night watches of Briançon for a week from tonight, changed as told."""
+    return {
+        "skill": "night_watch",
+        "headcount": 4,
+        "town": BRIANCON.id,
+        "radius_km": 20,
+        "first_day": TONIGHT.isoformat(),
+        "last_day": (TONIGHT + timedelta(days=6)).isoformat(),
+        "rrule": "FREQ=DAILY",
+        "from": "18:00",
+        "until": "09:00",
+        "shifts_per_week_max": 6,
         **changes,
     }

@@ -17,12 +17,12 @@ from api.authorization import AnyKey
 from api.transactions import TransactionalRoute, Tx
 from db.connection import transaction
 from db.keys import Scope
-from tests.api.bodies import need_body, offer_body, site_body
+from tests.api.bodies import need_body, offer_body, pledge_body, site_body
 from tests.api.conftest import JoinNetwork, Organization
 from tests.api.documented import Operation, operations
 from tests.api.stored import everything_stored
 from tests.builders import TONIGHT, add_need, add_offer, tonight
-from tests.db.acts import hold
+from tests.db.acts import hold, one
 from tests.places import BRIANCON
 
 JSON = {"Content-Type": "application/json"}
@@ -420,6 +420,13 @@ class Foreign:
     site_id: UUID
 
 
+_SHIFT = """
+    insert into shift (pledge_id, site_id, slot_id, volunteers, day, starts, ends)
+    select :pledge, :site, :slot, 1, current_date, now(), now() + interval '1 day'
+    returning id
+"""
+
+
 @pytest_asyncio.fixture(loop_scope="function")
 async def foreign(coordination: Organization, municipality: Organization, engine: AsyncEngine) -> Foreign:
     """A coordination's need held at a town hall's offer."""
@@ -429,7 +436,11 @@ async def foreign(coordination: Organization, municipality: Organization, engine
     await hold(engine, UUID(need))
     (allocation,) = (await coordination.http.get(f"/v1/needs/{need}")).json()["allocations"]
     slot = (await municipality.http.get(f"/v1/offers/{offer}/slots")).json()["items"][0]["id"]
+    pledge = (await municipality.http.post("/v1/pledges", json=pledge_body())).json()["id"]
+    shift = await one(engine, _SHIFT, pledge=pledge, site=site, slot=slot)
     ids = {
+        "pledge_id": pledge,
+        "shift_id": str(shift.id),
         "need_id": need,
         "allocation_id": allocation["id"],
         "offer_id": offer,
@@ -495,7 +506,7 @@ async def test_a_slot_of_another_offer_is_none_of_this_one(
 
 
 async def test_somebody_elses_lists_are_not_filtered_into_view(association: Organization, foreign: Foreign) -> None:
-    for path in ("/v1/needs", "/v1/allocations", "/v1/offers", "/v1/sites"):
+    for path in ("/v1/needs", "/v1/allocations", "/v1/offers", "/v1/sites", "/v1/pledges", "/v1/shifts"):
         assert (await association.http.get(path)).json() == {"items": [], "next": None}, path
     for query in ({"site_id": str(foreign.site_id)}, {"town": BRIANCON.id}):
         assert (await association.http.get("/v1/offers", params=query)).json()["items"] == []

@@ -15,7 +15,7 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables import Offer as OfferRow
-from db.tables import Site
+from db.tables import Site, SlotStaffing
 from db.tables import Slot as SlotRow
 from geo.cells import COARSE_RESOLUTION, RESOLUTION, Cell, Point, cell_of
 from matching.needs import Language, Need, NeedId, OfferId, People
@@ -50,7 +50,8 @@ class World:
         """So many offers and needs, shared evenly by the three coverage rules."""
         random = Random(seed)  # noqa: S311 - worlds must be the same each time
         categories = list(PLACES)
-        made = tuple(_offer(random, categories[n % 3]) for n in range(offers))
+        volunteers = Random(seed + 1)  # noqa: S311 - as above
+        made = tuple(_short_of_volunteers(volunteers, _offer(random, categories[n % 3])) for n in range(offers))
         asked = tuple(_need(random, categories[n % 3], made) for n in range(needs))
         return cls(made, asked)
 
@@ -61,6 +62,15 @@ class World:
         rows = [_slot_row(offer, slot) for offer in self.offers for slot in offer.slots]
         written = await tx.execute(insert(SlotRow).returning(SlotRow.id, SlotRow.offer_id, SlotRow.starts), rows)
         ids = {(row.offer_id, row.starts): row.id for row in written}
+        short = [(ids[offer.id, slot.window.starts], slot) for offer in self.offers for slot in offer.slots]
+        await tx.execute(
+            insert(SlotStaffing),
+            [
+                {"slot_id": number, "places": slot.capacity + slot.unstaffed, "staffed": slot.capacity}
+                for number, slot in short
+                if slot.unstaffed
+            ],
+        )
 
         def numbered(offer: Offer) -> Offer:
             slots = tuple(replace(slot, id=ids[offer.id, slot.window.starts]) for slot in offer.slots)
@@ -140,6 +150,18 @@ def _slot(random: Random, day: date, starts: datetime, length: timedelta, capaci
     free = capacity if random.random() < 0.7 else random.randint(0, capacity)
     last = starts + length if random.random() < 0.7 else starts + random.choice((0, 0, 1, 2, 4, 8)) * _QUARTER
     return Slot(0, day, Window(starts, starts + length), min(last, starts + length), capacity, free)
+
+
+def _short_of_volunteers(random: Random, offer: Offer) -> Offer:
+    """One offer in eight stands where volunteers are asked for, and has some nights with fewer than its room needs."""
+    if random.random() > 0.12:
+        return offer
+    missing = [random.randint(1, slot.free) if slot.free and random.random() < 0.5 else 0 for slot in offer.slots]
+    slots = tuple(
+        replace(slot, capacity=slot.capacity - less, free=slot.free - less, unstaffed=less)
+        for slot, less in zip(offer.slots, missing, strict=True)
+    )
+    return replace(offer, slots=slots)
 
 
 def _local(day: date, clock: time) -> datetime:

@@ -33,10 +33,12 @@ def shelter_window(nights: int = 1) -> Window:
     return Window(evening(18), evening(9, nights))
 
 
-def night(day: int = 0, *, free: int = 10, capacity: int = 10, last_arrival: datetime | None = None) -> Slot:
+def night(
+    day: int = 0, *, free: int = 10, capacity: int = 10, last_arrival: datetime | None = None, unstaffed: int = 0
+) -> Slot:
     """A shelter night from 19:00 to 08:00."""
     window = Window(evening(19, day), evening(8, day + 1))
-    return Slot(100 + day, DAY + timedelta(days=day), window, last_arrival or window.ends, capacity, free)
+    return Slot(100 + day, DAY + timedelta(days=day), window, last_arrival or window.ends, capacity, free, unstaffed)
 
 
 def session(starts: datetime, *, minutes: int = 30, free: int = 1, capacity: int = 1, number: int = 0) -> Slot:

@@ -62,6 +62,7 @@ ALONE = {
     "refused_before": (need(), offer()),
     "window": (need(window=shelter_window(2)), offer(night(0))),
     "capacity": (need(people=3), offer(night(free=2))),
+    "staffing": (need(people=3), offer(night(free=2, unstaffed=1))),
 }
 _ASKED, _OFFERED = ALONE["refused_before"]
 ALONE["refused_before"] = (replace(_ASKED, turned_down=frozenset({_OFFERED.id})), _OFFERED)

@@ -1,0 +1,244 @@
+"""The language of shifts: plan them within every limit, confirm, decline, and let go those that nobody needs.
+
+Locks follow the house's order: slots by id, pledges by id, shifts. What a plan assumed is looked at again under them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import events, staffing
+from db.pages import Page, Place, reading
+from geo.cells import Cell
+from matching.refusals import Conflict, NotFound
+from matching.states import ShiftState
+
+__all__ = ["NewShift", "ShiftFacts", "complete", "confirm", "decline", "page", "plan", "read", "release_unused"]
+
+
+@dataclass(frozen=True, slots=True)
+class ShiftFacts:
+    """A shift as its association and the site's organization see it: where it is, by town and cell."""
+
+    id: UUID
+    pledge_id: UUID
+    site_id: UUID
+    town_id: int
+    cell: Cell
+    skill: str
+    volunteers: int
+    starts: datetime
+    ends: datetime
+    state: ShiftState
+    reason: str | None
+    created_at: datetime
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewShift:
+    """A shift to plan; `day` says in which week it counts."""
+
+    pledge_id: UUID
+    slot: int
+    day: date
+    volunteers: int
+
+
+_LOCK_PLEDGES = text("select id from pledge where id = any(cast(:ids as uuid[])) order by id for update")
+_LOCK_SLOTS = text("select id from slot where id = any(cast(:ids as bigint[])) order by id for update")
+_PLAN = text("""
+    insert into shift (pledge_id, site_id, slot_id, volunteers, day, starts, ends)
+    select p.id, o.site_id, s.id, cast(:volunteers as int), t.day, s.starts, s.ends
+      from pledge p
+      cross join slot s
+      join slot_staffing g on g.slot_id = s.id
+      join offer o on o.id = s.offer_id
+      join site h on h.id = o.site_id and h.staffing_skill = p.skill
+      join pledge_turn t on t.pledge_id = p.id and t.day = :day and t.starts <= s.starts and t.ends >= s.ends
+     where p.id = :pledge and s.id = :slot and p.state = 'open' and s.ends > now()
+       and st_dwithin(p.point, o.point, p.radius_km * 1000 + 499.999, false)
+       and cast(:volunteers as int) + (select coalesce(sum(x.volunteers), 0) from shift x
+                           where x.pledge_id = p.id and x.state in ('planned', 'confirmed')
+                             and x.starts < s.ends and x.ends > s.starts) <= p.headcount
+       and (select count(*) from shift x
+             where x.pledge_id = p.id and x.state in ('planned', 'confirmed', 'completed')
+               and date_trunc('week', x.day) = date_trunc('week', t.day)) < p.shifts_per_week_max
+     limit 1
+    returning id, (select organization_id from pledge where id = :pledge) as pledged_by,
+              (select organization_id from site where id = site_id) as site_of
+""")
+_NEWS = text("""
+    insert into capacity_news (offer_id)
+    select distinct offer_id from slot where id = any(cast(:slots as bigint[])) and used < capacity
+""")
+_SELECT = """
+    select x.*, h.town_id, h.cell, p.skill, p.organization_id as pledged_by, h.organization_id as site_of
+      from shift x join pledge p on p.id = x.pledge_id join site h on h.id = x.site_id
+"""
+_SEEN = " :organization in (p.organization_id, h.organization_id) "
+_READ = text(_SELECT + "where x.id = :id and" + _SEEN)
+_PAGE = text(
+    _SELECT
+    + "where"
+    + _SEEN
+    + """
+       and (cast(:state as text) is null or x.state = :state)
+       and (cast(:after_at as timestamptz) is null or (x.created_at, x.id) > (:after_at, cast(:after_id as uuid)))
+     order by x.created_at, x.id
+     limit :limit
+"""
+)
+_OWN = text("""
+    select x.slot_id from shift x join pledge p on p.id = x.pledge_id
+     where x.id = :id and p.organization_id = :organization
+""")
+_LOCK = text("select state, ends <= clock_timestamp() as over from shift where id = :id for update")
+_MOVE = text("update shift set state = :state, reason = :reason, version = version + 1 where id = :id")
+_UNUSED = text("""
+    select distinct x.slot_id from shift x join slot s on s.id = x.slot_id
+     where x.state = 'planned' and s.used = 0 and x.created_at < now() - make_interval(mins => :minutes)
+     order by x.slot_id limit :limit
+""")
+_STILL_UNUSED = text("""
+    select s.id from slot s
+     where s.id = any(cast(:slots as bigint[])) and s.used = 0
+       and not exists (select from shift x where x.slot_id = s.id and x.state = 'confirmed')
+       and not exists (select from shift x where x.slot_id = s.id and x.state = 'planned'
+                          and x.created_at >= now() - make_interval(mins => :minutes))
+     order by s.id for update
+""")
+_COMPLETE = text("""
+    update shift set state = 'completed', version = shift.version + 1
+      from pledge p, site h
+     where shift.id in (select id from shift where state in ('planned', 'confirmed') and ends <= now()
+                         order by id limit :limit for update skip locked)
+       and p.id = shift.pledge_id and h.id = shift.site_id
+    returning shift.id, p.organization_id as pledged_by, h.organization_id as site_of
+""")
+
+
+async def plan(tx: AsyncConnection, wanted: Sequence[NewShift]) -> int:
+    """Plan what is within every limit now, and open the slots as far as that serves. How many shifts.
+
+    A volunteer is never counted twice at one time, nor in more shifts of a week than pledged, whoever plans beside.
+    """
+    slots = sorted({each.slot for each in wanted})
+    await tx.execute(_LOCK_SLOTS, {"ids": slots})
+    await tx.execute(_LOCK_PLEDGES, {"ids": sorted({each.pledge_id for each in wanted})})
+    planned = 0
+    for each in wanted:
+        row = (
+            await tx.execute(
+                _PLAN,
+                {"pledge": each.pledge_id, "slot": each.slot, "day": each.day, "volunteers": each.volunteers},
+            )
+        ).one_or_none()
+        if row is not None:
+            planned += 1
+            await events.record(tx, "shift.planned", row.id, [row.pledged_by, row.site_of])
+    await staffing.recount(tx, slots)
+    await tx.execute(_NEWS, {"slots": slots})
+    return planned
+
+
+async def read(tx: AsyncConnection, shift_id: UUID, organization_id: UUID) -> ShiftFacts:
+    """One shift of this organization's pledges or sites. Raises `NotFound`."""
+    row = (await tx.execute(_READ, {"id": shift_id, "organization": organization_id})).one_or_none()
+    if row is None:
+        raise NotFound
+    return _facts(row)
+
+
+async def page(
+    tx: AsyncConnection, organization_id: UUID, state: ShiftState | None, after: Place | None, limit: int
+) -> Page[ShiftFacts]:
+    """Shifts of this organization's pledges and at its sites, oldest first."""
+    values = {"organization": organization_id, "state": state, **reading(after, limit)}
+    rows = await tx.execute(_PAGE, values)
+    return Page.of([_facts(row) for row in rows], limit, lambda each: Place(each.created_at, each.id))
+
+
+async def confirm(tx: AsyncConnection, shift_id: UUID, organization_id: UUID) -> None:
+    """The association says that its volunteers come; twice is once. Raises `NotFound` and `Conflict`."""
+    await _own_slot(tx, shift_id, organization_id)
+    if await _state(tx, shift_id) is ShiftState.PLANNED:
+        await _move(tx, shift_id, ShiftState.CONFIRMED, None)
+
+
+async def decline(tx: AsyncConnection, shift_id: UUID, organization_id: UUID, reason: str) -> None:
+    """The association cannot come; twice is once. Nobody new is placed there; who is, is looked after by the worker.
+
+    Raises `NotFound`, and `Conflict` when the shift is over.
+    """
+    slot = await _own_slot(tx, shift_id, organization_id)
+    if slot is not None:
+        await tx.execute(_LOCK_SLOTS, {"ids": [slot]})
+    if await _state(tx, shift_id, also=ShiftState.DECLINED) is not ShiftState.DECLINED:
+        await _move(tx, shift_id, ShiftState.DECLINED, reason)
+        if slot is not None:
+            await staffing.recount(tx, [slot])
+
+
+async def release_unused(tx: AsyncConnection, minutes: int, limit: int) -> int:
+    """Let volunteers go whom nobody has needed for so long: planned, not confirmed, in empty slots. How many slots."""
+    seen = (await tx.execute(_UNUSED, {"minutes": minutes, "limit": limit})).scalars().all()
+    if not seen:
+        return 0
+    slots = (await tx.execute(_STILL_UNUSED, {"slots": list(seen), "minutes": minutes})).scalars().all()
+    await staffing.release_shifts(tx, slots)
+    await staffing.recount(tx, slots)
+    return len(slots)
+
+
+async def complete(tx: AsyncConnection, limit: int) -> int:
+    """End the shifts whose time is over. How many."""
+    ended = (await tx.execute(_COMPLETE, {"limit": limit})).all()
+    for row in ended:
+        await events.record(tx, "shift.completed", row.id, [row.pledged_by, row.site_of])
+    return len(ended)
+
+
+async def _own_slot(tx: AsyncConnection, shift_id: UUID, organization_id: UUID) -> int | None:
+    row = (await tx.execute(_OWN, {"id": shift_id, "organization": organization_id})).one_or_none()
+    if row is None:
+        raise NotFound
+    slot: int | None = row.slot_id
+    return slot
+
+
+async def _state(tx: AsyncConnection, shift_id: UUID, also: ShiftState | None = None) -> ShiftState:
+    row = (await tx.execute(_LOCK, {"id": shift_id})).one()
+    state = ShiftState(row.state)
+    if state not in (ShiftState.PLANNED, ShiftState.CONFIRMED, also) or (row.over and state is not also):
+        raise Conflict("shift_is_over", state)
+    return state
+
+
+async def _move(tx: AsyncConnection, shift_id: UUID, to: ShiftState, reason: str | None) -> None:
+    await tx.execute(_MOVE, {"id": shift_id, "state": to, "reason": reason})
+    row = (await tx.execute(text(_SELECT + "where x.id = :id"), {"id": shift_id})).one()
+    await events.record(tx, f"shift.{to}", shift_id, [row.pledged_by, row.site_of])
+
+
+def _facts(row: Row[tuple[object, ...]]) -> ShiftFacts:
+    values = row._mapping
+    return ShiftFacts(
+        id=values["id"],
+        pledge_id=values["pledge_id"],
+        site_id=values["site_id"],
+        town_id=values["town_id"],
+        cell=Cell(values["cell"]),
+        skill=values["skill"],
+        volunteers=values["volunteers"],
+        starts=values["starts"],
+        ends=values["ends"],
+        state=ShiftState(values["state"]),
+        reason=values["reason"],
+        created_at=values["created_at"],
+        version=values["version"],
+    )

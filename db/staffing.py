@@ -1,0 +1,105 @@
+"""Staffing of slots: how many people a slot's volunteers can serve, and its capacity kept in line with that.
+
+Locks follow the house's order: offers, slots by id, pledges by id, shifts. A slot's capacity is what may be given now:
+as many people as its volunteers can serve, at most the room's places, and never less than who is in it.
+"""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import events
+
+__all__ = ["bind", "bind_offer", "recount", "release_shifts"]
+
+_LOCK_SLOTS = text("""
+    select s.id from slot s join offer o on o.id = s.offer_id
+     where o.site_id = :site and (s.ends > now() or exists (select from slot_staffing g where g.slot_id = s.id))
+     order by s.id for update of s
+""")
+_LOCK_THESE = text("select id from slot where id = any(cast(:slots as bigint[])) order by id for update")
+_ASK_FOR_VOLUNTEERS = """
+    insert into slot_staffing (slot_id, places)
+    select s.id, s.capacity from slot s join offer o on o.id = s.offer_id join site h on h.id = o.site_id
+     where {whose} and h.staffing_skill is not null and s.ends > now()
+    on conflict (slot_id) do nothing
+"""
+_BIND_SITE = text(_ASK_FOR_VOLUNTEERS.format(whose="h.id = :site"))
+_BIND_OFFER = text(_ASK_FOR_VOLUNTEERS.format(whose="o.id = :offer"))
+_STAFFED_SLOTS = text("""
+    select g.slot_id from slot_staffing g join slot s on s.id = g.slot_id join offer o on o.id = s.offer_id
+     where o.site_id = :site or o.id = :offer
+""")
+_FREE_OF_VOLUNTEERS = text("""
+    with freed as (
+        delete from slot_staffing g using slot s, offer o, site h
+         where s.id = g.slot_id and o.id = s.offer_id and h.id = o.site_id
+           and h.id = :site and h.staffing_skill is null
+        returning g.slot_id, g.places
+    )
+    update slot set capacity = greatest(freed.places, slot.used), version = version + 1
+      from freed where slot.id = freed.slot_id
+    returning slot.id
+""")
+_RECOUNT = text("""
+    with counted as (
+        select g.slot_id, h.staffing_people_per_volunteer as each, h.staffing_minimum as minimum,
+               coalesce((select sum(volunteers) from shift
+                          where slot_id = g.slot_id and state in ('planned', 'confirmed')), 0) as volunteers
+          from slot_staffing g
+          join slot s on s.id = g.slot_id
+          join offer o on o.id = s.offer_id
+          join site h on h.id = o.site_id
+         where g.slot_id = any(cast(:slots as bigint[]))
+    ), served as (
+        update slot_staffing g
+           set staffed = case when c.volunteers >= greatest(c.minimum, 1) then c.volunteers * c.each else 0 end
+          from counted c where c.slot_id = g.slot_id
+        returning g.slot_id, g.places, g.staffed
+    )
+    update slot set capacity = greatest(slot.used, least(served.places, served.staffed))
+      from served where slot.id = served.slot_id
+""")
+_RELEASE = text("""
+    update shift set state = 'released', version = shift.version + 1
+      from pledge p, site h
+     where shift.slot_id = any(cast(:slots as bigint[])) and shift.state in ('planned', 'confirmed')
+       and p.id = shift.pledge_id and h.id = shift.site_id
+    returning shift.id, p.organization_id as pledged_by, h.organization_id as site_of
+""")
+
+
+async def bind(tx: AsyncConnection, site_id: UUID) -> None:
+    """Bring a site's slots in line with the volunteers it asks for now; who is in one stays in it.
+
+    The caller has locked the site and its offers. A site that asks for none any more lets its shifts go.
+    """
+    await tx.execute(_LOCK_SLOTS, {"site": site_id})
+    freed = (await tx.execute(_FREE_OF_VOLUNTEERS, {"site": site_id})).scalars().all()
+    await release_shifts(tx, freed)
+    await tx.execute(_BIND_SITE, {"site": site_id})
+    slots = (await tx.execute(_STAFFED_SLOTS, {"site": site_id, "offer": None})).scalars().all()
+    await tx.execute(_RECOUNT, {"slots": list(slots)})
+
+
+async def bind_offer(tx: AsyncConnection, offer_id: UUID) -> None:
+    """Put new slots of an offer under its site's staffing: empty until volunteers are found."""
+    if (await tx.execute(_BIND_OFFER, {"offer": offer_id})).rowcount:
+        slots = (await tx.execute(_STAFFED_SLOTS, {"site": None, "offer": offer_id})).scalars().all()
+        await tx.execute(_RECOUNT, {"slots": list(slots)})
+
+
+async def recount(tx: AsyncConnection, slots: Collection[int]) -> None:
+    """Count the volunteers of these slots again, under the slots' locks, and set what may be given."""
+    await tx.execute(_LOCK_THESE, {"slots": sorted(slots)})
+    await tx.execute(_RECOUNT, {"slots": sorted(slots)})
+
+
+async def release_shifts(tx: AsyncConnection, slots: Collection[int]) -> None:
+    """Let the volunteers of these slots go; the caller holds the slots' locks and counts again."""
+    if not slots:
+        return
+    for row in await tx.execute(_RELEASE, {"slots": sorted(slots)}):
+        await events.record(tx, "shift.released", row.id, [row.pledged_by, row.site_of])
