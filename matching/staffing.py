@@ -11,9 +11,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from random import Random
 from typing import Final
 from uuid import UUID
+
+import numpy as np
 
 from matching.windows import Window
 
@@ -132,23 +133,23 @@ def volunteers_for(people: int, each: int, minimum: int) -> int:
 
 def plan_shifts(region: Region, *, seed: int, tries: int = _TRIES) -> StaffingPlan:
     """The best plan of many orders. Watches with too few volunteers for who is in them come first in every one."""
-    random = Random(seed)  # noqa: S311 - chance that can be repeated, not a secret
+    chance = np.random.default_rng(seed)
     order = sorted(range(len(region.parties)), key=lambda party: region.parties[party].tier)
     best = _Draft(region).filled(order, None)
     for attempt in range(tries):
-        shaken = _shaken(order, region, random, wild=attempt % 3 == 2)
-        draft = _Draft(region).filled(shaken, random if attempt % 2 else None)
+        shaken = _shaken(order, region, chance, wild=attempt % 3 == 2)
+        draft = _Draft(region).filled(shaken, chance if attempt % 2 else None)
         if draft.merit > best.merit:
             best, order = draft, shaken
     return best
 
 
-def _shaken(order: Sequence[int], region: Region, random: Random, *, wild: bool) -> list[int]:
+def _shaken(order: Sequence[int], region: Region, chance: np.random.Generator, *, wild: bool) -> list[int]:
     """Another order: all anew within each tier, or a few moved to the front of theirs."""
     if wild:
-        moved = random.sample(order, len(order))
+        moved = [order[position] for position in chance.permutation(len(order))]
     else:
-        first = set(random.sample(order, min(len(order), 1 + len(order) // 8)))
+        first = {order[position] for position in chance.permutation(len(order))[: 1 + len(order) // 8]}
         moved = sorted(order, key=lambda party: party not in first)
     return sorted(moved, key=lambda party: region.parties[party].tier)
 
@@ -172,7 +173,7 @@ class _Draft:
             self.duties[number] = list(crew.duties)
             self.shifts[crew.organization] += len(crew.duties)
 
-    def filled(self, order: Sequence[int], random: Random | None) -> StaffingPlan:
+    def filled(self, order: Sequence[int], chance: np.random.Generator | None) -> StaffingPlan:
         """Staff who is in already, then place the parties in this order."""
         for slot in sorted(self.people):
             self._staff(slot, 0)
@@ -180,19 +181,19 @@ class _Draft:
         served, km = [0] * _TIERS, 0
         for number in order:
             party = self.region.parties[number]
-            for choice in self._from_cheapest(party, random):
+            for choice in self._from_cheapest(party, chance):
                 if all(self._room(slot) >= party.people for slot in choice.slots) and self._seat(party, choice):
                     served[party.tier] += party.people
                     km += choice.km * party.people
                     break
         return StaffingPlan(tuple(self.called.values()), kept, (served[0], served[1], served[2]), km)
 
-    def _from_cheapest(self, party: Party, random: Random | None) -> list[Choice]:
+    def _from_cheapest(self, party: Party, chance: np.random.Generator | None) -> list[Choice]:
         def cost(choice: Choice) -> tuple[float, int, int]:
             more = [self._missing(slot, party.people) for slot in choice.slots]
             opened = sum(self.volunteers[slot] == 0 for slot in choice.slots)
-            chance = random.choice((0.0, 0.0, 1.5)) if random else 0.0
-            return sum(more) + chance, opened, choice.km
+            whim = 1.5 if chance is not None and chance.random() < 1 / 3 else 0.0
+            return sum(more) + whim, opened, choice.km
 
         return sorted(party.choices, key=cost)
 
