@@ -31,6 +31,7 @@ from relais.embedded.users import keep_theirs, open_folder
 from relais.gazetteer import DEFAULT_COUNTRIES, load_countries
 from relais.processes import Processes, ProcessProblem, choose_port, ended_by_signals, running_processes
 from relais.running import ROOT, announced
+from relais.supervision import Supervision
 
 __all__ = ["House", "HouseSettings", "end_house", "in_words", "open_house", "serve", "stop", "up", "write_private"]
 
@@ -61,6 +62,7 @@ class House:
     root: Path
     settings: Settings
     processes: Processes
+    supervision: Supervision
 
 
 @contextmanager
@@ -86,7 +88,8 @@ def open_house(root: Path, account: Account, countries: Collection[str]) -> Iter
             with running_processes(port, _variables(settings), root / "log") as processes:
                 tell_where(processes.url)
                 with announced(settings, root):
-                    yield House(root, settings, processes)
+                    servers = [server for server in (stack.postgres, stack.redis) if server is not None]
+                    yield House(root, settings, processes, Supervision([*servers, *processes.children], account.say))
 
 
 @contextmanager
@@ -113,12 +116,12 @@ def up() -> None:
 
 
 def serve(root: Path, account: Account, countries: Collection[str] = DEFAULT_COUNTRIES) -> None:
-    """Serve the house at `root` until a signal ends it. Raises `StackProblem` when something of it ends by itself."""
+    """Serve the house at `root` until a signal ends it. Raises `StackProblem` when something ends again and again."""
     with open_house(root, account, countries) as house:
         account.title(f"Relais serves at {house.processes.url} until you press Ctrl-C.")
         account.say("Let somebody take part, from another terminal (3030142 is Briançon's GeoNames number):")
         account.command('.venv/bin/relais org add --kind municipality --town 3030142 "Town hall of Briançon"')
-        house.processes.watch()
+        house.supervision.watch()
 
 
 def stop() -> None:
