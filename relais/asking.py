@@ -13,7 +13,7 @@ from db.connection import connect, transaction
 from db.settings import Settings
 from matching.refusals import Conflict, Invalid, NotFound
 from relais.embedded import StackProblem
-from relais.gazetteer import UnknownTown
+from relais.gazetteer import UnknownCountry, UnknownTown
 from relais.running import NothingRuns, settings
 
 __all__ = ["act", "told", "with_engine"]
@@ -57,7 +57,7 @@ def told() -> Iterator[None]:
     """Tell what goes wrong in the block in words, and end the command."""
     try:
         yield
-    except (NothingRuns, StackProblem, UnknownTown) as problem:
+    except (NothingRuns, StackProblem, UnknownCountry, UnknownTown) as problem:
         _end(str(problem))
     except Conflict as conflict:
         _end(_CONFLICTS.get(conflict.reason, "How things stand does not allow this. Nothing was changed."))
