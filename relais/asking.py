@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db.connection import connect, transaction
+from db.environment import WrongSettings
 from db.settings import Settings
 from matching.refusals import Conflict, Invalid, NotFound
 from relais.embedded import StackProblem
@@ -59,6 +60,9 @@ def told() -> Iterator[None]:
         yield
     except (NothingRuns, StackProblem, UnknownCountry, UnknownTown) as problem:
         _end(str(problem))
+    except WrongSettings as problem:
+        typer.echo(str(problem), err=True)
+        raise typer.Exit(2) from None
     except Conflict as conflict:
         _end(_CONFLICTS.get(conflict.reason, "How things stand does not allow this. Nothing was changed."))
     except NotFound:

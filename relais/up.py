@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from db import towns
 from db.connection import connect, transaction
+from db.environment import WrongSettings, read
 from db.migrations import upgrade
 from db.settings import Settings
 from relais.account import Account
@@ -47,8 +48,12 @@ class HouseSettings(BaseSettings):
     port: int | None = Field(
         default=None, ge=1, le=65535, description="Port of the API; the first free one from 8000 on when not set."
     )
-    database_url: str | None = Field(default=None, description="Database to use; one is started when not set.")
-    redis_url: str | None = Field(default=None, description="Redis to use; one is started when not set.")
+    database_url: str | None = Field(
+        default=None, description="postgresql+asyncpg:// address of the database to use; one is started when not set."
+    )
+    redis_url: str | None = Field(
+        default=None, description="redis:// address of the Redis to use; one is started when not set."
+    )
     secret_file: Path | None = Field(default=None, description="Secret file to use; one is made when not set.")
     address_key_file: Path | None = Field(
         default=None, description="Address key file to use; one is made when not set."
@@ -73,7 +78,7 @@ def open_house(root: Path, account: Account, countries: Collection[str]) -> Iter
     runs, SIGTERM and SIGHUP end it like Ctrl-C. Raises `StackProblem`.
     """
     root = root.absolute()
-    asked = HouseSettings()
+    asked = read(HouseSettings)
     with ended_by_signals(), _alone(root) as tell_where:
         port = choose_port(asked.port)
         with running_stack(root, tell=account.say, database_url=asked.database_url, redis_url=asked.redis_url) as stack:
@@ -100,6 +105,9 @@ def in_words(account: Account) -> Iterator[None]:
     except StackProblem as problem:
         account.say(str(problem))
         raise SystemExit(1) from None
+    except WrongSettings as problem:
+        account.say(str(problem))
+        raise SystemExit(2) from None
     except KeyboardInterrupt:
         account.say(_STOPPED)
         raise SystemExit(128 + signal.SIGINT) from None
