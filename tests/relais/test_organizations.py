@@ -154,7 +154,7 @@ def test_the_running_house_is_found_only_by_its_user(
 async def test_settings_that_are_missing_are_named(relais: Relais, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RELAIS_SECRET_FILE")
     result = await relais("org", "list")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "RELAIS_SECRET_FILE" in result.stderr
 
 
