@@ -42,6 +42,7 @@ from db import logs
 from db.addresses import Vault
 from db.bell import SETTLED, Bell, Ear
 from db.connection import connect
+from db.environment import read_or_leave
 from matching.refusals import Invalid, NotFound, Refusal
 
 __all__ = ["create"]
@@ -57,7 +58,7 @@ _AWAY_STATES = frozenset({"40001", "40P01", "55P03"})
 def create(settings: ApiSettings | None = None) -> FastAPI:
     """The service, by the settings of the environment unless others are given."""
     logs.configure()
-    chosen = settings or ApiSettings()
+    chosen = settings or read_or_leave(ApiSettings)
     metrics = Metrics()
     for language in LANGUAGES:
         catalogue(language)

@@ -10,10 +10,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db.connection import connect, transaction
+from db.environment import WrongSettings
 from db.settings import Settings
 from matching.refusals import Conflict, Invalid, NotFound
 from relais.embedded import StackProblem
-from relais.gazetteer import UnknownTown
+from relais.gazetteer import UnknownCountry, UnknownTown
 from relais.running import NothingRuns, settings
 
 __all__ = ["act", "told", "with_engine"]
@@ -57,8 +58,11 @@ def told() -> Iterator[None]:
     """Tell what goes wrong in the block in words, and end the command."""
     try:
         yield
-    except (NothingRuns, StackProblem, UnknownTown) as problem:
+    except (NothingRuns, StackProblem, UnknownCountry, UnknownTown) as problem:
         _end(str(problem))
+    except WrongSettings as problem:
+        typer.echo(str(problem), err=True)
+        raise typer.Exit(2) from None
     except Conflict as conflict:
         _end(_CONFLICTS.get(conflict.reason, "How things stand does not allow this. Nothing was changed."))
     except NotFound:

@@ -93,7 +93,7 @@ def play(root: Path, account: Account, manner: Manner) -> int:
             account.title("Others have places here by now: the evening is not played again among theirs.")
             if manner.serves:
                 _introduce(account, house, members)
-                house.processes.watch()
+                house.supervision.watch()
             return 0
         try:
             with account.waiting("Town halls and associations declare their sites and offers…"):
@@ -106,7 +106,7 @@ def play(root: Path, account: Account, manner: Manner) -> int:
         _sum_up(account, ended)
         if manner.serves:
             _introduce(account, house, members)
-            house.processes.watch()
+            house.supervision.watch()
     return _verdict(account, ended)
 
 

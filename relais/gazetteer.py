@@ -12,10 +12,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import towns
 from geo.gazetteer import town_of
 
-__all__ = ["DEFAULT_COUNTRIES", "UnknownTown", "ensure_town", "load_countries"]
+__all__ = ["DEFAULT_COUNTRIES", "UnknownCountry", "UnknownTown", "ensure_town", "load_countries"]
 
 DEFAULT_COUNTRIES: Final = ("FR", "IT", "ES", "GR", "BE", "DE", "GB", "CH", "AT", "PT", "HR", "SI", "MT", "LU", "NL")
 """Where people arrive, cross and are welcomed on the roads through western and southern Europe."""
+
+
+class UnknownCountry(Exception):  # noqa: N818 - told to a person, not a mistake of the program
+    """The gazetteer has no towns of these countries."""
+
+    def __init__(self, countries: Collection[str]) -> None:
+        super().__init__(
+            f"The gazetteer has no country with these letters: {', '.join(sorted(countries))}. Nothing was changed. "
+            "What to do: use the two letters of ISO 3166, such as FR, IT, GR (Greece) or GB (the United Kingdom)."
+        )
 
 
 class UnknownTown(Exception):  # noqa: N818 - told to a person, not a mistake of the program
@@ -33,11 +43,13 @@ async def load_countries(
 ) -> int:
     """Load the towns of these countries, skipping those that are loaded: how many towns were added.
 
-    `tell` hears of each country and its number of towns once they are in.
+    `tell` hears of each country and its number of towns once they are in. Raises `UnknownCountry`.
     """
     missing = sorted(set(countries) - await towns.loaded_countries(tx))
     if not missing:
         return 0
+    if unknown := set(missing) - set(_packed()):
+        raise UnknownCountry(unknown)
     added = 0
     for country in missing:
         count = await _add_country(tx, country)

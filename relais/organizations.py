@@ -9,7 +9,7 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import keys, organizations
-from db.keys import LIFETIME, IssuedKey, Scope
+from db.keys import LIFETIME, IssuedKey, KeyFacts, Scope
 from db.settings import Settings
 from matching.refusals import Invalid
 from matching.vocabulary import OrganizationKind
@@ -120,7 +120,12 @@ def list_keys(
     as_json: AsJson = False,
 ) -> None:
     """Print the keys of an organization, without their secrets."""
-    found = act(lambda tx, _: keys.of_organization(tx, organization))
+
+    async def of_somebody(tx: AsyncConnection, _: Settings) -> list[KeyFacts]:
+        await organizations.read(tx, organization)  # nobody's keys are not an empty list
+        return await keys.of_organization(tx, organization)
+
+    found = act(of_somebody)
     if as_json:
         typer.echo(
             json.dumps(

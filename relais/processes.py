@@ -1,4 +1,4 @@
-"""The API and the worker as child processes: started together, watched, and stopped whatever happens.
+"""The API and the worker as child processes: started together, and stopped whatever happens.
 
 Each child has a session of its own, so that Ctrl-C in the terminal reaches this process alone, which then stops
 them in order. The kernel tells them to stop even where this process is killed without a chance to do so.
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ import httpx
 
 from relais.embedded import StackProblem
 from relais.embedded.ports import LOOPBACK, is_free
-from relais.embedded.processes import Ending, Log, end, last_lines
+from relais.embedded.processes import Ending, Log, end, ending_in_words, last_lines
 
 __all__ = [
     "FIRST_PORT",
@@ -48,29 +48,61 @@ class ProcessProblem(StackProblem):
     """The API or the worker cannot start or has ended; the message says what happened and what to do next."""
 
 
-@dataclass(frozen=True)
 class Child:
-    """A process of ours: what people call it, and the file it writes to."""
+    """A process of ours: what people call it, how it is started, and the file it writes to."""
 
-    name: str
-    process: subprocess.Popen[bytes]
-    log: Log
-    said_before: int
+    def __init__(self, name: str, arguments: Sequence[str], environment: Mapping[str, str], log: Log) -> None:
+        self.name = name
+        self.log = log
+        self._arguments = arguments
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+        self._said_before = 0
+
+    @property
+    def log_file(self) -> str:
+        """Where its last words are."""
+        return str(self.log.path)
+
+    def start(self) -> None:
+        """Start it; it is ready a little later."""
+        self._said_before, output = self.log.size(), self.log.open_to_write()
+        try:
+            self._process = subprocess.Popen(
+                [*_dying_with_us(), sys.executable, *self._arguments],
+                env=dict(self._environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        finally:
+            os.close(output)
+
+    def start_again(self) -> None:
+        """Start it after it ended by itself."""
+        self.start()
+
+    def ending(self) -> str | None:
+        """How it ended, in words; None while it runs."""
+        status = self._process.poll() if self._process else None
+        return None if status is None else ending_in_words(status)
 
     def check(self) -> None:
         """Raise `ProcessProblem` when it has ended."""
-        status = self.process.poll()
-        if status is not None:
-            said = last_lines(self.log.since(self.said_before))
+        how = self.ending()
+        if how is not None:
+            said = last_lines(self.log.since(self._said_before))
             raise ProcessProblem(
-                f"{self.name} has ended by itself ({_ending_in_words(status)}). What was acknowledged is safe in "
+                f"{self.name} has ended by itself ({how}). What was acknowledged is safe in "
                 f"the database. Its last words, from {self.log.path}:\n{said}\n"
                 "What to do: start again; if it ends again, the whole of that file says why."
             )
 
     def end(self) -> None:
         """Stop it: asked first, then made to."""
-        end(self.process, _ENDINGS)
+        if self._process:
+            end(self._process, _ENDINGS)
 
 
 @dataclass(frozen=True)
@@ -84,12 +116,6 @@ class Processes:
         """Raise `ProcessProblem` when one has ended."""
         for child in self.children:
             child.check()
-
-    def watch(self) -> None:
-        """Stay until one ends, which raises `ProcessProblem`, or until a signal ends the wait."""
-        while True:
-            self.check()
-            time.sleep(_LOOK_AGAIN_SECONDS)
 
 
 def choose_port(asked: int | None) -> int:
@@ -124,8 +150,9 @@ def running_processes(port: int, settings: Mapping[str, str], logs: Path) -> Ite
     with ExitStack() as undo:
         children = []
         for name, arguments, file in (("The API", api, "api.log"), ("The worker", ["-m", "worker"], "worker.log")):
-            child = _start(name, arguments, environment, Log(logs / file))
+            child = Child(name, arguments, environment, Log(logs / file))
             undo.callback(_undisturbed, child.end)
+            child.start()
             children.append(child)
         processes = Processes(f"http://{LOOPBACK}:{port}", tuple(children))
         _wait_until_ready(processes)
@@ -156,22 +183,6 @@ def ended_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _start(name: str, arguments: list[str], environment: Mapping[str, str], log: Log) -> Child:
-    said_before, output = log.size(), log.open_to_write()
-    try:
-        process = subprocess.Popen(
-            [*_dying_with_us(), sys.executable, *arguments],
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    finally:
-        os.close(output)
-    return Child(name, process, log, said_before)
-
-
 def _dying_with_us() -> list[str]:
     """A prefix under which a child is told to stop when this process is killed; empty where there is none."""
     setpriv = shutil.which("setpriv")
@@ -194,10 +205,6 @@ def _wait_until_ready(processes: Processes) -> None:
         f"The API did not become ready within {_READY_SECONDS:.0f} seconds. Your data is safe. What to do: read "
         f"{processes.children[0].log.path}, then start again."
     )
-
-
-def _ending_in_words(status: int) -> str:
-    return f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
 
 
 def _undisturbed(stop: Callable[[], None]) -> None:

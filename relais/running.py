@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from db.environment import read
 from db.settings import Settings
 
 __all__ = ["ROOT", "NothingRuns", "announced", "settings"]
@@ -51,17 +51,12 @@ def announced(found: Settings, root: Path = ROOT) -> Iterator[None]:
 
 
 def settings(root: Path = ROOT) -> Settings:
-    """Settings of the house that the environment names, else of the one that runs at `root`. Raises `NothingRuns`."""
+    """Settings of the house that the environment names, else of the one that runs at `root`.
+
+    Raises `NothingRuns` and `WrongSettings`.
+    """
     if _Environment().database_url is not None:
-        try:
-            return Settings()
-        except ValidationError as error:
-            missing = ", ".join(sorted(f"RELAIS_{finding['loc'][0]}".upper() for finding in error.errors()))
-            raise NothingRuns(
-                f"RELAIS_DATABASE_URL is set, but these settings are missing or wrong: {missing}. Nothing was done. "
-                "What to do: set them as the API has them, or unset RELAIS_DATABASE_URL to use the Relais that runs "
-                "on this machine."
-            ) from None
+        return read(Settings)
     try:
         return Settings.model_validate(json.loads((root / "run.json").read_text()))
     except FileNotFoundError:

@@ -13,16 +13,18 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from matching.states import LIVE, AllocationState, NeedState
+from matching.windows import MORNING
 from relais.account import Account, Mark
 from relais.desk import Allocation, Body, Desk, Need
 from relais.region import DemoTown, Names, Towns
 
-__all__ = ["REASONS", "Ended", "Evening", "Pace", "Place"]
+__all__ = ["REASONS", "Ended", "Evening", "Pace", "Place", "stay"]
 
 _ZONE: Final = ZoneInfo("Europe/Paris")
 """The clocks of all three crossings show the same."""
 _EVENING_HOUR: Final = 18
 _LOOK_SECONDS: Final = 15.0
+_LEFT_OF_NIGHT: Final = timedelta(minutes=10)
 
 REASONS: Final[Mapping[str, str]] = {
     "category": "offering something else",
@@ -262,11 +264,22 @@ def _live(need: Need) -> Allocation | None:
     return next((each for each in reversed(need.allocations) if each.state in LIVE), None)
 
 
+def stay(now: datetime, nights: int) -> tuple[datetime, datetime]:
+    """From when until when somebody who asks now needs so many nights.
+
+    Before `MORNING` the night in course is the first of them;
+    by day they begin in the evening (now, when it has begun).
+    """
+    morning = now.replace(hour=9, minute=0, second=0)
+    # A night of which only minutes are left would be over before the story comes to it.
+    if (now + _LEFT_OF_NIGHT).time() < MORNING and now.time() < MORNING:
+        return now, morning + timedelta(days=nights - 1)
+    return max(now, now.replace(hour=_EVENING_HOUR, minute=0, second=0)), morning + timedelta(days=nights)
+
+
 def _shelter(adults: int, minors: int, town: DemoTown, *, nights: int = 1, **terms: object) -> Body:
-    """A need from this evening (from now, when it has begun) to the morning after so many nights."""
-    now = _now()
-    starts = max(now, now.replace(hour=_EVENING_HOUR, minute=0, second=0))
-    ends = (starts + timedelta(days=nights)).replace(hour=9, minute=0, second=0)
+    """A need for so many nights, from the night in course or the next one."""
+    starts, ends = stay(_now(), nights)
     return _need("shelter", adults, minors, town, starts, ends, **terms)
 
 

@@ -18,4 +18,4 @@ def import_towns(
     added = act(
         lambda tx, _: load_countries(tx, wanted, lambda country, count: typer.echo(f"{country}: {count} towns"))
     )
-    typer.echo(f"{added} towns were added." if added else "Nothing was added: these countries are loaded or unknown.")
+    typer.echo(f"{added} towns were added." if added else "Nothing was added: these countries are loaded already.")

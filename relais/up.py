@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from db import towns
 from db.connection import connect, transaction
+from db.environment import WrongSettings, read
 from db.migrations import upgrade
 from db.settings import Settings
 from relais.account import Account
@@ -31,6 +32,7 @@ from relais.embedded.users import keep_theirs, open_folder
 from relais.gazetteer import DEFAULT_COUNTRIES, load_countries
 from relais.processes import Processes, ProcessProblem, choose_port, ended_by_signals, running_processes
 from relais.running import ROOT, announced
+from relais.supervision import Supervision
 
 __all__ = ["House", "HouseSettings", "end_house", "in_words", "open_house", "serve", "stop", "up", "write_private"]
 
@@ -46,8 +48,12 @@ class HouseSettings(BaseSettings):
     port: int | None = Field(
         default=None, ge=1, le=65535, description="Port of the API; the first free one from 8000 on when not set."
     )
-    database_url: str | None = Field(default=None, description="Database to use; one is started when not set.")
-    redis_url: str | None = Field(default=None, description="Redis to use; one is started when not set.")
+    database_url: str | None = Field(
+        default=None, description="postgresql+asyncpg:// address of the database to use; one is started when not set."
+    )
+    redis_url: str | None = Field(
+        default=None, description="redis:// address of the Redis to use; one is started when not set."
+    )
     secret_file: Path | None = Field(default=None, description="Secret file to use; one is made when not set.")
     address_key_file: Path | None = Field(
         default=None, description="Address key file to use; one is made when not set."
@@ -61,6 +67,7 @@ class House:
     root: Path
     settings: Settings
     processes: Processes
+    supervision: Supervision
 
 
 @contextmanager
@@ -71,7 +78,7 @@ def open_house(root: Path, account: Account, countries: Collection[str]) -> Iter
     runs, SIGTERM and SIGHUP end it like Ctrl-C. Raises `StackProblem`.
     """
     root = root.absolute()
-    asked = HouseSettings()
+    asked = read(HouseSettings)
     with ended_by_signals(), _alone(root) as tell_where:
         port = choose_port(asked.port)
         with running_stack(root, tell=account.say, database_url=asked.database_url, redis_url=asked.redis_url) as stack:
@@ -86,7 +93,8 @@ def open_house(root: Path, account: Account, countries: Collection[str]) -> Iter
             with running_processes(port, _variables(settings), root / "log") as processes:
                 tell_where(processes.url)
                 with announced(settings, root):
-                    yield House(root, settings, processes)
+                    servers = [server for server in (stack.postgres, stack.redis) if server is not None]
+                    yield House(root, settings, processes, Supervision([*servers, *processes.children], account.say))
 
 
 @contextmanager
@@ -97,6 +105,9 @@ def in_words(account: Account) -> Iterator[None]:
     except StackProblem as problem:
         account.say(str(problem))
         raise SystemExit(1) from None
+    except WrongSettings as problem:
+        account.say(str(problem))
+        raise SystemExit(2) from None
     except KeyboardInterrupt:
         account.say(_STOPPED)
         raise SystemExit(128 + signal.SIGINT) from None
@@ -113,12 +124,12 @@ def up() -> None:
 
 
 def serve(root: Path, account: Account, countries: Collection[str] = DEFAULT_COUNTRIES) -> None:
-    """Serve the house at `root` until a signal ends it. Raises `StackProblem` when something of it ends by itself."""
+    """Serve the house at `root` until a signal ends it. Raises `StackProblem` when something ends again and again."""
     with open_house(root, account, countries) as house:
         account.title(f"Relais serves at {house.processes.url} until you press Ctrl-C.")
         account.say("Let somebody take part, from another terminal (3030142 is Briançon's GeoNames number):")
         account.command('.venv/bin/relais org add --kind municipality --town 3030142 "Town hall of Briançon"')
-        house.processes.watch()
+        house.supervision.watch()
 
 
 def stop() -> None:

@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from signal import SIGINT, SIGKILL, SIGQUIT
 
@@ -20,6 +21,7 @@ from relais.embedded.processes import (
     end_left_over,
     finish,
     last_lines,
+    running_in,
     spawn,
     wait_until,
 )
@@ -32,6 +34,7 @@ DATABASE = "relais"
 
 _READY_SECONDS = 120  # replaying the log after a crash takes its time
 _LETTING_GO_SECONDS = 10
+_ORPHANS_SECONDS = 3
 _STATUS = slice(7, 8)  # the line of postmaster.pid that says how far it is
 # UTC by its built-in name where the machine has no time zone tables.
 _CLOCK = "UTC" if Path("/usr/share/zoneinfo/UTC").exists() else "GMT"
@@ -68,6 +71,7 @@ _OPTIONS = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name
 class Postgres(Server):
     """One private cluster with the database `relais`."""
 
+    name = "PostgreSQL"
     endings = (Ending(SIGINT, 30), Ending(SIGQUIT, 10), Ending(SIGKILL, 5))  # fast, immediate, by force
 
     def __init__(
@@ -98,6 +102,23 @@ class Postgres(Server):
             self._password = self._password_file.read_text().strip()
         else:
             self._choose_password()
+
+    def start_again(self) -> None:
+        """Start it on its port once nothing of the one that died is left; raises StackProblem."""
+        self._end_orphans()
+        self.start()
+
+    def _end_orphans(self) -> None:
+        # The backends of a killed postmaster notice its death when they next wait; one in a long statement does not.
+        # They hold the shared memory without which the next one refuses to start, and lead sessions of their own.
+        # Only PostgreSQL itself works in its data folder, which nobody else may enter.
+        for sent in (SIGQUIT, SIGKILL):
+            if wait_until(lambda: not running_in(self._data), _ORPHANS_SECONDS):
+                return
+            for pid in running_in(self._data):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, sent)
+        wait_until(lambda: not running_in(self._data), _ORPHANS_SECONDS)
 
     def _start_on(self, port: int) -> str:
         """Try `port`; what the server said."""

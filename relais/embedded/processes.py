@@ -137,6 +137,18 @@ def running_with(mark: bytes) -> list[int]:
     return [pid for pid in numbers if mark in command_line(pid)]
 
 
+def running_in(folder: Path) -> list[int]:
+    """The processes whose working folder is `folder`."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdecimal() and (entry / "cwd").readlink() == folder:
+                found.append(int(entry.name))
+        except OSError:
+            continue  # it has ended, or is another user's and so none of ours
+    return found
+
+
 def end_left_over(mark: bytes, endings: Sequence[Ending]) -> None:
     """Stop what an owner that was killed left running; raises StackProblem when it does not end."""
     if not running_with(mark):
@@ -158,6 +170,11 @@ def end_left_over(mark: bytes, endings: Sequence[Ending]) -> None:
         f"A server of an earlier start does not end (processes {running_with(mark)}). Its data is safe. "
         "What to do: end them with `kill -9`, then start again."
     )
+
+
+def ending_in_words(status: int) -> str:
+    """How a child ended, from its return code as `subprocess` has it."""
+    return f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
 
 
 def wait_until(true: Callable[[], bool], seconds: float) -> bool:

@@ -21,6 +21,7 @@ _READY_SECONDS = 20
 class Redis(Server):
     """One private Redis; it is empty after each start."""
 
+    name = "Redis"
     endings = (Ending(SIGTERM, 10), Ending(SIGKILL, 5))
 
     def __init__(self, program: RedisProgram, folder: Path, log: Log, user: ServerUser | None) -> None:

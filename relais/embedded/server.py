@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from relais.embedded.ports import free_port
 from relais.embedded.problem import StackProblem
-from relais.embedded.processes import Ending, Log, end
+from relais.embedded.processes import Ending, Log, end, ending_in_words
 
 _TRIES = 6
 
@@ -14,6 +14,7 @@ _TRIES = 6
 class Server(ABC):
     """A private server; `url` is valid from the first `start`."""
 
+    name: str
     endings: Sequence[Ending]
 
     def __init__(self, log: Log) -> None:
@@ -30,6 +31,20 @@ class Server(ABC):
     def pid(self) -> int | None:
         """The server's process, None while it is stopped."""
         return self._process.pid if self._process and self._process.poll() is None else None
+
+    @property
+    def log_file(self) -> str:
+        """Where its last words are."""
+        return str(self.log.path)
+
+    def ending(self) -> str | None:
+        """How it ended, in words; None while it runs."""
+        status = self._process.poll() if self._process else None
+        return None if status is None else ending_in_words(status)
+
+    def start_again(self) -> None:
+        """Start it on its port after it ended by itself; raises StackProblem."""
+        self.start()
 
     @abstractmethod
     def prepare(self) -> None:

@@ -27,6 +27,7 @@ from relais.embedded.processes import wait_until
 from relais.gazetteer import load_countries
 from relais.region import COUNTRIES, ORGANIZATIONS, SITES, TOWNS
 from relais.story import REASONS
+from relais.supervision import MOST_DEATHS
 from tests.conftest import ROOT, Servers, run_on_server, settings_for
 
 _START_SECONDS = 120
@@ -219,14 +220,17 @@ def test_children_end_even_when_their_parent_is_killed(folder: Folder) -> None:
         assert wait_until(lambda: folder.still_running() == [], 30)
 
 
-def test_a_worker_that_dies_is_told_in_words_and_ends_it(folder: Folder) -> None:
+def test_a_worker_that_dies_again_and_again_ends_the_house_in_words(folder: Folder) -> None:
     with folder.started("up") as process:
         assert wait_until(folder.answers, _START_SECONDS)
-        (worker,) = folder.children("-m worker")
-        os.kill(worker, signal.SIGKILL)
+        for _ in range(MOST_DEATHS):
+            assert wait_until(lambda: len(folder.children("-m worker")) == 1, 20)
+            os.kill(folder.children("-m worker")[0], signal.SIGKILL)
+            assert wait_until(lambda: folder.children("-m worker") == [], 20)
         said, _ = process.communicate(timeout=30)
         assert process.returncode == 1, said
     assert "The worker has ended by itself (signal SIGKILL)" in said
+    assert "not started again" in said
     assert "Traceback" not in said
     assert folder.still_running() == []
 

@@ -121,8 +121,8 @@ async def test_organizations_are_listed(relais: Relais) -> None:
 
 async def test_a_missing_organization_is_told_in_words(relais: Relais) -> None:
     result = await relais("key", "list", "00000000-0000-4000-8000-000000000000")
-    assert result.exit_code == 0
-    assert "has no key" in result.stdout
+    assert result.exit_code == 1
+    assert "no such organization" in result.stderr
     result = await relais("key", "issue", "00000000-0000-4000-8000-000000000000")
     assert result.exit_code == 1
     assert "no such organization" in result.stderr
@@ -154,7 +154,7 @@ def test_the_running_house_is_found_only_by_its_user(
 async def test_settings_that_are_missing_are_named(relais: Relais, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RELAIS_SECRET_FILE")
     result = await relais("org", "list")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "RELAIS_SECRET_FILE" in result.stderr
 
 
@@ -162,3 +162,39 @@ async def test_the_migrations_and_the_models_agree(relais: Relais) -> None:
     result = await relais("migrations", "check")
     assert result.exit_code == 0, result.output
     assert "agree" in result.stdout
+
+
+async def test_a_country_that_is_nowhere_is_refused_and_the_others_with_it(relais: Relais, engine: AsyncEngine) -> None:
+    result = await relais("import", "LU", "zz")
+    assert result.exit_code == 1
+    assert "ZZ" in result.stderr
+    assert "LU" not in result.stderr
+    assert "Nothing was changed" in result.stderr
+    async with transaction(engine) as tx:
+        assert "LU" not in await towns.loaded_countries(tx)
+
+
+async def test_countries_that_are_loaded_already_are_no_failure(relais: Relais) -> None:
+    assert (await relais("import", "LU")).exit_code == 0
+    again = await relais("import", "lu")
+    assert again.exit_code == 0
+    assert "loaded already" in again.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("key", "list", "00000000-0000-0000-0000-000000000000"),
+        ("key", "issue", "00000000-0000-0000-0000-000000000000"),
+        ("key", "revoke", "aaaaaaaaaa"),
+        ("org", "add", "--kind", "municipality", "--town", "1", "Nowhere"),
+        ("org", "add", "--kind", "municipality", " "),
+        ("solve", "not-there.json"),
+        ("import",),
+    ],
+)
+async def test_a_command_that_did_not_do_its_act_says_so_and_fails(relais: Relais, arguments: tuple[str, ...]) -> None:
+    result = await relais(*arguments)
+    assert result.exit_code in {1, 2}
+    assert result.stderr
+    assert "Traceback" not in result.stderr
