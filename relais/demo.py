@@ -212,7 +212,7 @@ def _site(site: DemoSite) -> Body:
         "location": {"type": "Point", "coordinates": list(site.point)},
         "visibility": site.visibility,
         "provides": list(site.provides),
-        "staffing": None,
+        "staffing": site.staffing,
     }
 
 

@@ -98,6 +98,7 @@ class DemoSite:
     kind: SiteKind
     offers: tuple[DemoOffer, ...]
     provides: Sequence[str] = ()
+    staffing: Mapping[str, str | int] | None = None
     visibility: Visibility = Visibility.ON_CONFIRMATION
 
 
@@ -175,6 +176,12 @@ SITES: Final = (
         *(Names.BRIANCON, "Municipal gym", Towns.BRIANCON, _PARIS, (6.6420, 44.8998), _HALL),
         (_beds(30, provides=("family_room",)),),
         provides=("step_free", "showers", "toilets"),
+    ),
+    DemoSite(
+        *(Names.BRIANCON, "Sports hall, opened by volunteers", Towns.BRIANCON, _PARIS, (6.6305, 44.8932), _HALL),
+        (_beds(30),),
+        provides=("step_free", "toilets", "pets"),
+        staffing={"skill": "night_watch", "people_per_volunteer": 15, "minimum": 2},
     ),
     DemoSite(
         *(Names.DURANCE, "Night reception of the Durance", Towns.BRIANCON, _PARIS, (6.6350, 44.8850), _PREMISES),
