@@ -211,7 +211,8 @@ _STILL_UNSTAFFED = text("""
       join allocation_slot k on k.allocation_id = a.id and k.slot_id = :slot and k.taken
       join slot s on s.id = k.slot_id
       join slot_staffing g on g.slot_id = s.id
-     where a.id = :id and a.state in ('held', 'confirmed') and s.ends > clock_timestamp() and s.used > g.staffed
+     where a.id = :id and a.state in ('held', 'confirmed') and s.ends > clock_timestamp()
+       and s.used > greatest(g.staffed, g.kept)
        for update of a
 """)
 _STILL_DUE = {

@@ -73,7 +73,7 @@ _ALLOCATIONS = {
 _UNSERVED = text("""
     select k.slot_id, a.id, a.need_id
       from slot_staffing g
-      join slot s on s.id = g.slot_id and s.used > g.staffed and s.ends > now()
+      join slot s on s.id = g.slot_id and s.used > greatest(g.staffed, g.kept) and s.ends > now()
       join allocation_slot k on k.slot_id = s.id and k.taken
       join allocation a on a.id = k.allocation_id and a.state in ('held', 'confirmed')
       join need n on n.id = a.need_id

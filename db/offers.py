@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import events, slots
+from db import events, slots, staffing
 from db.pages import Page, Place, reading
 from geo.borders import country_of_zone
 from geo.cells import Cell, centroid
@@ -224,6 +224,7 @@ async def close(tx: AsyncConnection, offer_id: UUID, organization_id: UUID) -> N
     if live:
         raise CapacityInUse(tuple(live))
     await tx.execute(_SET_STATE, {"id": offer_id, "state": OfferState.CLOSED})
+    await staffing.release_offer(tx, offer_id)
     await events.record(tx, "offer.closed", offer_id, [organization_id])
 
 

@@ -23,6 +23,7 @@ _MOST_PARTIES = 60
 _TURN = text("select pg_try_advisory_xact_lock(:number)")
 _STAFFING = 7_267_134
 """Number of the advisory lock of staffing."""
+_ANYWHERE = text("select exists (select from slot_staffing g join slot s on s.id = g.slot_id where s.ends > now())")
 _WAITING = text("""
     select n.id from need n join category c on c.code = n.category
      where n.state in ('open', 'unmet') and n.fruitless > 0 and n.parked_at is null and n.ended_at is null
@@ -72,6 +73,8 @@ async def take_turn(tx: AsyncConnection) -> bool:
 
 async def read_region(tx: AsyncConnection, policy: Policy) -> Region:
     """Who waits and could be placed if volunteers came, and slots that have too few for who is in them."""
+    if not (await tx.execute(_ANYWHERE)).scalar_one():
+        return Region((), {}, (), {})
     waiting = (await tx.execute(_WAITING, {"limit": _MOST_PARTIES})).scalars().all()
     parties = [await _party(tx, need_id, policy) for need_id in waiting]
     asked = {slot for party in parties for choice in party.choices for slot in choice.slots}

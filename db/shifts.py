@@ -1,6 +1,7 @@
 """The language of shifts: plan them within every limit, confirm, decline, and let go those that nobody needs.
 
-Locks follow the house's order: slots by id, pledges by id, shifts. What a plan assumed is looked at again under them.
+Locks follow the house's order: sites, offers, slots by id, pledges by id, shifts. What a plan assumed is looked at
+again under them.
 """
 
 from collections.abc import Sequence
@@ -51,6 +52,18 @@ class NewShift:
 
 _LOCK_PLEDGES = text("select id from pledge where id = any(cast(:ids as uuid[])) order by id for update")
 _LOCK_SLOTS = text("select id from slot where id = any(cast(:ids as bigint[])) order by id for update")
+# What a shift refers to is locked before the slots, as those who change a site or an offer do it.
+_LOCK_SITES = text("""
+    select h.id from site h
+     where h.id in (select o.site_id from offer o join slot s on s.offer_id = o.id
+                     where s.id = any(cast(:ids as bigint[])))
+     order by h.id for key share
+""")
+_LOCK_OFFERS = text("""
+    select o.id from offer o
+     where o.id in (select s.offer_id from slot s where s.id = any(cast(:ids as bigint[])))
+     order by o.id for key share
+""")
 _PLAN = text("""
     insert into shift (pledge_id, site_id, slot_id, volunteers, day, starts, ends)
     select p.id, o.site_id, s.id, cast(:volunteers as int), t.day, s.starts, s.ends
@@ -128,7 +141,8 @@ async def plan(tx: AsyncConnection, wanted: Sequence[NewShift]) -> int:
     A volunteer is never counted twice at one time, nor in more shifts of a week than pledged, whoever plans beside.
     """
     slots = sorted({each.slot for each in wanted})
-    await tx.execute(_LOCK_SLOTS, {"ids": slots})
+    for lock in (_LOCK_SITES, _LOCK_OFFERS, _LOCK_SLOTS):
+        await tx.execute(lock, {"ids": slots})
     await tx.execute(_LOCK_PLEDGES, {"ids": sorted({each.pledge_id for each in wanted})})
     planned = 0
     for each in wanted:

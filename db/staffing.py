@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import events
 
-__all__ = ["bind", "bind_offer", "recount", "release_shifts"]
+__all__ = ["bind", "bind_offer", "mend", "recount", "release_offer", "release_shifts"]
 
 _LOCK_SLOTS = text("""
     select s.id from slot s join offer o on o.id = s.offer_id
@@ -21,8 +21,8 @@ _LOCK_SLOTS = text("""
 """)
 _LOCK_THESE = text("select id from slot where id = any(cast(:slots as bigint[])) order by id for update")
 _ASK_FOR_VOLUNTEERS = """
-    insert into slot_staffing (slot_id, places)
-    select s.id, s.capacity from slot s join offer o on o.id = s.offer_id join site h on h.id = o.site_id
+    insert into slot_staffing (slot_id, places, kept)
+    select s.id, s.capacity, s.used from slot s join offer o on o.id = s.offer_id join site h on h.id = o.site_id
      where {whose} and h.staffing_skill is not null and s.ends > now()
     on conflict (slot_id) do nothing
 """
@@ -30,7 +30,7 @@ _BIND_SITE = text(_ASK_FOR_VOLUNTEERS.format(whose="h.id = :site"))
 _BIND_OFFER = text(_ASK_FOR_VOLUNTEERS.format(whose="o.id = :offer"))
 _STAFFED_SLOTS = text("""
     select g.slot_id from slot_staffing g join slot s on s.id = g.slot_id join offer o on o.id = s.offer_id
-     where o.site_id = :site or o.id = :offer
+     where (o.site_id = :site or o.id = :offer) and s.ends > now()
 """)
 _FREE_OF_VOLUNTEERS = text("""
     with freed as (
@@ -61,6 +61,12 @@ _RECOUNT = text("""
     )
     update slot set capacity = greatest(slot.used, least(served.places, served.staffed))
       from served where slot.id = served.slot_id
+""")
+# Who gives a place back while somebody else declines may leave one open that nobody serves.
+_DRIFTED = text("""
+    select g.slot_id from slot_staffing g join slot s on s.id = g.slot_id
+     where s.ends > now() and s.capacity <> greatest(s.used, least(g.places, g.staffed))
+     order by g.slot_id limit :limit
 """)
 _RELEASE = text("""
     update shift set state = 'released', version = shift.version + 1
@@ -97,9 +103,24 @@ async def recount(tx: AsyncConnection, slots: Collection[int]) -> None:
     await tx.execute(_RECOUNT, {"slots": sorted(slots)})
 
 
+async def mend(tx: AsyncConnection, limit: int) -> int:
+    """Close what stands open without volunteers, and open what they could serve. How many slots."""
+    drifted = (await tx.execute(_DRIFTED, {"limit": limit})).scalars().all()
+    if drifted:
+        await recount(tx, drifted)
+    return len(drifted)
+
+
 async def release_shifts(tx: AsyncConnection, slots: Collection[int]) -> None:
     """Let the volunteers of these slots go; the caller holds the slots' locks and counts again."""
     if not slots:
         return
     for row in await tx.execute(_RELEASE, {"slots": sorted(slots)}):
         await events.record(tx, "shift.released", row.id, [row.pledged_by, row.site_of])
+
+
+async def release_offer(tx: AsyncConnection, offer_id: UUID) -> None:
+    """Let all volunteers of an offer go that is over; the caller has locked it."""
+    slots = (await tx.execute(_STAFFED_SLOTS, {"site": None, "offer": offer_id})).scalars().all()
+    await release_shifts(tx, slots)
+    await recount(tx, slots)

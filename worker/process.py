@@ -19,7 +19,7 @@ from worker.matching_round import AT_ONCE, look_for_places
 from worker.rounds import on_the_beat
 from worker.settings import WorkerSettings
 from worker.solving import Thinkers
-from worker.staffing import staff_sites
+from worker.staffing import Staffing
 from worker.upkeep import keep_up
 
 __all__ = ["serve"]
@@ -74,8 +74,10 @@ def _acts(settings: WorkerSettings, engine: AsyncEngine, bell: Bell, ear: Ear, t
     async def decide_together() -> float:
         return await on_the_beat(engine, bell, thinkers, settings.side_by_side)
 
+    staffing = Staffing(engine, bell)
+
     async def staff() -> float:
-        if await staff_sites(engine, bell, thinkers.pool):
+        if await staffing.look(thinkers.pool):
             ear.wake()
         return _STAFFING_SECONDS
 

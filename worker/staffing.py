@@ -11,7 +11,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import allocations, due, shifts
+from db import allocations, due, shifts, staffing
 from db.bell import Bell
 from db.connection import snapshot, transaction
 from db.policies import in_force
@@ -20,7 +20,7 @@ from db.shifts import NewShift
 from matching.staffing import Region
 from matching.staffing_programme import best_staffing
 
-__all__ = ["staff_sites"]
+__all__ = ["Staffing"]
 
 _UNUSED_MINUTES = 15
 """How long volunteers are kept for a slot in which nobody has been placed."""
@@ -30,41 +30,56 @@ _SECONDS = 2.0
 _log = structlog.get_logger()
 
 
-async def staff_sites(engine: AsyncEngine, bell: Bell, processes: Executor | None = None) -> bool:
-    """Plan shifts for those who wait in vain, and release whom no volunteers can serve. Whether anything changed.
+class Staffing:
+    """Plans again and again; what was thought through in vain is not thought through again while nothing changes."""
 
-    `processes` is where the plan is thought out.
-    """
-    async with transaction(engine) as turn:
-        if not await take_turn(turn):
-            return False
-        ended = await _end_shifts(engine)
-        async with snapshot(engine) as tx:
-            region = await read_region(tx, await in_force(tx))
-        planned = await _plan(engine, region, processes) if region.watches and region.crews else 0
+    def __init__(self, engine: AsyncEngine, bell: Bell) -> None:
+        self._engine = engine
+        self._bell = bell
+        self._in_vain: Region | None = None
+
+    async def look(self, processes: Executor | None = None) -> bool:
+        """Plan shifts for those who wait in vain, and release whom no volunteers can serve. Whether anything changed.
+
+        `processes` is where the plan is thought out.
+        """
+        async with transaction(self._engine) as turn:
+            if not await take_turn(turn):
+                return False
+            ended = await _end_shifts(self._engine)
+            async with snapshot(self._engine) as tx:
+                region = await read_region(tx, await in_force(tx))
+            planned = await self._plan(region, processes)
+            released = await _release_the_unserved(self._engine, self._bell)
         if planned:
             _log.info("worker.shifts_planned", shifts=planned)
-        released = await _release_the_unserved(engine, bell)
-    if planned or released:
-        bell.work()
-    return bool(ended or planned or released)
+        if planned or released:
+            self._bell.work()
+        return bool(ended or planned or released)
+
+    async def _plan(self, region: Region, processes: Executor | None) -> int:
+        if not region.watches or not region.crews or region == self._in_vain:
+            return 0
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(processes, best_staffing, region, _SECONDS)
+        wanted = [
+            NewShift(region.crews[call.crew].pledge, call.slot, call.day, call.volunteers) for call in found.calls
+        ]
+        planned = 0
+        if wanted:
+            async with transaction(self._engine) as tx:
+                planned = await shifts.plan(tx, wanted)
+        self._in_vain = None if planned else region
+        return planned
 
 
 async def _end_shifts(engine: AsyncEngine) -> int:
     async with transaction(engine) as tx:
         completed = await shifts.complete(tx, _AT_ONCE)
     async with transaction(engine) as tx:
-        return completed + await shifts.release_unused(tx, _UNUSED_MINUTES, _AT_ONCE)
-
-
-async def _plan(engine: AsyncEngine, region: Region, processes: Executor | None) -> int:
-    loop = asyncio.get_running_loop()
-    found = await loop.run_in_executor(processes, best_staffing, region, _SECONDS)
-    if not found.calls:
-        return 0
-    wanted = [NewShift(region.crews[call.crew].pledge, call.slot, call.day, call.volunteers) for call in found.calls]
+        unused = await shifts.release_unused(tx, _UNUSED_MINUTES, _AT_ONCE)
     async with transaction(engine) as tx:
-        return await shifts.plan(tx, wanted)
+        return completed + unused + await staffing.mend(tx, _AT_ONCE)
 
 
 async def _release_the_unserved(engine: AsyncEngine, bell: Bell) -> int:

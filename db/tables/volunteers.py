@@ -18,7 +18,10 @@ __all__ = ["Pledge", "PledgeTurn", "Shift", "SlotStaffing"]
 
 
 class SlotStaffing(Row):
-    """What a slot's room has (`places`) and how many people its live shifts can serve (`staffed`)."""
+    """What a slot's room has (`places`) and how many people its live shifts can serve (`staffed`).
+
+    `kept` people were in when the site began to ask for volunteers: they stay, with or without.
+    """
 
     __tablename__ = "slot_staffing"
 
@@ -27,8 +30,9 @@ class SlotStaffing(Row):
     )
     places: Mapped[int]
     staffed: Mapped[int] = mapped_column(server_default=text("0"))
+    kept: Mapped[int] = mapped_column(server_default=text("0"))
 
-    __table_args__ = (CheckConstraint("places >= 0 and staffed >= 0", name="people"),)
+    __table_args__ = (CheckConstraint("places >= 0 and staffed >= 0 and kept >= 0", name="people"),)
 
 
 class Pledge(Row):

@@ -14,7 +14,7 @@ from tests.api.conftest import Organization
 from tests.api.scenes import Json
 from tests.builders import TONIGHT
 from tests.db.acts import hold, look_at_all_due
-from worker.staffing import staff_sites
+from worker.staffing import Staffing
 
 ANY_VERSION = {"If-Match": "*"}
 STAFFING = {"skill": "night_watch", "people_per_volunteer": 15, "minimum": 2}
@@ -48,7 +48,7 @@ async def shift(
     await posted(association)
     need = await coordination.http.post("/v1/needs", json=need_body())
     assert await hold(engine, UUID(need.json()["id"])) == ()
-    await staff_sites(engine, Bell(settings))
+    await Staffing(engine, Bell(settings)).look()
     await look_at_all_due(engine)
     (made,) = (await association.http.get("/v1/shifts", params={"state": "planned"})).json()["items"]
     found: Json = made
@@ -147,6 +147,17 @@ async def test_a_pledge_never_shrinks_under_its_shifts(association: Organization
     assert (await association.http.get("/v1/shifts")).json()["items"] == [shift], "what was planned stays"
     old = await association.http.patch(path, json={"headcount": 3}, headers={"If-Match": '"1"'})
     assert old.status_code == 412
+
+
+async def test_a_closed_offer_lets_its_volunteers_go(
+    coordination: Organization, municipality: Organization, association: Organization, shift: Json
+) -> None:
+    await association.http.post(f"/v1/shifts/{shift['id']}/confirm")
+    need = (await coordination.http.get("/v1/needs")).json()["items"][0]["id"]
+    assert (await coordination.http.post(f"/v1/needs/{need}/withdraw")).status_code == 200
+    offer = (await municipality.http.get("/v1/offers")).json()["items"][0]["id"]
+    assert (await municipality.http.post(f"/v1/offers/{offer}/close")).status_code == 200
+    assert [each["state"] for each in (await association.http.get("/v1/shifts")).json()["items"]] == ["released"]
 
 
 async def test_why_a_gym_without_volunteers_was_not_chosen(

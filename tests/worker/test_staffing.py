@@ -8,24 +8,32 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+import worker.staffing
 from db import shifts, staffing
 from db.bell import Bell
 from db.connection import transaction
 from db.settings import Settings
 from db.shifts import NewShift
+from matching.staffing import Region, StaffingPlan
+from matching.staffing_programme import best_staffing
 from matching.vocabulary import Urgency
 from tests.api.scenes import assert_every_place_is_counted_once
 from tests.builders import TONIGHT, add_need, add_offer, add_organization, tonight
 from tests.db.acts import hold, look_at_all_due, one, rows
 from tests.places import GAP, MENTON
 from tests.volunteers import add_gym, add_pledge
-from worker.staffing import staff_sites
+from worker.staffing import Staffing
 
 
 @pytest.fixture
 def bell(settings: Settings) -> Bell:
     """One that nobody hears: tests look by themselves."""
     return Bell(settings)
+
+
+async def staff_sites(engine: AsyncEngine, bell: Bell) -> bool:
+    """One look of a worker that has just started."""
+    return await Staffing(engine, bell).look()
 
 
 async def organizations(engine: AsyncEngine) -> tuple[UUID, UUID]:
@@ -286,7 +294,7 @@ async def test_planning_without_the_pledges_lock_would_be_caught(
         await assert_no_pledge_is_overdrawn(engine)
 
 
-async def test_a_site_that_asks_for_volunteers_from_now_on_keeps_who_is_in_it(engine: AsyncEngine) -> None:
+async def test_a_site_that_asks_for_volunteers_from_now_on_keeps_who_is_in_it(engine: AsyncEngine, bell: Bell) -> None:
     town, refuge = await organizations(engine)
     async with transaction(engine) as tx:
         offer = await add_offer(tx, town, capacity=10)
@@ -305,4 +313,41 @@ async def test_a_site_that_asks_for_volunteers_from_now_on_keeps_who_is_in_it(en
             await staffing.bind(tx, site)
         capacities = await rows(engine, "select capacity from slot where offer_id = :id order by starts", id=offer)
         assert [row.capacity for row in capacities] == expected
+        await staff_sites(engine, bell)
+        assert await state_of(engine, need) == "held", "nobody who was in loses a place by it"
     await assert_every_place_is_counted_once(engine)
+
+
+async def test_a_place_that_stands_open_without_volunteers_is_closed_again(engine: AsyncEngine, bell: Bell) -> None:
+    town, _ = await organizations(engine)
+    async with transaction(engine) as tx:
+        await add_gym(tx, town, nights=1)
+    await rows(engine, "update slot set capacity = 7")
+    await staff_sites(engine, bell)
+    await assert_slots_are_open_as_far_as_staffed(engine)
+
+
+async def test_what_was_thought_through_in_vain_is_thought_through_again_when_something_changed(
+    engine: AsyncEngine, bell: Bell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thought: list[Region] = []
+
+    def think(region: Region, seconds: float) -> StaffingPlan:
+        thought.append(region)
+        return best_staffing(region, seconds)
+
+    monkeypatch.setattr(worker.staffing, "best_staffing", think)
+    town, refuge = await organizations(engine)
+    async with transaction(engine) as tx:
+        await add_gym(tx, town)
+        await add_pledge(tx, refuge, headcount=1)
+    need = await waits(engine, refuge)
+    staffing = Staffing(engine, bell)
+    for _ in range(3):
+        await staffing.look()
+    assert len(thought) == 1
+    async with transaction(engine) as tx:
+        await add_pledge(tx, refuge, headcount=1)
+    await staffing.look()
+    await look_at_all_due(engine)
+    assert (len(thought), await state_of(engine, need)) == (2, "held")

@@ -20,7 +20,8 @@ def upgrade() -> None:
         sa.Column("slot_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("places", sa.Integer(), nullable=False),
         sa.Column("staffed", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.CheckConstraint("places >= 0 and staffed >= 0", name=op.f("slot_staffing_people_check")),
+        sa.Column("kept", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.CheckConstraint("places >= 0 and staffed >= 0 and kept >= 0", name=op.f("slot_staffing_people_check")),
         sa.ForeignKeyConstraint(["slot_id"], ["slot.id"], name=op.f("slot_staffing_slot_id_fkey"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("slot_id", name=op.f("slot_staffing_pkey")),
     )
@@ -41,8 +42,8 @@ def upgrade() -> None:
     op.create_index("pledge_turn_pledge_id_starts_idx", "pledge_turn", ["pledge_id", "starts"])
     _create_shift()
     op.execute("""
-        insert into slot_staffing (slot_id, places)
-        select s.id, s.capacity from slot s join offer o on o.id = s.offer_id join site h on h.id = o.site_id
+        insert into slot_staffing (slot_id, places, kept)
+        select s.id, s.capacity, s.used from slot s join offer o on o.id = s.offer_id join site h on h.id = o.site_id
          where h.staffing_skill is not null and s.ends > now()
     """)
     op.execute("update slot set capacity = used from slot_staffing g where g.slot_id = slot.id")
