@@ -119,7 +119,7 @@ def _openings(schedule: Schedule) -> Iterator[datetime]:
     form = _RRULE.fullmatch(schedule.rrule)
     parts = schedule.rrule.split(";")
     said = dict(part.split("=") for part in parts) if form else {}
-    if form is None or len(said) < len(parts) or {"BYDAY", "BYMONTHDAY"} <= said.keys():
+    if form is None or len(said) < len(parts) or {"BYDAY", "BYMONTHDAY"} <= said.keys() or _numbers_weekdays(said):
         raise Invalid.one("/rrule", "unknown_recurrence")
     if not _some_year_has(said, schedule.first_day):
         raise Invalid.one("/rrule", "no_day_in_schedule")
@@ -136,6 +136,11 @@ def _openings(schedule: Schedule) -> Iterator[datetime]:
         yield from islice(in_step, int(form["count"]) if form["count"] else None)
     except (ValueError, TypeError, KeyError, IndexError) as error:
         raise Invalid.one("/rrule", "unknown_recurrence") from error
+
+
+def _numbers_weekdays(said: Mapping[str, str]) -> bool:
+    """Whether a day or a week is asked for its second Monday: only months have one (RFC 5545, § 3.3.10)."""
+    return said["FREQ"] != "MONTHLY" and any(letter.isdigit() for letter in said.get("BYDAY", ""))
 
 
 def _steps(opening: datetime, first: date, said: Mapping[str, str]) -> int:

@@ -144,6 +144,8 @@ def test_a_course_has_its_lessons_on_its_weekdays() -> None:
         "FREQ=DAILY;BYMONTH=13",
         "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=31",
         "FREQ=MONTHLY;BYDAY=5MO;BYMONTHDAY=1",
+        "FREQ=WEEKLY;BYDAY=2MO",
+        "FREQ=DAILY;BYDAY=MO,-1SU",
         "FREQ=DAILY\nFREQ=DAILY",
         "FREQ=DAILY;BYDAY=" + ",".join(["MO"] * 99),
     ],
