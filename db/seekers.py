@@ -92,6 +92,7 @@ _POOL = text(f"""
      order by n.tier, n.posted_at
      limit :limit
 """)
+_POSTED = text(f"select {_FACTS} {_SETTING} where n.posted_at > :since order by n.posted_at, n.id limit :limit")
 _LOCK = text("select id from need where id = :id for update")
 
 
@@ -110,6 +111,12 @@ async def read_seeker(tx: AsyncConnection, need_id: UUID, policy: Policy) -> See
     """The need as the matching sees it, without a lock; once its window has passed, as it stood just before."""
     row = (await tx.execute(_READ, {"id": need_id, "ask_again_minutes": policy.ask_again_minutes})).one()
     return _seeker(row, min(row.now, max(row.starts, row.ends - _LAST_MOMENT)))
+
+
+async def posted(tx: AsyncConnection, since: datetime, limit: int) -> list[Seeker]:
+    """Needs posted since then, oldest first, each as it was seen at that moment."""
+    values = {"since": since, "limit": limit, "ask_again_minutes": 0}
+    return [_seeker(row, row.posted_at) for row in await tx.execute(_POSTED, values)]
 
 
 async def pool(tx: AsyncConnection, policy: Policy, limit: int) -> list[InPool]:

@@ -21,7 +21,7 @@ from matching.states import OfferState
 from matching.vocabulary import Audience, Coverage, SiteKind
 from matching.windows import Window
 
-__all__ = ["offers_around", "offers_by_id"]
+__all__ = ["offers_around", "offers_between", "offers_by_id"]
 
 _MOST_SLOTS_TO_CHOOSE_FROM = 48
 """For coverage `any`, of which the first one with room is enough."""
@@ -54,6 +54,9 @@ _NAMED = """
     select o.id, o.tie, o.point <-> cast(:point as geography) as metres
       from offer o where o.id = any(cast(:ids as uuid[]))
 """
+_OPEN = """
+    select o.id, o.tie, 0 as metres from offer o where o.state = 'open'
+"""
 # Slots of its own first, then those with room: where only some are read, these are the ones that decide.
 _WITH_SLOTS = """
     with chosen as materialized ({chosen})
@@ -82,6 +85,7 @@ _WITH_SLOTS = """
 """
 _AROUND = text(_WITH_SLOTS.format(chosen=_NEAREST))
 _BY_ID = text(_WITH_SLOTS.format(chosen=_NAMED))
+_BETWEEN = text(_WITH_SLOTS.format(chosen=_OPEN))
 
 Parameter = str | int | float | datetime | UUID | list[OfferId]
 
@@ -104,6 +108,12 @@ async def offers_around(tx: AsyncConnection, need: Need, policy: Policy, now: da
 async def offers_by_id(tx: AsyncConnection, need: Need, ids: Sequence[OfferId], now: datetime) -> list[Offer]:
     """These offers, whatever their state, nearest first; places of the need's own people are counted as free."""
     return _offers(await tx.execute(_BY_ID, _parameters(need, now) | {"ids": list(ids)}))
+
+
+async def offers_between(tx: AsyncConnection, after: datetime, before: datetime) -> list[Offer]:
+    """Every open offer, with its slots that end after the one instant and start before the other."""
+    nobody = {"need": UUID(int=0), "people": 1, "slots": MOST_SLOTS}
+    return _offers(await tx.execute(_BETWEEN, nobody | {"after": after, "before": before}))
 
 
 def _parameters(need: Need, now: datetime) -> dict[str, Parameter]:

@@ -5,6 +5,7 @@ import typer
 from relais.demo import demo
 from relais.migrations import migrate, migration_commands
 from relais.organizations import key_commands, org_commands
+from relais.policy import policy_commands
 from relais.solve import solve
 from relais.towns import import_towns
 from relais.up import stop, up
@@ -26,3 +27,4 @@ main.command("solve")(solve)
 main.add_typer(migration_commands, name="migrations")
 main.add_typer(org_commands, name="org")
 main.add_typer(key_commands, name="key")
+main.add_typer(policy_commands, name="policy")
