@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from enum import StrEnum
 from typing import Final
 
 from matching.policy import Policy
-from matching.refusals import Flaw, Invalid
 from matching.vocabulary import Urgency
 
-__all__ = ["LIMITS", "Limit", "revised"]
+__all__ = ["LIMITS", "Limit", "NotAPolicy", "Wrong", "WrongTerm", "revised"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,60 +39,80 @@ LIMITS: Final[Mapping[str, Limit]] = {
 """By term; `answer_minutes` has one value for each urgency."""
 
 
+class Wrong(StrEnum):
+    """What may be wrong with a term."""
+
+    UNKNOWN = "unknown"
+    NOT_IN_FORCE = "not_in_force"
+    NOT_AN_OBJECT = "not_an_object"
+    NOT_AFTER_VERIFY = "not_after_verify"
+    OUT_OF_RANGE = "out_of_range"
+
+
+@dataclass(frozen=True, slots=True)
+class WrongTerm:
+    """A term that cannot be used, and the limit that it breaks where it is one."""
+
+    term: str
+    wrong: Wrong
+    limit: Limit | None = None
+
+
+class NotAPolicy(Exception):  # noqa: N818 - named for what was given, as refusals are
+    """Changes that make no policy, with everything that is wrong with them."""
+
+    def __init__(self, *terms: WrongTerm) -> None:
+        super().__init__(", ".join(f"{each.term}: {each.wrong}" for each in terms))
+        self.terms = terms
+
+
 def revised(policy: Policy, changes: Mapping[str, object]) -> Policy:
-    """The next version, with these terms changed. Raises `Invalid` with every flaw; no value is repeated in it.
+    """The next version, with these terms changed. Raises `NotAPolicy` with all that is wrong, and no value in it.
 
     A `version` among the changes says which version they were written for: it must be the one given.
     """
-    flaws = tuple(_flaws(policy, changes))
-    if flaws:
-        raise Invalid(flaws)
+    wrong = tuple(_wrong(policy, changes))
+    if wrong:
+        raise NotAPolicy(*wrong)
     terms = {name: value for name, value in changes.items() if name != "version"}
     if "answer_minutes" in terms:
         terms["answer_minutes"] = {**policy.answer_minutes, **_mapping(terms["answer_minutes"])}
     made = replace(policy, version=policy.version + 1, **terms)  # type: ignore[arg-type]
     if made.stale_after_days <= made.verify_after_days:
-        raise Invalid.one("/stale_after_days", "not_after_verify")
+        raise NotAPolicy(WrongTerm("stale_after_days", Wrong.NOT_AFTER_VERIFY))
     return made
 
 
-def _flaws(policy: Policy, changes: Mapping[str, object]) -> Iterator[Flaw]:
+def _wrong(policy: Policy, changes: Mapping[str, object]) -> Iterator[WrongTerm]:
     known = {field.name for field in fields(Policy)}
     for name, value in changes.items():
         if name not in known:
-            yield Flaw(f"/{name}", "unknown_field")
+            yield WrongTerm(name, Wrong.UNKNOWN)
         elif name == "version":
             if value != policy.version:
-                yield Flaw("/version", "not_in_force")
+                yield WrongTerm("version", Wrong.NOT_IN_FORCE)
         elif name == "answer_minutes":
-            yield from _flaws_of_minutes(value)
+            yield from _wrong_minutes(value)
         elif not _within(value, LIMITS[name]):
-            yield _out_of_range(name, LIMITS[name])
+            yield WrongTerm(name, Wrong.OUT_OF_RANGE, LIMITS[name])
 
 
-def _flaws_of_minutes(value: object) -> Iterator[Flaw]:
+def _wrong_minutes(value: object) -> Iterator[WrongTerm]:
     limit = LIMITS["answer_minutes"]
     if not isinstance(value, Mapping):
-        yield Flaw("/answer_minutes", "not_an_object")
+        yield WrongTerm("answer_minutes", Wrong.NOT_AN_OBJECT)
         return
     for urgency, minutes in value.items():
         if urgency not in list(Urgency):
-            yield Flaw(f"/answer_minutes/{urgency}", "unknown_field")
+            yield WrongTerm(f"answer_minutes.{urgency}", Wrong.UNKNOWN)
         elif not _within(minutes, limit):
-            yield _out_of_range(f"answer_minutes/{urgency}", limit)
+            yield WrongTerm(f"answer_minutes.{urgency}", Wrong.OUT_OF_RANGE, limit)
 
 
 def _within(value: object, limit: Limit) -> bool:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or (limit.whole and not isinstance(value, int)):
         return False
     return limit.least <= value <= limit.most
-
-
-def _out_of_range(name: str, limit: Limit) -> Flaw:
-    kind = "whole" if limit.whole else "any"
-    return Flaw(
-        f"/{name}", "out_of_range", (("least", f"{limit.least:g}"), ("most", f"{limit.most:g}"), ("kind", kind))
-    )
 
 
 def _mapping(value: object) -> Mapping[str, object]:

@@ -14,9 +14,9 @@ from db import policies
 from db.settings import Settings
 from db.weeks import read_week
 from matching.policy import Policy
-from matching.refusals import Flaw, Invalid, StaleVersion
+from matching.refusals import StaleVersion
 from matching.replay import Outcome, replay
-from matching.revising import revised
+from matching.revising import NotAPolicy, Wrong, WrongTerm, revised
 from relais.asking import act
 
 __all__ = ["policy_commands"]
@@ -25,10 +25,10 @@ policy_commands = typer.Typer(no_args_is_help=True, help="The policy: every weig
 MOST_NEEDS = 2000
 _LARGEST_FILE = 100_000
 _WORDS = {
-    "unknown_field": "is no term of the policy",
-    "not_in_force": "is not the version in force: look at `relais policy show` again, and at what changed",
-    "not_an_object": "must be an object with minutes for vital, high or normal",
-    "not_after_verify": "must be more than verify_after_days: providers are asked before offers go stale",
+    Wrong.UNKNOWN: "is no term of the policy",
+    Wrong.NOT_IN_FORCE: "is not the version in force: look at `relais policy show` again, and at what changed",
+    Wrong.NOT_AN_OBJECT: "must be an object with minutes for vital, high or normal",
+    Wrong.NOT_AFTER_VERIFY: "must be more than verify_after_days: providers are asked before offers go stale",
 }
 
 
@@ -94,17 +94,16 @@ def _read(file: Path) -> dict[str, object]:
 def _revised(before: Policy, changes: dict[str, object]) -> Policy:
     try:
         return revised(before, changes)
-    except Invalid as refusal:
-        told = "\n".join(f"  {flaw.at[1:].replace('/', '.')} {_wrong(flaw)}" for flaw in refusal.flaws)
+    except NotAPolicy as refusal:
+        told = "\n".join(f"  {each.term} {_told(each)}" for each in refusal.terms)
         _end(f"Nothing was changed, because:\n{told}")
 
 
-def _wrong(flaw: Flaw) -> str:
-    if flaw.code == "out_of_range":
-        facts = dict(flaw.facts)
-        kind = "a whole number" if facts["kind"] == "whole" else "a number"
-        return f"must be {kind} from {facts['least']} to {facts['most']}"
-    return _WORDS[flaw.code]
+def _told(each: WrongTerm) -> str:
+    if each.limit is not None:
+        kind = "a whole number" if each.limit.whole else "a number"
+        return f"must be {kind} from {each.limit.least:g} to {each.limit.most:g}"
+    return _WORDS[each.wrong]
 
 
 def _end(why: str) -> NoReturn:

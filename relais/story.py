@@ -41,6 +41,7 @@ REASONS: Final[Mapping[str, str]] = {
     "refused_before": "turned down before",
     "window": "not open then",
     "capacity": "full",
+    "staffing": "without the volunteers to open it",
 }
 """What each rule's failure means, after "1 place "."""
 
