@@ -223,12 +223,13 @@ _LOCATION = """
 _COPIES = """
     with made as (
         insert into offer
-        select (jsonb_populate_record(p, jsonb_build_object(
+        select made.*
+          from offer p, generate_series(1, :copies) n,
+               jsonb_populate_record(p, jsonb_build_object(
                    'id', gen_random_uuid(), 'category', cast(:category as text), 'tie', n,
                    'point', st_asewkt(st_translate(cast(p.point as geometry),
                                          cast(:spread as float) * (n % 141 - 70),
-                                         cast(:spread as float) * (n / 141 - 70)))))).*
-          from offer p, generate_series(1, :copies) n
+                                         cast(:spread as float) * (n / 141 - 70))))) made
          where p.id = :pattern
         returning id
     )

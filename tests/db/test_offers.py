@@ -149,9 +149,10 @@ _CROWD = """
         returning id
     )
     insert into offer
-    select (jsonb_populate_record(o, jsonb_build_object(
-               'id', gen_random_uuid(), 'site_id', home.id, 'organization_id', cast(:organization as uuid)))).*
-      from home, offer o
+    select made.*
+      from home, offer o,
+           jsonb_populate_record(o, jsonb_build_object(
+               'id', gen_random_uuid(), 'site_id', home.id, 'organization_id', cast(:organization as uuid))) made
      where o.id = :pattern
 """
 """Five thousand offers of somebody else, in another town than Briançon."""
