@@ -6,7 +6,7 @@ connection given back before the cancellation goes on: nothing stays open.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -48,24 +48,31 @@ def listening_address(settings: Settings) -> str:
 @asynccontextmanager
 async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """One transaction: committed when the block ends well, rolled back on any exception."""
-    connection = await engine.connect()
-    try:
+    async with _lent(engine) as connection, connection.begin():
+        yield connection
+
+
+@asynccontextmanager
+async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """One transaction to read in, of one moment: a need and its allocations always belong together."""
+    async with _lent(engine) as connection:
+        # On the connection, which costs nothing: an engine with options of its own is made anew each time.
+        await connection.execution_options(isolation_level="REPEATABLE READ")
         async with connection.begin():
             yield connection
-    finally:
-        await asyncio.shield(connection.close())
-
-
-def snapshot(engine: AsyncEngine) -> AbstractAsyncContextManager[AsyncConnection]:
-    """One transaction to read in, of one moment: a need and its allocations always belong together."""
-    return transaction(engine.execution_options(isolation_level="REPEATABLE READ"))
 
 
 @asynccontextmanager
 async def looking(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """A connection to read with, each statement by itself: no round trips to open and close a transaction."""
+    async with _lent(engine) as connection:
+        yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+
+
+@asynccontextmanager
+async def _lent(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     connection = await engine.connect()
     try:
-        yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+        yield connection
     finally:
         await asyncio.shield(connection.close())

@@ -4,6 +4,7 @@ Loops hold no state: whatever happens to this process, the next look finds the s
 """
 
 import asyncio
+import gc
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -47,6 +48,9 @@ async def serve(settings: WorkerSettings) -> None:
         helpers.append(asyncio.create_task(answer_the_door(settings.redis_url, ear.wake)))
     acts = _acts(settings, engine, bell, ear, thinkers)
     loops = [asyncio.create_task(_repeat(act, stopping)) for act in acts]
+    # What was loaded at the start stays: the collector need not look through it in the middle of a look.
+    gc.collect()
+    gc.freeze()
     _log.info("worker.ready")
     await stopping.wait()
     ear.wake()
