@@ -1,7 +1,7 @@
 """Shifts: volunteers of a pledge at a site for a slot, seen by both sides and answered by the association."""
 
 from collections.abc import Awaitable
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query
@@ -38,6 +38,8 @@ class ShiftOut(Wire):
     ends: Instant
     state: ShiftState
     reason: ShiftDeclineReason | None
+    answer_due: Annotated[bool, Field(description="Asked whether the volunteers still come; `/confirm` answers it.")]
+    at_risk: Annotated[bool, Field(description="The answer is late: others are looked for beside these volunteers.")]
     created_at: Instant
     version: Annotated[int, Field(ge=1)]
 
@@ -56,6 +58,8 @@ class ShiftOut(Wire):
             ends=facts.ends,
             state=facts.state,
             reason=ShiftDeclineReason(facts.reason) if facts.reason else None,
+            answer_due=facts.answer_due,
+            at_risk=facts.at_risk,
             created_at=facts.created_at,
             version=facts.version,
         )
@@ -64,7 +68,7 @@ class ShiftOut(Wire):
 class ShiftDeclineIn(Wire):
     """Why the volunteers cannot come."""
 
-    reason: ShiftDeclineReason
+    reason: Literal[ShiftDeclineReason.NO_VOLUNTEERS, ShiftDeclineReason.TOO_FAR, ShiftDeclineReason.OTHER]
 
 
 @router.get("", responses=problems(401, 403, 422))
@@ -81,7 +85,7 @@ async def list_shifts(
 
 @router.post("/{shift_id}/confirm", responses=problems(401, 403, 404, 409, 422))
 async def confirm_shift(shift_id: UUID, who: WritesOffers, tx: Tx, reply: Reply) -> ShiftOut:
-    """The association says that its volunteers come."""
+    """The association says that its volunteers come, or that they still do when it was asked."""
     return await _answered(tx, reply, who.organization_id, shift_id, shifts.confirm(tx, shift_id, who.organization_id))
 
 

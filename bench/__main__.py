@@ -1,4 +1,4 @@
-"""`python -m bench [sql] [http] [claims] [together] [engine]`: measure, beside a baseline, and print tables.
+"""`python -m bench [sql] [http] [claims] [together] [engine] [staffing]`: measure, beside a baseline, and print tables.
 
 Close what else runs on the machine first: clients, service and servers share its cores.
 """
@@ -19,6 +19,7 @@ from bench.engine import solve_all
 from bench.http_path import NOBODY_RINGS, post_at_rate
 from bench.open_loop import Latencies
 from bench.sql_path import hold_at_rate, search_both_ways
+from bench.staffing import plan_all
 from bench.together import decide_together
 from bench.world import World, add_past, build
 from db import holds
@@ -157,7 +158,35 @@ async def many_claims(settings: Settings, console: Console) -> None:
     console.print(table)
 
 
-BENCHES: dict[str, Bench] = {"sql": sql, "http": http, "claims": many_claims, "together": together, "engine": engine}
+async def staffing(_settings: Settings, console: Console) -> None:
+    """The planner of shifts alone."""
+    columns = ("regions", "seed", "s", "people", "of the proved best", "of a bound", "best of 200 orders", "flaws", "")
+    table = Table(*columns, title="Staffing")
+    for each in plan_all():
+        best = f"{100 * each.served / each.best:.1f} %" if each.best else "-"
+        reached = each.served >= each.random and each.served >= 0.95 * (each.best or 0) and not each.flaws
+        table.add_row(
+            each.name,
+            str(each.seed),
+            f"{each.seconds:.2f}",
+            str(each.served),
+            best,
+            f"{100 * each.served / max(each.bound, 1):.1f} %",
+            str(each.random),
+            str(each.flaws),
+            _judged(reached, "≥ 95 %, ≥ 200 orders"),
+        )
+    console.print(table)
+
+
+BENCHES: dict[str, Bench] = {
+    "sql": sql,
+    "http": http,
+    "claims": many_claims,
+    "together": together,
+    "engine": engine,
+    "staffing": staffing,
+}
 
 
 async def _run(names: list[str], where: Servers, console: Console) -> None:

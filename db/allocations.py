@@ -196,6 +196,8 @@ async def end_hold(tx: AsyncConnection, allocation_id: UUID, need_id: UUID, to: 
 async def end_unstaffed(tx: AsyncConnection, allocation_id: UUID, need_id: UUID, slot_id: int) -> bool:
     """Give back a place that no volunteers serve any more; its party is placed anew. Whether it was still so."""
     await seekers.lock_need(tx, need_id)
+    # Who else gives a place back in this moment may be enough.
+    await tx.execute(_LOCK_ITS_SLOTS, {"id": allocation_id})
     row = (await tx.execute(_STILL_UNSTAFFED, {"id": allocation_id, "slot": slot_id})).one_or_none()
     if row is None:
         return False
@@ -205,6 +207,11 @@ async def end_unstaffed(tx: AsyncConnection, allocation_id: UUID, need_id: UUID,
     return True
 
 
+_LOCK_ITS_SLOTS = text("""
+    select s.id from slot s
+     where s.id in (select k.slot_id from allocation_slot k where k.allocation_id = :id and k.taken)
+     order by s.id for update of s
+""")
 _STILL_UNSTAFFED = text("""
     select a.state, a.provider_id, a.poster_id
       from allocation a

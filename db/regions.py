@@ -19,8 +19,10 @@ from matching.windows import Window
 
 __all__ = ["read_region", "take_turn"]
 
-_MOST_PARTIES = 60
+_MOST_PARTIES = 200
 _TURN = text("select pg_try_advisory_xact_lock(:number)")
+# It waits while a plan is thought out and people are placed elsewhere, and holds nothing but its turn.
+_UNHURRIED = text("set local idle_in_transaction_session_timeout = 0")
 _STAFFING = 7_267_134
 """Number of the advisory lock of staffing."""
 _ANYWHERE = text("select exists (select from slot_staffing g join slot s on s.id = g.slot_id where s.ends > now())")
@@ -28,6 +30,9 @@ _WAITING = text("""
     select n.id from need n join category c on c.code = n.category
      where n.state in ('open', 'unmet') and n.fruitless > 0 and n.parked_at is null and n.ended_at is null
        and n.ends > now() and c.coverage = 'every'
+       and exists (select from offer o join site h on h.id = o.site_id and h.staffing_skill is not null
+                    where o.category = n.category and o.state = 'open'
+                      and st_dwithin(n.point, o.point, :metres, false))
      order by n.tier, n.posted_at
      limit :limit
 """)
@@ -35,13 +40,18 @@ _CHOICES = text(candidates.NIGHTS_IF_STAFFED)
 _WATCHES = text("""
     select s.id, o.site_id, s.starts, s.ends, s.used, g.places, h.staffing_people_per_volunteer as each,
            h.staffing_minimum as minimum,
-           coalesce((select sum(volunteers) from shift
-                      where slot_id = s.id and state in ('planned', 'confirmed')), 0) as volunteers
+           coalesce(sure.volunteers, 0) as volunteers
       from slot_staffing g
       join slot s on s.id = g.slot_id
       join offer o on o.id = s.offer_id
       join site h on h.id = o.site_id and h.staffing_skill is not null
-     where s.id = any(cast(:slots as bigint[])) or (g.staffed < s.used and s.ends > now())
+      left join lateral (
+          select sum(volunteers) as volunteers from shift
+           where slot_id = s.id and state in ('planned', 'confirmed') and at_risk_at is null
+      ) sure on true
+     where s.id = any(cast(:slots as bigint[]))
+        or (s.ends > now() and s.used > case when coalesce(sure.volunteers, 0) >= greatest(h.staffing_minimum, 1)
+                                            then sure.volunteers * h.staffing_people_per_volunteer else 0 end)
 """)
 _ABLE = text("""
     select distinct on (s.id, p.id) s.id as slot, p.id as pledge, t.day
@@ -52,7 +62,9 @@ _ABLE = text("""
                    and st_dwithin(p.point, o.point, p.radius_km * 1000 + 499.999, false)
       join pledge_turn t on t.pledge_id = p.id and t.starts <= s.starts and t.ends >= s.ends
      where s.id = any(cast(:slots as bigint[]))
-       and not exists (select from shift x where x.pledge_id = p.id and x.slot_id = s.id and x.state = 'declined')
+       and not exists (select from shift x where x.pledge_id = p.id and x.slot_id = s.id
+                          and (x.state = 'declined'
+                               or (x.state in ('planned', 'confirmed') and x.at_risk_at is not null)))
      order by s.id, p.id, t.starts
 """)
 _CREWS = text("""
@@ -68,6 +80,7 @@ _DUTIES = text("""
 
 async def take_turn(tx: AsyncConnection) -> bool:
     """Whether this transaction is the only one that plans shifts, until it ends."""
+    await tx.execute(_UNHURRIED)
     return bool((await tx.execute(_TURN, {"number": _STAFFING})).scalar_one())
 
 
@@ -75,7 +88,8 @@ async def read_region(tx: AsyncConnection, policy: Policy) -> Region:
     """Who waits and could be placed if volunteers came, and slots that have too few for who is in them."""
     if not (await tx.execute(_ANYWHERE)).scalar_one():
         return Region((), {}, (), {})
-    waiting = (await tx.execute(_WAITING, {"limit": _MOST_PARTIES})).scalars().all()
+    near = {"limit": _MOST_PARTIES, "metres": policy.radius_km * 1000 + 499.999}
+    waiting = (await tx.execute(_WAITING, near)).scalars().all()
     parties = [await _party(tx, need_id, policy) for need_id in waiting]
     asked = {slot for party in parties for choice in party.choices for slot in choice.slots}
     watches = {

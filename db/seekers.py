@@ -16,7 +16,7 @@ from matching.states import NeedState
 from matching.vocabulary import Audience, Coverage, Stay, Urgency
 from matching.windows import Window, nights_of
 
-__all__ = ["InPool", "Seeker", "Tentative", "claim", "lock_need", "pool", "read_seeker"]
+__all__ = ["InPool", "Seeker", "Tentative", "claim", "living", "lock_need", "pool", "read_seeker"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,13 @@ _POOL = text(f"""
      order by n.tier, n.posted_at
      limit :limit
 """)
+_LIVING = text(f"""
+    select {_FACTS.replace("clock_timestamp()", "now()")} {_SETTING}
+     where n.state in ('open', 'unmet', 'held', 'confirmed') and n.parked_at is null and n.ended_at is null
+       and n.ends > now() and n.starts < :before and c.coverage = 'every'
+     order by n.tier, n.posted_at
+     limit :limit
+""")
 _POSTED = text(f"select {_FACTS} {_SETTING} where n.posted_at > :since order by n.posted_at, n.id limit :limit")
 _LOCK = text("select id from need where id = :id for update")
 
@@ -117,6 +124,15 @@ async def posted(tx: AsyncConnection, since: datetime, limit: int) -> list[Seeke
     """Needs posted since then, oldest first, each as it was seen at that moment."""
     values = {"since": since, "limit": limit, "ask_again_minutes": 0}
     return [_seeker(row, row.posted_at) for row in await tx.execute(_POSTED, values)]
+
+
+async def living(tx: AsyncConnection, policy: Policy, before: datetime, limit: int) -> list[InPool]:
+    """All needs for nights that begin before then, with a place or without, the most urgent first."""
+    values = {"before": before, "limit": limit, "ask_again_minutes": policy.ask_again_minutes}
+    return [
+        InPool(_seeker(row, row.now), row.now - row.posted_at, None, in_vain=row.fruitless > 0)
+        for row in await tx.execute(_LIVING, values)
+    ]
 
 
 async def pool(tx: AsyncConnection, policy: Policy, limit: int) -> list[InPool]:

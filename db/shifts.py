@@ -36,6 +36,8 @@ class ShiftFacts:
     ends: datetime
     state: ShiftState
     reason: str | None
+    answer_due: bool
+    at_risk: bool
     created_at: datetime
     version: int
 
@@ -74,6 +76,11 @@ _PLAN = text("""
       join site h on h.id = o.site_id and h.staffing_skill = p.skill
       join pledge_turn t on t.pledge_id = p.id and t.day = :day and t.starts <= s.starts and t.ends >= s.ends
      where p.id = :pledge and s.id = :slot and p.state = 'open' and s.ends > now()
+       and o.state <> 'closed' and greatest(g.places, s.used) > 0
+       and not exists (select from shift x
+                        where x.pledge_id = p.id and x.slot_id = s.id
+                          and (x.state = 'declined'
+                               or (x.state in ('planned', 'confirmed') and x.at_risk_at is not null)))
        and st_dwithin(p.point, o.point, p.radius_km * 1000 + 499.999, false)
        and cast(:volunteers as int) + (select coalesce(sum(x.volunteers), 0) from shift x
                            where x.pledge_id = p.id and x.state in ('planned', 'confirmed')
@@ -90,8 +97,12 @@ _NEWS = text("""
     select distinct offer_id from slot where id = any(cast(:slots as bigint[])) and used < capacity
 """)
 _SELECT = """
-    select x.*, h.town_id, h.cell, p.skill, p.organization_id as pledged_by, h.organization_id as site_of
-      from shift x join pledge p on p.id = x.pledge_id join site h on h.id = x.site_id
+    select x.*, x.live and x.starts > now() and x.unanswered as answer_due,
+           x.live and x.at_risk_at is not null as at_risk, h.town_id, h.cell, p.skill,
+           p.organization_id as pledged_by, h.organization_id as site_of
+      from (select *, state in ('planned', 'confirmed') as live,
+                   coalesce(asked_at > coalesce(answered_at, created_at), false) as unanswered from shift) x
+      join pledge p on p.id = x.pledge_id join site h on h.id = x.site_id
 """
 _SEEN = " :organization in (p.organization_id, h.organization_id) "
 _READ = text(_SELECT + "where x.id = :id and" + _SEEN)
@@ -110,20 +121,33 @@ _OWN = text("""
     select x.slot_id from shift x join pledge p on p.id = x.pledge_id
      where x.id = :id and p.organization_id = :organization
 """)
-_LOCK = text("select state, ends <= clock_timestamp() as over from shift where id = :id for update")
-_MOVE = text("update shift set state = :state, reason = :reason, version = version + 1 where id = :id")
-_UNUSED = text("""
+_LOCK = text("""
+    select state, ends <= clock_timestamp() as over,
+           at_risk_at is not null or coalesce(asked_at > coalesce(answered_at, created_at), false) as unanswered
+      from shift where id = :id for update
+""")
+_MOVE = text("""
+    update shift set state = :state, reason = :reason, version = version + 1, answered_at = clock_timestamp(),
+                     at_risk_at = null
+     where id = :id
+""")
+# A room that its provider closed for the night needs no volunteers, whatever they answered.
+_NOBODY_NEEDS = """
+    s.used = 0
+    and (exists (select from slot_staffing g where g.slot_id = s.id and g.places = 0)
+         or not exists (select from shift y
+                         where y.slot_id = s.id
+                           and (y.state = 'confirmed'
+                                or (y.state = 'planned'
+                                    and y.created_at >= now() - make_interval(mins => :minutes)))))
+"""
+_UNUSED = text(f"""
     select distinct x.slot_id from shift x join slot s on s.id = x.slot_id
-     where x.state = 'planned' and s.used = 0 and x.created_at < now() - make_interval(mins => :minutes)
+     where x.state in ('planned', 'confirmed') and s.ends > now() and {_NOBODY_NEEDS}
      order by x.slot_id limit :limit
 """)
-_STILL_UNUSED = text("""
-    select s.id from slot s
-     where s.id = any(cast(:slots as bigint[])) and s.used = 0
-       and not exists (select from shift x where x.slot_id = s.id and x.state = 'confirmed')
-       and not exists (select from shift x where x.slot_id = s.id and x.state = 'planned'
-                          and x.created_at >= now() - make_interval(mins => :minutes))
-     order by s.id for update
+_STILL_UNUSED = text(f"""
+    select s.id from slot s where s.id = any(cast(:slots as bigint[])) and {_NOBODY_NEEDS} order by s.id for update
 """)
 _COMPLETE = text("""
     update shift set state = 'completed', version = shift.version + 1
@@ -178,10 +202,12 @@ async def page(
 
 
 async def confirm(tx: AsyncConnection, shift_id: UUID, organization_id: UUID) -> None:
-    """The association says that its volunteers come; twice is once. Raises `NotFound` and `Conflict`."""
+    """The association says that its volunteers come, or still do; twice is once. Raises `NotFound` and `Conflict`."""
     await _own_slot(tx, shift_id, organization_id)
-    if await _state(tx, shift_id) is ShiftState.PLANNED:
-        await _move(tx, shift_id, ShiftState.CONFIRMED, None)
+    found = await _locked(tx, shift_id)
+    if found.state is ShiftState.PLANNED or found.unanswered:
+        event = "shift.confirmed" if found.state is ShiftState.PLANNED else "shift.still_coming"
+        await _move(tx, shift_id, ShiftState.CONFIRMED, None, event)
 
 
 async def decline(tx: AsyncConnection, shift_id: UUID, organization_id: UUID, reason: str) -> None:
@@ -192,14 +218,17 @@ async def decline(tx: AsyncConnection, shift_id: UUID, organization_id: UUID, re
     slot = await _own_slot(tx, shift_id, organization_id)
     if slot is not None:
         await tx.execute(_LOCK_SLOTS, {"ids": [slot]})
-    if await _state(tx, shift_id, also=ShiftState.DECLINED) is not ShiftState.DECLINED:
-        await _move(tx, shift_id, ShiftState.DECLINED, reason)
+    if (await _locked(tx, shift_id, also=ShiftState.DECLINED)).state is not ShiftState.DECLINED:
+        await _move(tx, shift_id, ShiftState.DECLINED, reason, "shift.declined")
         if slot is not None:
             await staffing.recount(tx, [slot])
 
 
 async def release_unused(tx: AsyncConnection, minutes: int, limit: int) -> int:
-    """Let volunteers go whom nobody has needed for so long: planned, not confirmed, in empty slots. How many slots."""
+    """Let volunteers go whom nobody has needed for so long, in empty slots where nobody confirmed. How many slots.
+
+    In a room that was closed for the night they are let go at once, confirmed or not.
+    """
     seen = (await tx.execute(_UNUSED, {"minutes": minutes, "limit": limit})).scalars().all()
     if not seen:
         return 0
@@ -225,18 +254,26 @@ async def _own_slot(tx: AsyncConnection, shift_id: UUID, organization_id: UUID) 
     return slot
 
 
-async def _state(tx: AsyncConnection, shift_id: UUID, also: ShiftState | None = None) -> ShiftState:
+@dataclass(frozen=True, slots=True)
+class _Locked:
+    """A shift under its lock: its state, and whether its volunteers were asked and did not answer."""
+
+    state: ShiftState
+    unanswered: bool
+
+
+async def _locked(tx: AsyncConnection, shift_id: UUID, also: ShiftState | None = None) -> _Locked:
     row = (await tx.execute(_LOCK, {"id": shift_id})).one()
     state = ShiftState(row.state)
     if state not in (ShiftState.PLANNED, ShiftState.CONFIRMED, also) or (row.over and state is not also):
         raise Conflict("shift_is_over", state)
-    return state
+    return _Locked(state, row.unanswered)
 
 
-async def _move(tx: AsyncConnection, shift_id: UUID, to: ShiftState, reason: str | None) -> None:
+async def _move(tx: AsyncConnection, shift_id: UUID, to: ShiftState, reason: str | None, event: str) -> None:
     await tx.execute(_MOVE, {"id": shift_id, "state": to, "reason": reason})
     row = (await tx.execute(text(_SELECT + "where x.id = :id"), {"id": shift_id})).one()
-    await events.record(tx, f"shift.{to}", shift_id, [row.pledged_by, row.site_of])
+    await events.record(tx, event, shift_id, [row.pledged_by, row.site_of])
 
 
 def _facts(row: Row[tuple[object, ...]]) -> ShiftFacts:
@@ -253,6 +290,8 @@ def _facts(row: Row[tuple[object, ...]]) -> ShiftFacts:
         ends=values["ends"],
         state=ShiftState(values["state"]),
         reason=values["reason"],
+        answer_due=values["answer_due"],
+        at_risk=values["at_risk"],
         created_at=values["created_at"],
         version=values["version"],
     )

@@ -7,12 +7,12 @@ as many people as its volunteers can serve, at most the room's places, and never
 from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import events
 
-__all__ = ["bind", "bind_offer", "mend", "recount", "release_offer", "release_shifts"]
+__all__ = ["bind", "bind_offer", "forget_who_left", "mend", "recount", "release_offer", "release_shifts"]
 
 _LOCK_SLOTS = text("""
     select s.id from slot s join offer o on o.id = s.offer_id
@@ -68,26 +68,44 @@ _DRIFTED = text("""
      where s.ends > now() and s.capacity <> greatest(s.used, least(g.places, g.staffed))
      order by g.slot_id limit :limit
 """)
-_RELEASE = text("""
+_RELEASE_SHIFTS = """
     update shift set state = 'released', version = shift.version + 1
       from pledge p, site h
      where shift.slot_id = any(cast(:slots as bigint[])) and shift.state in ('planned', 'confirmed')
-       and p.id = shift.pledge_id and h.id = shift.site_id
+       and p.id = shift.pledge_id and h.id = shift.site_id {which}
     returning shift.id, p.organization_id as pledged_by, h.organization_id as site_of
+"""
+_RELEASE = text(_RELEASE_SHIFTS.format(which=""))
+_RELEASE_OTHERS = text(_RELEASE_SHIFTS.format(which="and p.skill <> h.staffing_skill"))
+_SERVED = text("""
+    select g.slot_id from slot_staffing g join slot s on s.id = g.slot_id
+     where g.slot_id = any(cast(:slots as bigint[])) and g.staffed >= s.used
+""")
+_KEEP = text("""
+    update slot_staffing g set kept = s.used from slot s
+     where s.id = g.slot_id and g.slot_id = any(cast(:slots as bigint[])) and s.used > greatest(g.staffed, g.kept)
+""")
+# Who comes after one of those who were kept has left is served by volunteers or not at all.
+_LEFT = text("""
+    update slot_staffing g set kept = s.used from slot s where s.id = g.slot_id and g.kept > s.used and s.ends > now()
 """)
 
 
 async def bind(tx: AsyncConnection, site_id: UUID) -> None:
     """Bring a site's slots in line with the volunteers it asks for now; who is in one stays in it.
 
-    The caller has locked the site and its offers. A site that asks for none any more lets its shifts go.
+    The caller has locked the site and its offers. Shifts of a skill that is not asked for any more are let go, and all
+    of them where none is.
     """
     await tx.execute(_LOCK_SLOTS, {"site": site_id})
     freed = (await tx.execute(_FREE_OF_VOLUNTEERS, {"site": site_id})).scalars().all()
     await release_shifts(tx, freed)
     await tx.execute(_BIND_SITE, {"site": site_id})
-    slots = (await tx.execute(_STAFFED_SLOTS, {"site": site_id, "offer": None})).scalars().all()
-    await tx.execute(_RECOUNT, {"slots": list(slots)})
+    slots = list((await tx.execute(_STAFFED_SLOTS, {"site": site_id, "offer": None})).scalars())
+    served = list((await tx.execute(_SERVED, {"slots": slots})).scalars())
+    await _tell(tx, list(await tx.execute(_RELEASE_OTHERS, {"slots": slots})))
+    await tx.execute(_RECOUNT, {"slots": slots})
+    await tx.execute(_KEEP, {"slots": served})
 
 
 async def bind_offer(tx: AsyncConnection, offer_id: UUID) -> None:
@@ -111,12 +129,16 @@ async def mend(tx: AsyncConnection, limit: int) -> int:
     return len(drifted)
 
 
+async def forget_who_left(tx: AsyncConnection) -> None:
+    """Keep no more places without volunteers than there are people who had them before the site asked for any."""
+    await tx.execute(_LEFT)
+
+
 async def release_shifts(tx: AsyncConnection, slots: Collection[int]) -> None:
     """Let the volunteers of these slots go; the caller holds the slots' locks and counts again."""
     if not slots:
         return
-    for row in await tx.execute(_RELEASE, {"slots": sorted(slots)}):
-        await events.record(tx, "shift.released", row.id, [row.pledged_by, row.site_of])
+    await _tell(tx, list(await tx.execute(_RELEASE, {"slots": sorted(slots)})))
 
 
 async def release_offer(tx: AsyncConnection, offer_id: UUID) -> None:
@@ -124,3 +146,8 @@ async def release_offer(tx: AsyncConnection, offer_id: UUID) -> None:
     slots = (await tx.execute(_STAFFED_SLOTS, {"site": None, "offer": offer_id})).scalars().all()
     await release_shifts(tx, slots)
     await recount(tx, slots)
+
+
+async def _tell(tx: AsyncConnection, released: list[Row[tuple[object, ...]]]) -> None:
+    for row in released:
+        await events.record(tx, "shift.released", row.id, [row.pledged_by, row.site_of])

@@ -163,6 +163,8 @@ class ShiftDeclineReason(StrEnum):
     NO_VOLUNTEERS = "no_volunteers"
     TOO_FAR = "too_far"
     OTHER = "other"
+    NO_ANSWER = "no_answer"
+    """Nobody says this: it was never confirmed, and was let go when it was about to begin."""
 
 
 ACCESS = frozenset(

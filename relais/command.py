@@ -9,6 +9,7 @@ from relais.policy import policy_commands
 from relais.solve import solve
 from relais.towns import import_towns
 from relais.up import stop, up
+from relais.whatif import whatif
 
 __all__ = ["main"]
 
@@ -24,6 +25,7 @@ main.command("stop")(stop)
 main.command("import")(import_towns)
 main.command("migrate")(migrate)
 main.command("solve")(solve)
+main.command("whatif")(whatif)
 main.add_typer(migration_commands, name="migrations")
 main.add_typer(org_commands, name="org")
 main.add_typer(key_commands, name="key")

@@ -1,10 +1,6 @@
 """`relais solve`: the engine alone, on a file; for planning, for research, and to compare it with other solvers."""
 
 import json
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated
@@ -17,6 +13,7 @@ from matching.engine.methods import Method
 from matching.engine.problem import Plan, Problem
 from relais import problem_file
 from relais.problem_file import Unreadable
+from relais.silence import silent_libraries
 
 __all__ = ["solve"]
 
@@ -36,7 +33,7 @@ def solve(
     except Unreadable as flaw:
         typer.echo(str(flaw), err=True)
         raise typer.Exit(2) from None
-    with _silent_libraries():
+    with silent_libraries():
         plan, seconds = _think(problem, deadline, method, seed)
     written = json.dumps(problem_file.answer(problem, plan, seconds))
     if out is None:
@@ -63,17 +60,3 @@ def _think(problem: Problem, deadline: float, method: Method, seed: int) -> tupl
         began = perf_counter()
         plan = find_plan(problem, clock=perf_counter, deadline=began + deadline, seed=seed, method=method)
         return plan, perf_counter() - began
-
-
-@contextmanager
-def _silent_libraries() -> Iterator[None]:
-    """A library greets on the standard output, which belongs to the plan."""
-    sys.stdout.flush()
-    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
-        os.close(nowhere)

@@ -101,6 +101,12 @@ class Shift(Row):
     reason: Mapped[str | None]
     created_at: Mapped[CreatedAt]
     version: Mapped[Version]
+    asked: Mapped[int] = mapped_column(server_default=text("0"))
+    """How often it was asked whether the volunteers still come."""
+    asked_at: Mapped[datetime | None]
+    answered_at: Mapped[datetime | None]
+    at_risk_at: Mapped[datetime | None]
+    """Since when an answer is missing; others are looked for beside."""
 
     __table_args__ = (
         CheckConstraint(one_of("state", ShiftState), name="state"),

@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from random import Random
+from time import perf_counter
 from typing import Any
 from uuid import UUID
 
 import highspy
 import pytest
 
+from bench.staffing import best_of_random_orders, most_people
+from bench.staffing_regions import Drawn, draw_region, flaws, imagined_towns, real_towns, region_of
 from matching.staffing import (
     Call,
     Choice,
@@ -20,13 +23,19 @@ from matching.staffing import (
     Region,
     StaffingPlan,
     Watch,
-    plan_shifts,
     volunteers_for,
 )
-from matching.staffing_programme import best_staffing
+from matching.staffing_greedy import plan_shifts
+from matching.staffing_search import improve
+from matching.staffing_territories import best_staffing, territories
 from matching.windows import Window
 
 MONDAY = date(2026, 12, 7)
+
+
+def planned(given: Region) -> StaffingPlan:
+    """As the worker has it planned, with time for a machine that does other things beside."""
+    return best_staffing(given, clock=perf_counter, deadline=perf_counter() + 8.0)
 
 
 def night(day: int) -> Window:
@@ -161,7 +170,7 @@ def _most_people(given: Region, fixed: dict[int, int] | None = None) -> int:
 @pytest.mark.parametrize("seed", range(60))
 def test_no_limit_is_passed_and_everybody_counted_can_be_placed(seed: int) -> None:
     given = region(seed)
-    for plan in (plan_shifts(given, seed=0), best_staffing(given, 2.0)):
+    for plan in (plan_shifts(given, seed=0), planned(given)):
         assert list(broken(given, plan)) == []
         assert serves(given, plan) >= sum(plan.people)
 
@@ -177,7 +186,7 @@ def test_the_checker_sees_a_volunteer_counted_twice_and_a_week_too_full() -> Non
 
 def test_all_regions_together_serve_nearly_what_is_possible() -> None:
     regions = [region(seed, tiers=(1,)) for seed in range(60)]
-    served = sum(sum(best_staffing(each, 2.0).people) for each in regions)
+    served = sum(sum(planned(each).people) for each in regions)
     best = sum(_most_people(each) for each in regions)
     assert best > 500, "the regions are too poor to show anything"
     assert served >= 0.95 * best, f"{served} of {best}"
@@ -186,7 +195,7 @@ def test_all_regions_together_serve_nearly_what_is_possible() -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_no_worse_than_the_best_of_two_hundred_random_orders(seed: int) -> None:
     given = region(seed, sites=8, crews=8, nights=4, parties=40, tiers=(1,))
-    plan = best_staffing(given, 2.0)
+    plan = planned(given)
     assert list(broken(given, plan)) == []
     random = Random(seed)  # noqa: S311 - the same each time
     assert sum(plan.people) >= max(_greedy(given, random) for _ in range(200))
@@ -196,7 +205,7 @@ def test_of_urgency_and_number_urgency_decides() -> None:
     for seed in range(20):
         given = region(seed)
         vital = replace(given, parties=tuple(party for party in given.parties if party.tier == 0))
-        assert best_staffing(given, 2.0).people[0] == best_staffing(vital, 2.0).people[0]
+        assert planned(given).people[0] == planned(vital).people[0]
 
 
 def _greedy(given: Region, random: Random) -> int:
@@ -259,9 +268,133 @@ def test_the_vital_come_first() -> None:
     here = (Choice((1,), 0),)
     given = Region((Party(4, 2, here), Party(2, 0, here)), {1: watch}, (crew,), {1: [(0, MONDAY)]})
     assert plan_shifts(given, seed=0).people == (2, 0, 0)
-    assert best_staffing(given, 2.0).people == (2, 0, 0)
+    assert planned(given).people == (2, 0, 0)
 
 
 @pytest.mark.parametrize(("people", "expected"), [(0, 0), (1, 2), (30, 2), (31, 3)])
 def test_volunteers_grow_with_the_people_from_the_minimum_on(people: int, expected: int) -> None:
     assert volunteers_for(people, each=15, minimum=2) == expected
+
+
+def test_volunteers_fill_a_hall_that_is_open_before_they_open_another() -> None:
+    halls = {
+        1: Watch(1, UUID(int=1), night(0), 2, 10, 1, 10, 1),
+        2: Watch(2, UUID(int=2), night(0), 0, 10, 0, 10, 1),
+    }
+    crew = Crew(UUID(int=3), UUID(int=4), 5, 7, ())
+    # The closed one is nearer, and full of room.
+    parties = (Party(4, 2, (Choice((2,), 0), Choice((1,), 9))), Party(3, 2, (Choice((2,), 0), Choice((1,), 9))))
+    plan = planned(Region(parties, halls, (crew,), {1: [(0, MONDAY)], 2: [(0, MONDAY)]}))
+    assert (sum(plan.people), plan.calls, plan.opened) == (7, (), 0)
+    full = {**halls, 1: replace(halls[1], volunteers=1, each=6)}
+    plan = planned(Region(parties, full, (crew,), {1: [(0, MONDAY)], 2: [(0, MONDAY)]}))
+    assert [(call.slot, call.volunteers) for call in plan.calls] == [(1, 1)], "a second volunteer where one is already"
+
+
+def test_shifts_are_spread_over_associations_by_what_they_pledged() -> None:
+    slots = range(6)
+    halls = {slot: Watch(slot, UUID(int=slot), night(slot), 0, 5, 0, 5, 1) for slot in slots}
+    parties = tuple(Party(3, 2, (Choice((slot,), 1),)) for slot in slots)
+    crews = (Crew(UUID(int=11), UUID(int=1), 2, 4, ()), Crew(UUID(int=12), UUID(int=2), 2, 4, ()))
+    able = {slot: [(0, MONDAY + timedelta(slot)), (1, MONDAY + timedelta(slot))] for slot in slots}
+    plan = planned(Region(parties, halls, crews, able))
+    assert Counter(call.crew for call in plan.calls) == {0: 3, 1: 3}
+    tired = (replace(crews[0], duties=(Duty(night(-2), MONDAY - timedelta(2), 1),) * 2), crews[1])
+    plan = planned(Region(parties, halls, tired, able))
+    assert Counter(call.crew for call in plan.calls) == {0: 2, 1: 4}, "who served lately is spared"
+
+
+def test_a_sunday_night_counts_in_the_week_that_it_ends() -> None:
+    sunday, monday = MONDAY + timedelta(6), MONDAY + timedelta(7)
+    halls = {slot: Watch(slot, UUID(int=slot), night(6 + slot), 0, 5, 0, 5, 1) for slot in (0, 1)}
+    parties = (Party(3, 2, (Choice((0, 1), 1),)),)
+    crew = Crew(UUID(int=11), UUID(int=1), 2, 1, ())
+    plan = planned(Region(parties, halls, (crew,), {0: [(0, sunday)], 1: [(0, monday)]}))
+    assert (plan.people, len(plan.calls)) == ((0, 0, 3), 2), "one shift in each of two weeks"
+    same = planned(Region(parties, halls, (crew,), {0: [(0, sunday)], 1: [(0, sunday)]}))
+    assert (same.people, same.calls) == ((0, 0, 0), ())
+
+
+def test_territories_share_nothing_and_leave_nobody_out() -> None:
+    apart = [region(seed, sites=3, crews=2, parties=6) for seed in (1, 2)]
+    shifted = [
+        Region(
+            tuple(
+                replace(
+                    party,
+                    choices=tuple(
+                        Choice(tuple(at * 10_000 + slot for slot in choice.slots), choice.km)
+                        for choice in party.choices
+                    ),
+                )
+                for party in each.parties
+            ),
+            {at * 10_000 + slot: replace(watch, slot=at * 10_000 + slot) for slot, watch in each.watches.items()},
+            each.crews,
+            {
+                at * 10_000 + slot: [(crew + at * len(apart[0].crews), day) for crew, day in able]
+                for slot, able in each.able.items()
+            },
+        )
+        for at, each in enumerate(apart)
+    ]
+    whole = Region(
+        sum((each.parties for each in shifted), ()),
+        {slot: watch for each in shifted for slot, watch in each.watches.items()},
+        sum((each.crews for each in shifted), ()),
+        {slot: able for each in shifted for slot, able in each.able.items()},
+    )
+    parts = territories(whole)
+    assert len(parts) > 1
+    assert sorted(party for part in parts for party in part.parties) == list(range(len(whole.parties)))
+    assert sorted(slot for part in parts for slot in part.region.watches) == sorted(whole.watches)
+    plan = planned(whole)
+    assert list(broken(whole, plan)) == []
+    assert sum(plan.people) == sum(sum(planned(each).people) for each in apart)
+
+
+def _drawn(seed: int, *, level: bool) -> Drawn:
+    towns = imagined_towns(4, seed) if seed % 2 else real_towns("Briançon", 40.0)[:12]
+    return draw_region(towns, seed=seed, halls=6, pledges=8, parties=40, nights=5, level=level)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_around_real_towns_a_plan_serves_nearly_what_another_solver_proves_and_no_less_than_any_order(
+    seed: int,
+) -> None:
+    drawn = _drawn(seed, level=True)
+    plan = planned(region_of(drawn))
+    assert list(flaws(drawn, plan)) == []
+    assert sum(plan.people) >= best_of_random_orders(drawn, region_of(drawn), 200, seed)
+    best, _ = most_people(drawn, region_of(drawn), 5.0)
+    assert sum(plan.people) >= 0.95 * (best or 0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_piece_by_piece_a_plan_is_never_worse_and_stays_within_every_limit(seed: int) -> None:
+    drawn = _drawn(seed, level=False)
+    given = region_of(drawn)
+    begin = plan_shifts(given, seed=0, tries=0)
+    ticks = iter(range(25, -1, -1))
+    better = improve(given, begin, seconds_left=lambda: float(next(ticks)), seed=seed)
+    assert better.merit >= begin.merit
+    assert list(flaws(drawn, better)) == []
+
+
+def test_the_checker_sees_what_a_plan_must_not_do() -> None:
+    drawn = _drawn(1, level=True)
+    plan = planned(region_of(drawn))
+    call = max(plan.calls, key=lambda each: each.volunteers)
+    wrong = {
+        "counts a volunteer twice": replace(plan, calls=(*plan.calls, replace(call, volunteers=99))),
+        "has too few volunteers": replace(plan, calls=()),
+        "split": replace(plan, seats=(*plan.seats, plan.seats[0])),
+        "are counted": replace(plan, people=(0, 0, 1)),
+    }
+    for words, each in wrong.items():
+        assert any(words in flaw for flaw in flaws(drawn, each)), words
+    narrow = replace(
+        drawn, pledges=tuple(replace(each, radius_km=-1.0, skill="care", weekly=0) for each in drawn.pledges)
+    )
+    told = " ".join(flaws(narrow, plan))
+    assert all(words in told for words in ("beyond the radius", "lacks the skill", "more often in a week"))
