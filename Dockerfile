@@ -15,6 +15,7 @@ COPY db /app/db
 COPY geo /app/geo
 COPY matching /app/matching
 COPY relais /app/relais
+COPY web /app/web
 COPY worker /app/worker
 # Byte code is made now: at run time the file system is read-only.
 RUN python -m compileall -q /app
@@ -25,4 +26,4 @@ ENV PATH=/opt/relais/bin:/usr/local/bin:/usr/bin:/bin \
 WORKDIR /app
 USER 10001:10001
 EXPOSE 8000
-CMD ["uvicorn", "--factory", "api.app:create", "--host", "0.0.0.0", "--port", "8000", "--no-access-log"]
+CMD ["python", "-m", "api", "--host", "0.0.0.0", "--port", "8000"]

@@ -10,7 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from api.authorization import Caller, ReadsAllocations, WritesAllocations
+from api.authorization import AnswersAllocations, Caller, ReadsAllocations, WritesAllocations
 from api.lists import After, Limit, Listed, listed
 from api.problems import problems
 from api.transactions import Reply, TransactionalRoute, Tx
@@ -121,13 +121,13 @@ async def read_allocation(allocation_id: UUID, who: ReadsAllocations, tx: Tx, re
 
 
 @router.post("/{allocation_id}/confirm", responses=problems(401, 403, 404, 409, 422))
-async def confirm(allocation_id: UUID, who: WritesAllocations, tx: Tx, reply: Reply) -> AllocationOut:
+async def confirm(allocation_id: UUID, who: AnswersAllocations, tx: Tx, reply: Reply) -> AllocationOut:
     """The provider says yes: the place is the party's."""
     return await _move(tx, reply, who, allocation_id, AllocationState.CONFIRMED)
 
 
 @router.post("/{allocation_id}/decline", responses=problems(401, 403, 404, 409, 422))
-async def decline(allocation_id: UUID, body: DeclineIn, who: WritesAllocations, tx: Tx, reply: Reply) -> AllocationOut:
+async def decline(allocation_id: UUID, body: DeclineIn, who: AnswersAllocations, tx: Tx, reply: Reply) -> AllocationOut:
     """The provider says no: the next best place is held at once."""
     return await _move(tx, reply, who, allocation_id, AllocationState.DECLINED, body.reason)
 

@@ -1,4 +1,4 @@
-"""The service put together: routes, layers, and a life from start to end. `uvicorn --factory api.app:create`."""
+"""The service put together: routes, layers, and a life from start to end. `python -m api` serves it."""
 
 import asyncio
 import gc
@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnectionInTime
+from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Match
@@ -26,6 +27,8 @@ from api import (
     policy,
     shifts,
     sites,
+    slip,
+    slip_page,
     slots,
     towns,
 )
@@ -35,6 +38,7 @@ from api.front_door import FrontDoor
 from api.house import House
 from api.limits import BodyLimit
 from api.metrics import Metrics
+from api.pace import Pace
 from api.problems import MethodNotAllowed, Unavailable, answer
 from api.settings import ApiSettings
 from api.watch import keep_watch
@@ -44,11 +48,15 @@ from db.addresses import Vault
 from db.bell import SETTLED, Bell, Ear
 from db.connection import connect
 from db.environment import read_or_leave
+from db.own_slip import file_missing
+from db.settings import Keys
+from db.slips import SlipKeys
 from matching.refusals import Invalid, NotFound, Refusal
 
 __all__ = ["create"]
 
 _log = structlog.get_logger()
+_FILE_AGAIN_SECONDS = 5.0
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _AWAY_CLASSES = frozenset({"08", "53", "57", "58"})
 """SQLSTATE classes: connection lost, resources short, ended by an operator or a time limit, system error."""
@@ -71,7 +79,10 @@ def create(settings: ApiSettings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        middleware=[Middleware(FrontDoor, metrics=metrics), Middleware(BodyLimit, most=chosen.body_bytes)],
+        middleware=[
+            Middleware(FrontDoor, metrics=metrics, behind_tls=chosen.behind_tls),
+            Middleware(BodyLimit, most=chosen.body_bytes, seconds=chosen.body_seconds),
+        ],
     )
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _refused)
@@ -90,6 +101,8 @@ def create(settings: ApiSettings | None = None) -> FastAPI:
         pledges.router,
         shifts.router,
         policy.router,
+        slip.router,
+        slip_page.router(chosen),
         operations.router(metrics),
     ):
         app.include_router(router)
@@ -103,6 +116,7 @@ def _life(settings: ApiSettings) -> Callable[[FastAPI], AbstractAsyncContextMana
         engine = connect(settings, "api")
         bell = Bell(settings)
         ear = Ear(settings, SETTLED)
+        pace = Pace(settings.redis_url)
         app.state.house = House(
             settings=settings,
             engine=engine,
@@ -110,11 +124,17 @@ def _life(settings: ApiSettings) -> Callable[[FastAPI], AbstractAsyncContextMana
             ear=ear,
             key_hashing=keys.of("api-key"),
             slip_key=keys.of("slip"),
+            slips=SlipKeys.of(keys),
+            client_hashing=keys.of("client"),
+            pace=pace,
             request_hashing=keys.of("request"),
             tie_key=keys.of("tie"),
             vault=Vault.of_file(settings.address_key_file),
         )
-        helpers = [asyncio.create_task(each) for each in (bell.run(), ear.run(), keep_watch(engine, ear))]
+        helpers = [
+            asyncio.create_task(each)
+            for each in (bell.run(), ear.run(), keep_watch(engine, ear), _file_slips(engine, keys))
+        ]
         _keep_for_good()
         _log.info("api.ready")
         try:
@@ -123,6 +143,7 @@ def _life(settings: ApiSettings) -> Callable[[FastAPI], AbstractAsyncContextMana
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
+            await pace.close()
             await engine.dispose()
             _log.info("api.stopped")
 
@@ -133,6 +154,18 @@ def _keep_for_good() -> None:
     """Let the collector pass over what was loaded at the start: looking through all of it stops every request."""
     gc.collect()
     gc.freeze()
+
+
+async def _file_slips(engine: AsyncEngine, keys: Keys) -> None:
+    """Once, as soon as the database answers."""
+    while True:
+        try:
+            await file_missing(engine, SlipKeys.of(keys))
+        except (SQLAlchemyError, OSError) as error:
+            _log.warning("slips.not_filed", exception=type(error).__name__)
+            await asyncio.sleep(_FILE_AGAIN_SECONDS)
+        else:
+            return
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -13,6 +13,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api import idempotency
+from api.pace import Bucket, Rate
 from api.problems import Forbidden, Unauthenticated
 from api.strict import refuse_strangers, sole
 from api.transactions import turn_of
@@ -21,6 +22,7 @@ from db.keys import Scope
 from matching.vocabulary import OrganizationKind
 
 __all__ = [
+    "AnswersAllocations",
     "AnyKey",
     "Anyone",
     "Caller",
@@ -42,6 +44,7 @@ class Caller:
     scopes: frozenset[Scope]
     towns: frozenset[int]
     key_expires_at: datetime
+    key_prefix: str
 
 
 _bearer = HTTPBearer(
@@ -58,7 +61,9 @@ async def _known(request: Request, given: Annotated[HTTPAuthorizationCredentials
     if holder is None:
         raise Unauthenticated
     request.state.organization_id = holder.organization_id
-    return Caller(holder.organization_id, holder.kind, holder.scopes, holder.towns, holder.expires_at)
+    per_minute = Rate(turn.house.settings.key_requests_per_minute, 60)
+    await turn.house.pace.take([Bucket(f"key:{holder.prefix}", per_minute)])
+    return Caller(holder.organization_id, holder.kind, holder.scopes, holder.towns, holder.expires_at, holder.prefix)
 
 
 async def _admitted(request: Request, who: Caller) -> Caller:
@@ -72,13 +77,13 @@ async def _admitted(request: Request, who: Caller) -> Caller:
 
 
 class _With:
-    """The permission that a scope gives."""
+    """The permission that any of these scopes gives."""
 
-    def __init__(self, scope: Scope) -> None:
-        self.scope = scope
+    def __init__(self, *scopes: Scope) -> None:
+        self.scopes = frozenset(scopes)
 
     async def __call__(self, request: Request, who: Annotated[Caller, Depends(_known)]) -> Caller:
-        if self.scope not in who.scopes:
+        if not self.scopes & who.scopes:
             raise Forbidden
         return await _admitted(request, who)
 
@@ -99,4 +104,6 @@ WritesNeeds = Annotated[Caller, Depends(_With(Scope.NEEDS_WRITE))]
 ReadsOffers = Annotated[Caller, Depends(_With(Scope.OFFERS_READ))]
 WritesOffers = Annotated[Caller, Depends(_With(Scope.OFFERS_WRITE))]
 ReadsAllocations = Annotated[Caller, Depends(_With(Scope.ALLOCATIONS_READ))]
+AnswersAllocations = Annotated[Caller, Depends(_With(Scope.ALLOCATIONS_CONFIRM, Scope.ALLOCATIONS_WRITE))]
+"""The permission to say yes or no to a hold, which keys that can do nothing else have too."""
 WritesAllocations = Annotated[Caller, Depends(_With(Scope.ALLOCATIONS_WRITE))]

@@ -66,12 +66,12 @@ def _complete(operation: Json, method: str, path: str) -> None:
     if path.startswith("/v1"):
         general |= {422, 503}
     if operation.get("security"):
-        general |= {401}
+        general |= {401, 429}
     if method == "post" and operation.get("security"):
         operation.setdefault("parameters", []).append(_IDEMPOTENCY)
         general |= {409}
     if "requestBody" in operation:
-        general |= {413}
+        general |= {408, 413}
     if _needs_version(operation):
         general |= {412, 428}
     responses.update(

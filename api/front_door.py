@@ -23,7 +23,11 @@ _HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
+    "X-Frame-Options": "DENY",
 }
+_OVER_TLS: Final = {"Strict-Transport-Security": "max-age=63072000"}
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _HUNG_UP: Final = 499
 _log = structlog.get_logger()
@@ -32,9 +36,10 @@ _log = structlog.get_logger()
 class FrontDoor:
     """The outermost layer of the service."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, *, behind_tls: bool) -> None:
         self._app = app
         self._metrics = metrics
+        self._headers = {**_HEADERS, **(_OVER_TLS if behind_tls else {})}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request in, and its answer out."""
@@ -48,7 +53,7 @@ class FrontDoor:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
+                for name, value in self._headers.items():
                     headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", "no-store")
                 headers["X-Request-Id"] = request_id

@@ -6,9 +6,11 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api.pace import Pace
 from api.settings import ApiSettings
 from db.addresses import Vault
 from db.bell import Bell, Ear
+from db.slips import SlipKeys
 
 __all__ = ["House", "TheHouse", "house_of"]
 
@@ -25,6 +27,12 @@ class House:
     """Keys are stored as hashes under this."""
     slip_key: bytes
     """Slip codes are derived under this."""
+    slips: SlipKeys
+    """Slips are found with these."""
+    client_hashing: bytes
+    """Network addresses and codes that are counted are hashed under this."""
+    pace: Pace
+    """How often something may be asked."""
     request_hashing: bytes
     """Requests with an idempotency key are remembered as hashes under this."""
     tie_key: bytes

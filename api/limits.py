@@ -1,20 +1,27 @@
-"""The largest body that is read: decided before anything is parsed, also when no length was announced."""
+"""The largest body that is read, and the longest that it may take: decided before anything is parsed.
+
+Both hold also when no length was announced, and however slowly it comes.
+"""
+
+import asyncio
+from time import monotonic
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problems import TooLarge, answer
+from api.problems import TooLarge, TooSlow, answer
 
 __all__ = ["BodyLimit"]
 
 
 class BodyLimit:
-    """Refuses bodies over `most` bytes with 413."""
+    """Refuses bodies over `most` bytes with 413, and those that are not there after `seconds` with 408."""
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
+    def __init__(self, app: ASGIApp, most: int, seconds: float) -> None:
         self._app = app
         self._most = most
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on, counting what is read of its body."""
@@ -25,11 +32,18 @@ class BodyLimit:
         if announced.isascii() and announced.isdigit() and int(announced[:20]) > self._most:
             await answer(Request(scope), TooLarge(self._most))(scope, receive, send)
             return
-        read = 0
+        read, end, complete = 0, monotonic() + self._seconds, False
 
         async def counted() -> Message:
-            nonlocal read
-            message = await receive()
+            nonlocal read, complete
+            if complete:
+                return await receive()  # what comes after the body is that the client hung up, whenever that is
+            try:
+                async with asyncio.timeout(end - monotonic()):
+                    message = await receive()
+            except TimeoutError:
+                raise TooSlow from None
+            complete = not message.get("more_body", False)
             read += len(message.get("body", b""))
             if read > self._most:
                 raise TooLarge(self._most)

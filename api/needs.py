@@ -26,7 +26,7 @@ from api.problems import MethodNotAllowed, problems
 from api.transactions import Reply, TransactionalRoute, Tx
 from api.versions import IfMatch
 from api.wire import CategoryCode, CountryCode, Instant, Provision, TownId, Wire, emptied
-from db import allocations, needs, stays
+from db import allocations, keys, needs, stays
 from db.allocations import AllocationFacts
 from db.connection import snapshot
 from db.needs import NeedFacts, Posted
@@ -221,21 +221,21 @@ async def post_need(
 
     With `Prefer: wait=5` the answer waits up to that many seconds for the first hold.
     """
-    added = await needs.add(tx, who.organization_id, [body.terms()], datetime.now(UTC))
+    added = await needs.add(tx, who.organization_id, [body.terms()], datetime.now(UTC), filed=house.slips.filed)
     (posted,) = _posted(added, reply)
     reply.ring()
     reply.created(f"/v1/needs/{posted.id}", posted.version)
     if patience:
-        reply.later(lambda: _after_first_hold(house, reply, posted, patience))
+        reply.later(lambda: _after_first_hold(house, reply, who, posted, patience))
     return posted
 
 
 @router.post("/batch", status_code=201, responses=problems(401, 403, 409, 422))
-async def post_needs(body: BatchIn, who: WritesNeeds, tx: Tx, reply: Reply) -> BatchOut:
+async def post_needs(body: BatchIn, who: WritesNeeds, tx: Tx, reply: Reply, house: TheHouse) -> BatchOut:
     """Post what up to 500 parties need, all or none."""
     pointers = [f"/needs/{index}" for index in range(len(body.needs))]
     terms = [need.terms() for need in body.needs]
-    added = await needs.add(tx, who.organization_id, terms, datetime.now(UTC), pointers)
+    added = await needs.add(tx, who.organization_id, terms, datetime.now(UTC), pointers, house.slips.filed)
     reply.ring()
     return BatchOut(items=_posted(added, reply))
 
@@ -297,8 +297,12 @@ def _posted(added: Sequence[Posted], reply: Reply) -> list[NeedOut]:
     return [NeedOut.of(one.need, (), code=reply.code(one.need.id), lookalike=one.lookalike) for one in added]
 
 
-async def _after_first_hold(house: House, reply: Reply, posted: NeedOut, patience: float) -> NeedOut | None:
+async def _after_first_hold(
+    house: House, reply: Reply, who: Caller, posted: NeedOut, patience: float
+) -> NeedOut | None:
     """The need once a place is held for it; `None` when that takes longer than the caller waits.
+
+    A key that was revoked meanwhile is told no more than that the need was posted.
 
     It listens before the bell has rung, and the watch looks twice a second for all who wait: a ring that is lost costs
     half a second, not the answer.
@@ -313,6 +317,8 @@ async def _after_first_hold(house: House, reply: Reply, posted: NeedOut, patienc
                 return None
             heard.clear()
             async with snapshot(house.engine) as tx:
+                if not await keys.lives(tx, who.key_prefix):
+                    return None
                 (facts,) = await needs.read_all(tx, [posted.id])
                 placed = (await allocations.of_needs(tx, [posted.id]))[posted.id]
             if placed or facts.state is not NeedState.OPEN:

@@ -33,7 +33,9 @@ __all__ = [
     "IdempotencyMismatch",
     "MethodNotAllowed",
     "Problem",
+    "RateLimited",
     "TooLarge",
+    "TooSlow",
     "Unauthenticated",
     "Unavailable",
     "VersionRequired",
@@ -63,6 +65,7 @@ _MEANINGS: Final = {
     401: "No live key: missing, unknown, expired or revoked.",
     403: "The key may not do this.",
     404: "It does not exist, or it is another organization's.",
+    408: "The body did not come in time.",
     409: "How things stand does not allow this.",
     412: "It was changed since it was read.",
     413: "The body is too large.",
@@ -152,6 +155,21 @@ class TooLarge(Refusal):
         self.most = most
 
 
+class TooSlow(Refusal):
+    """The body did not come within the time for it."""
+
+    slug: ClassVar[str] = "validation"
+
+
+class RateLimited(Refusal):
+    """Too many requests; there is room again in `seconds`."""
+
+    slug: ClassVar[str] = "rate-limited"
+
+    def __init__(self, seconds: int) -> None:
+        self.seconds = seconds
+
+
 class Unavailable(Refusal):
     """The database does not answer, or something broke (`broken`); what to do is the same."""
 
@@ -214,6 +232,17 @@ def _(refusal: Invalid) -> _Telling:
 def _(refusal: TooLarge) -> _Telling:
     flaws = (Flaw("", "body_too_large"),)
     return _Telling("too-large", 413, facts={"kibibytes": refusal.most // 1024}, flaws=flaws)
+
+
+@_telling.register
+def _(_refusal: TooSlow) -> _Telling:
+    # The rest of the body may still come: this connection is not for another request.
+    return _Telling("too-slow", 408, {"Connection": "close"}, flaws=(Flaw("", "body_too_slow"),))
+
+
+@_telling.register
+def _(refusal: RateLimited) -> _Telling:
+    return _Telling(headers={"Retry-After": str(refusal.seconds)})
 
 
 @_telling.register

@@ -11,18 +11,16 @@ from uuid import UUID
 
 import structlog
 from fastapi import Depends, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api import idempotency
 from api.bodies import Incoming
 from api.house import House, house_of
+from api.reading import StrictRoute
 from db.connection import snapshot, transaction
 from db.idempotency import Ticket
 from db.slips import slip_code
-from matching.refusals import Invalid
 
 __all__ = ["Answer", "Reply", "TransactionalRoute", "Turn", "Tx", "turn_of"]
 
@@ -115,29 +113,16 @@ Tx = Annotated[AsyncConnection, Depends(_tx)]
 Reply = Annotated[Answer, Depends(_reply)]
 """The request's reply, in a route's signature."""
 
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
-
-class TransactionalRoute(APIRoute):
+class TransactionalRoute(StrictRoute):
     """A route that runs in one transaction and honours `Idempotency-Key`."""
 
-    def get_route_handler(self) -> Handler:
-        """FastAPI's own handler, in a transaction."""
-        act = super().get_route_handler()
-        takes_body = self.body_field is not None
-        needs_body = self.body_field is not None and self.body_field.field_info.is_required()
-
-        async def handle(request: Request) -> Response:
-            incoming = Incoming(request.scope, request.receive)
-            # Read whole before a connection is taken: a slow sender holds none.
-            await incoming.read()
-            looked_at = needs_body or (takes_body and incoming.raw != b"")
-            return await _in_one_transaction(incoming, act, takes_body=looked_at)
-
-        return handle
+    async def answered(self, request: Incoming, act: Callable[[Incoming], Coroutine[Any, Any, Response]]) -> Response:
+        """The answer of the route's act, once it is committed."""
+        return await _in_one_transaction(request, act)
 
 
-async def _in_one_transaction(request: Incoming, act: Handler, *, takes_body: bool) -> Response:
+async def _in_one_transaction(request: Incoming, act: Callable[[Incoming], Coroutine[Any, Any, Response]]) -> Response:
     house = house_of(request)
     reply = Answer(house)
     within = snapshot if request.method in ("GET", "HEAD") else transaction
@@ -145,7 +130,7 @@ async def _in_one_transaction(request: Incoming, act: Handler, *, takes_body: bo
         async with within(house.engine) as tx:
             turn = Turn(house, tx, request.raw, reply)
             request.state.turn = turn
-            response = await _act(request, act, takes_body=takes_body)
+            response = await act(request)
             response.headers.update(reply.headers)
             if turn.ticket is not None:
                 await idempotency.keep(turn.tx, turn.ticket, response, reply.codes, house.slip_key)
@@ -155,19 +140,6 @@ async def _in_one_transaction(request: Incoming, act: Handler, *, takes_body: bo
     if fuller is not response and turn.ticket is not None:
         await _amend(house, turn.ticket, fuller, reply)
     return fuller
-
-
-async def _act(request: Incoming, act: Handler, *, takes_body: bool) -> Response:
-    flaw = request.flaw if takes_body else None
-    try:
-        response = await act(request)
-    except RequestValidationError:
-        if flaw is not None:
-            raise Invalid((flaw,)) from None
-        raise
-    if flaw is not None:
-        raise Invalid((flaw,))
-    return response
 
 
 async def _amend(house: House, ticket: Ticket, response: Response, reply: Answer) -> None:

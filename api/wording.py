@@ -4,15 +4,18 @@ A message is a key with facts; sentences stand in `words/<language>.po` and `wor
 message is a mistake of ours that the tests find, so at run time English steps in rather than an error.
 """
 
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 from babel.messages.pofile import read_po
 
-__all__ = ["DEFAULT", "LANGUAGES", "catalogue", "knows", "language_of", "say"]
+__all__ = ["DEFAULT", "LANGUAGES", "SLIP_LANGUAGES", "catalogue", "knows", "language_of", "say"]
 
 LANGUAGES: Final = ("en", "fr", "it", "es", "ar")
+SLIP_LANGUAGES: Final = (*LANGUAGES, "de", "pt")
+"""The slip speaks these: its words stand in `words/<language>.slip.po`."""
 DEFAULT: Final = "en"
 _WORDS = Path(__file__).with_name("words")
 
@@ -47,14 +50,14 @@ def say(key: str, language: str, /, **facts: str | int) -> str:
     return sentence.format_map(_Facts(facts))
 
 
-def language_of(accepted: str | None) -> str:
-    """The best of our languages for an `Accept-Language` header (RFC 9110, § 12.5.4); English when none is wanted."""
+def language_of(accepted: str | None, among: Collection[str] = LANGUAGES) -> str:
+    """The best of these languages for an `Accept-Language` header (RFC 9110, § 12.5.4); English when none is wanted."""
     wanted: list[tuple[float, int, str]] = []
     for position, part in enumerate((accepted or "")[:400].split(",")):
         tag, _, parameter = part.partition(";")
         language = tag.strip().partition("-")[0].lower()
         weight = _weight(parameter)
-        if weight > 0 and (language in LANGUAGES or language == "*"):
+        if weight > 0 and (language in among or language == "*"):
             wanted.append((-weight, position, DEFAULT if language == "*" else language))
     return min(wanted)[2] if wanted else DEFAULT
 

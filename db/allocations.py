@@ -4,7 +4,7 @@ A step locks the need first, then moves the allocation, its places and the need'
 event. Nothing here commits.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -16,9 +16,20 @@ from db import events, holds, seekers
 from db.pages import Page, Place, reading
 from matching.refusals import Conflict, NoLongerHeld, NotFound, OnlyTheProvider
 from matching.states import ALLOCATION_TRANSITIONS, AllocationState
-from matching.vocabulary import MoveReason
+from matching.vocabulary import MoveReason, RefuseReason
 
-__all__ = ["AllocationFacts", "Side", "SlotTimes", "end_hold", "end_unstaffed", "move", "of_needs", "page", "read"]
+__all__ = [
+    "AllocationFacts",
+    "Side",
+    "SlotTimes",
+    "end_hold",
+    "end_unstaffed",
+    "move",
+    "of_needs",
+    "page",
+    "read",
+    "turn_down",
+]
 
 
 class Side(StrEnum):
@@ -124,7 +135,7 @@ async def read(tx: AsyncConnection, allocation_id: UUID, organization_id: UUID) 
     row = (await tx.execute(_READ, {"id": allocation_id, "organization": organization_id})).one_or_none()
     if row is None:
         raise NotFound
-    return _facts(row)
+    return _as_told(_facts(row), organization_id)
 
 
 async def of_needs(tx: AsyncConnection, needs: list[UUID]) -> dict[UUID, list[AllocationFacts]]:
@@ -147,7 +158,8 @@ async def page(
             **reading(after, limit),
         },
     )
-    return Page.of([_facts(row) for row in rows], limit, lambda each: Place(each.created_at, each.id))
+    told = [_as_told(_facts(row), organization_id) for row in rows]
+    return Page.of(told, limit, lambda each: Place(each.created_at, each.id))
 
 
 async def move(
@@ -191,6 +203,14 @@ async def end_hold(tx: AsyncConnection, allocation_id: UUID, need_id: UUID, to: 
         tx, allocation_id, need_id, (row.provider_id, row.poster_id), AllocationState(row.state), to, None
     )
     return True
+
+
+async def turn_down(tx: AsyncConnection, allocation_id: UUID, need_id: UUID, reason: RefuseReason) -> None:
+    """The people say no to a live allocation whose need the caller has locked: it is not proposed to them again."""
+    row = (await tx.execute(_LOCK, {"id": allocation_id})).one()
+    state = AllocationState(row.state)
+    to = AllocationState.RELEASED if state is AllocationState.ARRIVED else AllocationState.DECLINED
+    await _end_or_keep(tx, allocation_id, need_id, (row.provider_id, row.poster_id), state, to, reason)
 
 
 async def end_unstaffed(tx: AsyncConnection, allocation_id: UUID, need_id: UUID, slot_id: int) -> bool:
@@ -266,6 +286,12 @@ async def _end_or_keep(
         await tx.execute(_USED, {"id": allocation_id})
     await events.record(tx, f"allocation.{to}", allocation_id, sides, need_id=str(need_id))
     await holds.settle(tx, need_id)
+
+
+def _as_told(facts: AllocationFacts, organization_id: UUID) -> AllocationFacts:
+    """Why the people refused is told to those who stand by them: a host is not to learn that somebody was afraid."""
+    theirs = facts.reason in list(RefuseReason)
+    return replace(facts, reason=RefuseReason.OTHER) if theirs and organization_id != facts.poster_id else facts
 
 
 def _facts(row: Row[tuple[object, ...]]) -> AllocationFacts:

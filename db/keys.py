@@ -23,6 +23,7 @@ from matching.vocabulary import OrganizationKind
 __all__ = [
     "LIFETIME",
     "MOST_LIVE",
+    "ONLY_CONFIRMS",
     "SCOPES",
     "Holder",
     "IssuedKey",
@@ -30,8 +31,10 @@ __all__ = [
     "Scope",
     "holder",
     "issue",
+    "lives",
     "of_organization",
     "revoke",
+    "revoke_all",
 ]
 
 LIFETIME: Final = timedelta(days=365)
@@ -49,6 +52,8 @@ class Scope(StrEnum):
     OFFERS_WRITE = "offers:write"
     ALLOCATIONS_READ = "allocations:read"
     ALLOCATIONS_WRITE = "allocations:write"
+    ALLOCATIONS_CONFIRM = "allocations:confirm"
+    """To answer holds with yes or no, and nothing else; `allocations:write` holds it."""
 
 
 SCOPES: Final[dict[OrganizationKind, frozenset[Scope]]] = {
@@ -57,6 +62,8 @@ SCOPES: Final[dict[OrganizationKind, frozenset[Scope]]] = {
     OrganizationKind.MUNICIPALITY: frozenset(Scope),
 }
 """The most that keys of each kind of organization may do."""
+ONLY_CONFIRMS: Final = frozenset({Scope.ALLOCATIONS_READ, Scope.ALLOCATIONS_CONFIRM})
+"""What a key has that sees what waits for an answer, and answers it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,7 @@ class Holder:
     scopes: frozenset[Scope]
     towns: frozenset[int]
     expires_at: datetime
+    prefix: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +117,15 @@ _OF_ORGANIZATION = text("""
       from api_key where organization_id = :id order by created_at, id
 """)
 _REVOKE = text("update api_key set revoked_at = coalesce(revoked_at, now()) where prefix = :prefix returning id")
+_REVOKE_ALL = text("""
+    update api_key set revoked_at = now()
+     where organization_id = :id and revoked_at is null
+    returning expires_at > clock_timestamp() as lived
+""")
+_LIVES = text("""
+    select exists (select from api_key
+                    where prefix = :prefix and revoked_at is null and expires_at > clock_timestamp())
+""")
 _EXPIRY = text("select clock_timestamp() + cast(:lifetime as interval)")
 
 
@@ -164,7 +181,13 @@ async def holder(tx: AsyncConnection, written: str, hashing: bytes) -> Holder | 
         scopes=frozenset(map(Scope, row.scopes)) & SCOPES[OrganizationKind(row.kind)],
         towns=frozenset(row.towns),
         expires_at=row.expires_at,
+        prefix=form["prefix"],
     )
+
+
+async def lives(tx: AsyncConnection, prefix: str) -> bool:
+    """Whether a key that was checked before still opens something."""
+    return bool((await tx.execute(_LIVES, {"prefix": prefix})).scalar_one())
 
 
 async def of_organization(tx: AsyncConnection, organization_id: UUID) -> list[KeyFacts]:
@@ -186,6 +209,16 @@ async def revoke(tx: AsyncConnection, prefix: str) -> None:
     """End a key at once; a second time changes nothing. Raises `NotFound`."""
     if (await tx.execute(_REVOKE, {"prefix": prefix})).one_or_none() is None:
         raise NotFound
+
+
+async def revoke_all(tx: AsyncConnection, organization_id: UUID) -> int:
+    """End every key of an organization at once: how many lived. Raises `NotFound`.
+
+    A key that is being issued at the same moment is waited for and ended too.
+    """
+    if (await tx.execute(_LOCK, {"id": organization_id})).one_or_none() is None:
+        raise NotFound
+    return sum(row.lived for row in await tx.execute(_REVOKE_ALL, {"id": organization_id}))
 
 
 def _digest(written: str, hashing: bytes) -> bytes:

@@ -4,7 +4,7 @@ Changing a stay that has a place lives in `stays`; taking places in `holds`.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -22,7 +22,7 @@ from matching.policy import Policy
 from matching.posting import NeedTerms, deadline_of, flaws_of
 from matching.refusals import Conflict, Flaw, Invalid, NotFound
 from matching.states import NeedState
-from matching.vocabulary import Audience, Coverage, Stay, Urgency
+from matching.vocabulary import Audience, Coverage, RefuseReason, Stay, Urgency
 
 __all__ = [
     "NeedFacts",
@@ -88,9 +88,9 @@ _PAGE = text(
 _ADD = text("""
     with posted as (
         insert into need (id, organization_id, category, town_id, cell, point, adults, minors, starts, ends, urgency,
-                          tier, stay, audience, requires, countries, max_km, divisible, teaches, level, deadline)
+                          tier, stay, audience, requires, countries, max_km, divisible, teaches, level, deadline, slip)
         select id, organization_id, category, town_id, cell, point, adults, minors, starts, ends, urgency,
-               tier, stay, audience, requires, countries, max_km, divisible, teaches, level, deadline
+               tier, stay, audience, requires, countries, max_km, divisible, teaches, level, deadline, slip
           from jsonb_populate_recordset(cast(null as need), cast(:rows as jsonb))
         returning *
     ), told as (
@@ -135,7 +135,7 @@ _WITHDRAW = text("""
     returning id
 """)
 _LET_GO = text("""
-    update allocation set state = 'released', reason = 'moved_on', ended_at = now(), version = version + 1
+    update allocation set state = 'released', reason = :reason, ended_at = now(), version = version + 1
      where id = :id
     returning provider_id, poster_id
 """)
@@ -147,10 +147,12 @@ async def add(
     terms: Sequence[NeedTerms],
     now: datetime,
     at: Sequence[str] = ("",),
+    filed: Callable[[UUID], bytes] | None = None,
 ) -> list[Posted]:
     """Post needs, all or none, in the order given; due to be matched at once.
 
-    `at` are the JSON pointers of the needs in what was sent, for the flaws. Raises `Invalid` with every flaw.
+    `at` are the JSON pointers of the needs in what was sent, for the flaws; `filed` says under what the slip of a need
+    is found. Raises `Invalid` with every flaw.
     """
     policy, settings = await settings_of(tx, terms)
     flaws: list[Flaw] = []
@@ -163,7 +165,9 @@ async def add(
             Flaw(pointer + flaw.at, flaw.code, flaw.facts)
             for flaw in flaws_of(one, setting.coverage, setting.zone, now)
         )
-        rows.append({"id": uuid4(), "organization_id": organization_id, **columns_of(one, setting)})
+        need_id = uuid4()
+        rows.append({"id": need_id, "organization_id": organization_id, **columns_of(one, setting)})
+        rows[-1]["slip"] = f"\\x{filed(need_id).hex()}" if filed else None
         rows[-1]["deadline"] = deadline_of(one, policy, now) if one.starts < one.ends else now
     if flaws:
         raise Invalid(tuple(flaws))
@@ -205,14 +209,16 @@ async def answered(tx: AsyncConnection, ids: Sequence[UUID]) -> frozenset[UUID]:
     return frozenset((await tx.execute(_ANSWERED, {"ids": list(ids)})).scalars())
 
 
-async def withdraw(tx: AsyncConnection, need_id: UUID, organization_id: UUID) -> None:
+async def withdraw(
+    tx: AsyncConnection, need_id: UUID, organization_id: UUID, reason: RefuseReason = RefuseReason.MOVED_ON
+) -> None:
     """End a need and give its places back. Raises `NotFound`, or `Conflict` when it has ended otherwise."""
     await seekers.lock_need(tx, need_id)
     need = await read(tx, need_id, organization_id)
     if need.state is NeedState.WITHDRAWN:
         return
     for allocation_id in (await tx.execute(_LIVE, {"id": need_id})).scalars().all():
-        sides = (await tx.execute(_LET_GO, {"id": allocation_id})).one()
+        sides = (await tx.execute(_LET_GO, {"id": allocation_id, "reason": reason})).one()
         await holds.free_places(tx, allocation_id, whole=False)
         await events.record(tx, "allocation.released", allocation_id, list(sides), need_id=str(need_id))
     if (await tx.execute(_WITHDRAW, {"id": need_id})).one_or_none() is None:

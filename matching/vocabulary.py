@@ -11,11 +11,13 @@ __all__ = [
     "LANGUAGES",
     "PROTECTIVE",
     "PROVISIONS",
+    "RATINGS",
     "SKILLS",
     "Audience",
     "Confirmation",
     "Coverage",
     "DeclineReason",
+    "FeedbackWord",
     "Level",
     "MoveReason",
     "OrganizationKind",
@@ -147,6 +149,29 @@ class RefuseReason(StrEnum):
     MOVED_ON = "moved_on"
     OTHER = "other"
 
+    @property
+    def ends_the_need(self) -> bool:
+        """Whether who says this looks for no place any more, be it here or elsewhere."""
+        return self in (RefuseReason.FOUND_ELSEWHERE, RefuseReason.MOVED_ON)
+
+
+class FeedbackWord(StrEnum):
+    """What the people say of a place once they have been there; it is counted, and told to nobody as theirs."""
+
+    WELCOMED = "welcomed"
+    CALM = "calm"
+    CLEAN = "clean"
+    FELT_SAFE = "felt_safe"
+    KEPT_TOGETHER = "kept_together"
+    NOT_AS_TOLD = "not_as_told"
+    TOO_FAR = "too_far"
+    COLD = "cold"
+    DIRTY = "dirty"
+    NOT_ENOUGH_FOOD = "not_enough_food"
+    NOT_RESPECTED = "not_respected"
+    FELT_UNSAFE = "felt_unsafe"
+    TURNED_AWAY = "turned_away"
+
 
 class MoveReason(StrEnum):
     """Why the network itself ended an allocation."""
@@ -188,6 +213,9 @@ ACCESS = frozenset(
     }
 )
 """What a place is like (rule `access`)."""
+
+RATINGS = ("rated_1", "rated_2", "rated_3", "rated_4", "rated_5")
+"""The marks that people give, from bad to good, as they are counted."""
 
 PROTECTIVE = frozenset({"women_only", "lgbtq_safe", "minors_supervised"})
 """What protects whom (rule `audience`)."""

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
@@ -9,7 +10,7 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import keys, organizations
-from db.keys import LIFETIME, IssuedKey, KeyFacts, Scope
+from db.keys import LIFETIME, ONLY_CONFIRMS, IssuedKey, KeyFacts, Scope
 from db.settings import Settings
 from matching.refusals import Invalid
 from matching.vocabulary import OrganizationKind
@@ -23,6 +24,14 @@ key_commands = typer.Typer(no_args_is_help=True, help="Keys of organizations.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Scopes = Annotated[list[Scope] | None, typer.Option("--scope", help="Only this; may be repeated. Else all.")]
+
+
+class May(StrEnum):
+    """What a key of few rights may do."""
+
+    CONFIRM = "confirm"
+
+
 _LONGEST_NAME = 120
 _SHOWN_ONCE = "The key is shown once: keep it where only its users can read it."
 
@@ -83,17 +92,21 @@ def list_organizations(*, as_json: AsJson = False) -> None:
 def issue(
     organization: Annotated[UUID, typer.Argument(help="Its id, from `relais org list`.")],
     scope: Scopes = None,
+    may: Annotated[May | None, typer.Option(help="`confirm`: sees what waits for an answer, answers, no more.")] = None,
     days: Annotated[int, typer.Option(min=1, max=3650, help="Days that the key lives.")] = LIFETIME.days,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Make a second key, so that the first can be replaced without a pause."""
+    """Make a second key, so that the first can be replaced without a pause, or one that may do less."""
+    if scope and may:
+        raise typer.BadParameter("give --scope or --may, not both")
+    wanted = ONLY_CONFIRMS if may is May.CONFIRM else frozenset(scope) if scope else None
     key = act(
         lambda tx, settings: keys.issue(
             tx,
             organization,
             settings.keys().of("api-key"),
-            frozenset(scope) if scope else None,
+            wanted,
             timedelta(days=days),
         )
     )
@@ -105,10 +118,17 @@ def issue(
 
 @key_commands.command("revoke")
 def revoke(
-    prefix: Annotated[str, typer.Argument(help="The ten letters after `relais_`, or the whole key.")],
+    prefix: Annotated[str | None, typer.Argument(help="The ten letters after `relais_`, or the whole key.")] = None,
+    organization: Annotated[UUID | None, typer.Option(help="Every key of this organization, at once.")] = None,
 ) -> None:
-    """End a key at once."""
-    public = prefix.removeprefix("relais_").partition("_")[0]
+    """End a key at once, or every key of an organization."""
+    if (prefix is None) == (organization is None):
+        raise typer.BadParameter("give a key, or --organization with an id")
+    if organization is not None:
+        lived = act(lambda tx, _: keys.revoke_all(tx, organization))
+        typer.echo(f"{lived} keys are revoked: this organization has none that opens anything now.")
+        return
+    public = str(prefix).removeprefix("relais_").partition("_")[0]
     act(lambda tx, _: keys.revoke(tx, public))
     typer.echo(f"The key {public} is revoked: from now on it opens nothing.")
 

@@ -143,10 +143,7 @@ def running_processes(port: int, settings: Mapping[str, str], logs: Path) -> Ite
     `settings` are their `RELAIS_*` variables; `logs` the folder for their output. Raises `ProcessProblem`.
     """
     environment = {**os.environ, **settings, "PYTHONPATH": str(_HOUSE), "PYTHONUNBUFFERED": "1"}
-    api = [
-        *("-m", "uvicorn", "--factory", "api.app:create", "--host", LOOPBACK, "--port", str(port)),
-        *("--no-access-log", "--timeout-graceful-shutdown", "5"),
-    ]
+    api = ["-m", "api", "--host", LOOPBACK, "--port", str(port)]
     with ExitStack() as undo:
         children = []
         for name, arguments, file in (("The API", api, "api.log"), ("The worker", ["-m", "worker"], "worker.log")):

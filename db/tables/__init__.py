@@ -5,7 +5,7 @@ What is done with them is written in the query modules beside this folder, mostl
 
 from db.tables.capacity import Category, Offer, Site, SiteLocation, Slot
 from db.tables.demand import Allocation, AllocationSlot, Need
-from db.tables.facts import CapacityNews, Event, Idempotency, Policy, Round
+from db.tables.facts import CapacityNews, Event, FeedbackCount, Idempotency, Policy, Round
 from db.tables.metadata import Row
 from db.tables.organizations import ApiKey, Organization, OrganizationTown
 from db.tables.towns import Town, TownName
@@ -18,6 +18,7 @@ __all__ = [
     "CapacityNews",
     "Category",
     "Event",
+    "FeedbackCount",
     "Idempotency",
     "Need",
     "Offer",

@@ -6,7 +6,7 @@ A slot's `used` equals the sum of `people` over the allocation slots that are `t
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Computed, ForeignKey, Index, text
+from sqlalchemy import BigInteger, CheckConstraint, Computed, ForeignKey, Index, LargeBinary, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -21,7 +21,8 @@ class Need(Row):
     """What one party needs, where, when and how urgently.
 
     `look_at` is when the matching looks at it next; `fruitless` counts looks in a row that found nothing, and
-    `failures` those that broke: after some of these the need is parked for somebody to see.
+    `failures` those that broke: after some of these the need is parked for somebody to see. `slip` is a keyed hash of
+    its people's code.
     """
 
     __tablename__ = "need"
@@ -57,6 +58,8 @@ class Need(Row):
     unmet_at: Mapped[datetime | None]
     unmet_reasons: Mapped[dict[str, int] | None] = mapped_column(JSONB)
     ended_at: Mapped[datetime | None]
+    slip: Mapped[bytes | None] = mapped_column(LargeBinary)
+    feedback_given: Mapped[bool] = mapped_column(server_default=text("false"))
     version: Mapped[Version]
 
     __table_args__ = (
@@ -65,6 +68,7 @@ class Need(Row):
         CheckConstraint(one_of("stay", Stay), name="stay"),
         CheckConstraint("adults >= 0 and minors >= 0 and adults + minors > 0", name="people"),
         CheckConstraint("starts < ends", name="window"),
+        Index("need_slip_key", "slip", unique=True, postgresql_where=text("slip is not null")),
         Index("need_organization_id_idx", "organization_id", "posted_at", "id"),
         Index("need_lookalike_idx", "organization_id", "town_id", "starts", postgresql_where=text("ended_at is null")),
         Index(

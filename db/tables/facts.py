@@ -1,17 +1,19 @@
-"""Facts and their guards: events, answers already given, published policies, and news of freed capacity."""
+"""Facts and their guards: events, answers given, feedback counted, published policies, and news of freed capacity."""
 
+from datetime import date
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, ForeignKey, Index, LargeBinary, Uuid, text
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, Uuid, text
 from sqlalchemy import Identity as Serial
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
 
-from db.tables.metadata import CreatedAt, Row
+from db.tables.metadata import CreatedAt, Row, one_of
+from matching.vocabulary import RATINGS, FeedbackWord
 
-__all__ = ["CapacityNews", "Event", "Idempotency", "Policy"]
+__all__ = ["CapacityNews", "Event", "FeedbackCount", "Idempotency", "Policy", "Round"]
 
 
 class TransactionId(UserDefinedType[str]):
@@ -95,6 +97,26 @@ class Round(Row):
     seconds: Mapped[float]
 
     __table_args__ = (Index("round_decided_at_idx", "decided_at"),)
+
+
+class FeedbackCount(Row):
+    """How often a word was said on a day about help of a kind that was asked for in a town. No need, no offer, no hour.
+
+    `word` is one of the feedback's words, or `rated_1` to `rated_5`.
+    """
+
+    __tablename__ = "feedback_count"
+
+    day: Mapped[date] = mapped_column(primary_key=True)
+    town_id: Mapped[int] = mapped_column(ForeignKey("town.id"), primary_key=True, autoincrement=False)
+    category: Mapped[str] = mapped_column(ForeignKey("category.code"), primary_key=True)
+    word: Mapped[str] = mapped_column(primary_key=True)
+    times: Mapped[int]
+
+    __table_args__ = (
+        CheckConstraint(one_of("word", [*RATINGS, *FeedbackWord]), name="word"),
+        CheckConstraint("times > 0", name="times"),
+    )
 
 
 class CapacityNews(Row):

@@ -25,6 +25,7 @@ from db.connection import transaction
 from db.settings import Settings
 from matching.vocabulary import OrganizationKind
 from tests.api.bodies import need_body, offer_body, site_body
+from tests.api.conftest import NO_LIMITS
 from tests.api.documented import operations
 from tests.conftest import ROOT
 from tests.places import BRIANCON
@@ -62,6 +63,7 @@ async def served(settings: Settings, engine: AsyncEngine, tmp_path: Path) -> Asy
         "RELAIS_SECRET_FILE": str(settings.secret_file),
         "RELAIS_ADDRESS_KEY_FILE": str(settings.address_key_file),
         "RELAIS_POOL_SIZE": "4",
+        **{f"RELAIS_{name.upper()}": str(limit) for name, limit in NO_LIMITS.items()},
     }
     log = tmp_path / "api.log"
     with log.open("wb") as written:
@@ -150,6 +152,7 @@ def test_every_operation_says_what_can_go_wrong(app: FastAPI) -> None:
             403,
             404,
             405,
+            408,
             409,
             412,
             413,

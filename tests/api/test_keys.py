@@ -1,20 +1,27 @@
 """Keys: who cannot show a live one learns nothing, and a key does what its scopes say and no more."""
 
+import asyncio
 from datetime import timedelta
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from api.settings import ApiSettings
 from db import keys, organizations
 from db.connection import transaction
-from db.keys import Scope
+from db.keys import ONLY_CONFIRMS, Scope
 from matching.refusals import Conflict, NotFound
 from matching.vocabulary import OrganizationKind
 from tests.api.bodies import need_body
 from tests.api.conftest import JoinNetwork, Organization
+from tests.api.documented import operations
+from tests.api.scenes import open_offer, place
+from tests.db.acts import hold, rows
+from tests.waiting import eventually
 
 HASHING = bytes(range(32))
 
@@ -131,3 +138,69 @@ async def test_old_answers_are_not_given_to_a_key_that_lost_the_right(
         "/v1/needs", json=need_body(), headers={**once, "Authorization": f"Bearer {lesser.text}"}
     )
     assert answer.status_code == 403
+
+
+async def test_a_key_that_may_only_confirm_answers_holds_and_does_nothing_else(
+    app: FastAPI, client: JoinNetwork, coordination: Organization, engine: AsyncEngine, api_settings: ApiSettings
+) -> None:
+    town_hall = await client(OrganizationKind.MUNICIPALITY)
+    await open_offer(town_hall)
+    async with transaction(engine) as tx:
+        issued = await keys.issue(tx, town_hall.id, api_settings.keys().of("api-key"), ONLY_CONFIRMS)
+    desk = {"Authorization": f"Bearer {issued.text}"}
+    placed = [(await place(engine, coordination))["allocations"][0]["id"] for _ in range(2)]
+    waiting = await town_hall.http.get("/v1/allocations", params={"state": "held"}, headers=desk)
+    assert {each["id"] for each in waiting.json()["items"]} == set(placed)
+    said_yes = await town_hall.http.post(f"/v1/allocations/{placed[0]}/confirm", headers=desk)
+    said_no = await town_hall.http.post(f"/v1/allocations/{placed[1]}/decline", headers=desk, json={"reason": "full"})
+    assert (said_yes.json()["state"], said_no.json()["state"]) == ("confirmed", "declined")
+    may = {"/v1/me", "/v1/towns", "/v1/towns/{town_id}", "/v1/policy"}
+    for operation in (each for each in operations(app) if each.protected and each.path not in may):
+        path = operation.at({name: placed[0] if name == "allocation_id" else 1 for name in operation.parameters})
+        path = path.replace("/1", f"/{uuid4()}") if "{town_id}" not in operation.path else path
+        if operation.path.endswith(("/confirm", "/decline")) and "allocations" in operation.path:
+            continue
+        if operation.method == "GET" and "allocations" in operation.path:
+            continue
+        told = await town_hall.http.request(
+            operation.method, path, json=operation.body, headers={**desk, "If-Match": "*"}
+        )
+        assert told.status_code == 403, f"{operation}: {told.status_code}"
+
+
+async def test_every_key_of_an_organization_is_ended_at_once_and_nobody_elses(
+    client: JoinNetwork, engine: AsyncEngine, api_settings: ApiSettings
+) -> None:
+    stolen, other = await client(), await client()
+    async with transaction(engine) as tx:
+        second = await keys.issue(tx, stolen.id, api_settings.keys().of("api-key"))
+    async with transaction(engine) as tx:
+        assert await keys.revoke_all(tx, stolen.id) == 2
+    for key in (stolen.key, second.text):
+        told = await stolen.http.get("/v1/me", headers={"Authorization": f"Bearer {key}"})
+        assert told.status_code == 401
+    assert (await other.http.get("/v1/me")).status_code == 200
+    async with transaction(engine) as tx:
+        assert await keys.revoke_all(tx, stolen.id) == 0
+        with pytest.raises(NotFound):
+            await keys.revoke_all(tx, uuid4())
+
+
+async def test_a_request_that_waits_is_told_nothing_more_once_its_key_is_revoked(
+    client: JoinNetwork, association: Organization, engine: AsyncEngine
+) -> None:
+    poster = await client()
+    await open_offer(association)
+    waiting = asyncio.create_task(poster.http.post("/v1/needs", json=need_body(), headers={"Prefer": "wait=5"}))
+
+    async def posted() -> UUID | None:
+        found = await rows(engine, "select id from need")
+        return found[0].id if found else None
+
+    need_id = await eventually(posted, "the need is posted")
+    async with transaction(engine) as tx:
+        await keys.revoke_all(tx, poster.id)
+    await hold(engine, need_id)
+    answered = await waiting
+    assert answered.status_code == 201
+    assert (answered.json()["state"], answered.json()["allocations"]) == ("open", [])

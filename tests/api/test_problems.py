@@ -222,7 +222,27 @@ async def test_every_answer_carries_the_headers_that_protect(anyone: httpx.Async
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+        assert answer.headers["x-frame-options"] == "DENY"
         assert "access-control-allow-origin" not in answer.headers
+        assert "strict-transport-security" not in answer.headers
+
+
+async def test_behind_tls_browsers_are_told_to_keep_to_it(api_settings: ApiSettings) -> None:
+    made = create(api_settings.model_copy(update={"behind_tls": True}))
+    async with made.router.lifespan_context(made):
+        transport = httpx.ASGITransport(made, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://relais.test") as http:
+            for path in ("/healthz", "/slip", "/nowhere", "/v1/me"):
+                assert (await http.get(path)).headers["strict-transport-security"] == "max-age=63072000"
+
+
+async def test_no_page_of_another_origin_is_let_in(anyone: httpx.AsyncClient) -> None:
+    asked = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "POST"}
+    for path in ("/v1/needs", "/v1/slip", "/slip"):
+        answer = await anyone.options(path, headers=asked)
+        assert answer.status_code == 405
+        assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
 async def test_no_string_and_no_list_of_the_document_is_without_a_bound(app: FastAPI) -> None:

@@ -124,7 +124,7 @@ def test_networks_and_volumes_that_are_named_exist(service: str) -> None:
 def test_the_image_holds_every_package_that_runs_and_ends_unprivileged() -> None:
     lines = (CHECKOUT / "Dockerfile").read_text().splitlines()
     copied = {line.split()[1] for line in lines if line.startswith("COPY ") and "/app/" in line}
-    assert copied == {"api", "db", "geo", "matching", "relais", "worker"}
+    assert copied == {"api", "db", "geo", "matching", "relais", "web", "worker"}
     allowed = {line[1:] for line in (CHECKOUT / ".dockerignore").read_text().splitlines() if line[:1] == "!"}
     assert allowed == copied | {"requirements.txt"}
     assert [line for line in lines if line.startswith("USER ")][-1] == "USER 10001:10001"

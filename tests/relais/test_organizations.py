@@ -198,3 +198,36 @@ async def test_a_command_that_did_not_do_its_act_says_so_and_fails(relais: Relai
     assert result.exit_code in {1, 2}
     assert result.stderr
     assert "Traceback" not in result.stderr
+
+
+async def test_a_key_that_may_only_confirm_is_made_with_one_word(
+    relais: Relais, engine: AsyncEngine, settings: Settings
+) -> None:
+    organization_id, _ = await _added(relais)
+    made = await relais("key", "issue", organization_id, "--may", "confirm", "--json")
+    assert made.exit_code == 0, made.output
+    async with transaction(engine) as tx:
+        holder = await keys.holder(tx, json.loads(made.stdout)["key"], settings.keys().of("api-key"))
+    assert holder is not None
+    assert holder.scopes == keys.ONLY_CONFIRMS
+    both = await relais("key", "issue", organization_id, "--may", "confirm", "--scope", "needs:read")
+    assert both.exit_code == 2
+
+
+async def test_all_keys_of_an_organization_are_revoked_with_one_command(
+    relais: Relais, engine: AsyncEngine, settings: Settings
+) -> None:
+    organization_id, first = await _added(relais)
+    _, untouched = await _added(relais)
+    second = json.loads((await relais("key", "issue", organization_id, "--json")).stdout)["key"]
+    done = await relais("key", "revoke", "--organization", organization_id)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("2 keys")
+    async with transaction(engine) as tx:
+        hashing = settings.keys().of("api-key")
+        assert [await keys.holder(tx, key, hashing) for key in (first, second)] == [None, None]
+        assert await keys.holder(tx, untouched, hashing) is not None
+    for wrong in ((), (first.split("_")[1], "--organization", organization_id)):
+        assert (await relais("key", "revoke", *wrong)).exit_code == 2
+    unknown = await relais("key", "revoke", "--organization", "00000000-0000-4000-8000-000000000000")
+    assert unknown.exit_code == 1

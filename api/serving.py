@@ -1,0 +1,121 @@
+"""How the API listens: uvicorn, with a bound on the head of a request and on how long it may take to come.
+
+uvicorn's fast parser takes heads of any size for as long as a client likes to send them: each such connection would
+keep memory and a place for nothing. `python -m api --host … --port …`.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from api.settings import ApiSettings
+from db.environment import read_or_leave
+
+__all__ = ["GuardedProtocol", "serve"]
+
+_STOP_SECONDS = 5
+_KEEP_ALIVE_SECONDS = 5
+_SPARE_SECONDS = 1.0
+"""A connection is looked at this much after its time, so that a timer is set once and not for each request."""
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """Closes a connection whose request has a head that is too large or does not come."""
+
+    def __init__(self, *arguments: Any, most: int, seconds: float, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._most = most
+        self._seconds = seconds
+        self._head: int | None = 0
+        """Bytes of the head that is coming; nothing while there is none."""
+        self._fields = 0
+        """Bytes of the address and the fields of this request, those after its body too."""
+        self._since = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for the first head."""
+        super().connection_made(transport)
+        self._since = self.loop.time()
+        self._timer = self.loop.call_later(self._seconds, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Count what comes until the head is complete."""
+        if self._head is not None:
+            if self._head == 0:
+                self._since = self.loop.time()
+            self._head += len(data)
+        super().data_received(data)
+        if self._head is not None and self._head > self._most and not self.transport.is_closing():
+            self.transport.close()
+
+    def on_message_begin(self) -> None:
+        """Nothing of this request has been counted."""
+        self._fields = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """Count the address."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count a field."""
+        self._count(len(name) + len(value))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is there: what follows is a body, which is counted elsewhere."""
+        self._head = None
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The next that comes is a head again."""
+        super().on_message_complete()
+        self._head = 0
+
+    def _count(self, more: int) -> None:
+        self._fields += more
+        if self._fields > self._most:
+            raise ValueError("the head is too large")  # the parser makes a 400 of it and closes
+
+    def _look(self) -> None:
+        """Close a connection on which a head began, or none ever came, and is not complete in time."""
+        waits = self._head is not None and (self._head > 0 or self.cycle is None)
+        late = self.loop.time() - self._since >= self._seconds
+        if waits and late:
+            self.transport.close()
+            return
+        self._timer = self.loop.call_later(self._seconds if not waits else _SPARE_SECONDS, self._look)
+
+
+def serve(host: str, port: int) -> None:
+    """Serve until a signal ends it."""
+    settings = read_or_leave(ApiSettings)
+    protocol: Callable[..., asyncio.Protocol] = partial(
+        GuardedProtocol, most=settings.header_bytes, seconds=settings.body_seconds
+    )
+    uvicorn.run(
+        "api.app:create",
+        factory=True,
+        host=host,
+        port=port,
+        http=protocol,  # type: ignore[arg-type]
+        ws="none",
+        access_log=False,
+        server_header=False,
+        # What a proxy says of its clients is read by `api.clients`, and believed of our own alone.
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_STOP_SECONDS,
+    )

@@ -1,0 +1,252 @@
+"""The page of the slip, for telephones without scripts: a form for the code, and what stands behind it.
+
+Code and language travel in the body of a form alone: they stand in no address, no history and no log. Nothing of what
+was written is shown again unless it opened something.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import parse_qs
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from babel import Locale
+from babel.dates import format_skeleton, format_time
+from fastapi import APIRouter, Request, Response
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.house import House, house_of
+from api.problems import RateLimited
+from api.settings import ApiSettings
+from api.slip import RIGHT_TO_LEFT
+from api.slip_desk import with_code
+from api.wording import SLIP_LANGUAGES, knows, language_of, say
+from db import own_slip
+from db.own_slip import Slip, SlipPlace
+from db.slips import code_in, grouped
+from matching.refusals import Conflict, NoLongerHeld, NotFound
+from matching.reveal import Revealed
+from matching.states import SEEKING, AllocationState
+from matching.vocabulary import FeedbackWord, RefuseReason
+from web.pages import policy_of, render
+
+__all__ = ["router"]
+
+_PAGE: Final = "slip"
+_MOST_FIELDS: Final = 40
+_SHOWN_TIMES: Final = 14
+_LOCALES: Final = {"en": "en_GB"}
+_ENDING: Final = [reason for reason in RefuseReason if reason.ends_the_need]
+Act = Callable[[AsyncConnection, bytes], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class _Form:
+    """What was sent with a page's form."""
+
+    fields: Mapping[str, list[str]]
+    language: str
+
+    @property
+    def code(self) -> str:
+        return self.first("code")
+
+    def first(self, name: str) -> str:
+        return self.fields.get(name, [""])[0]
+
+
+def router(settings: ApiSettings) -> APIRouter:
+    """The routes of the page; it is no part of the API's document."""
+    made = APIRouter(include_in_schema=False)
+    leave = settings.leave_url
+
+    @made.get("/slip")
+    async def ask_for_code(request: Request) -> Response:
+        """The form, in the language that the browser asks for."""
+        return _page(leave, language_of(request.headers.get("accept-language"), SLIP_LANGUAGES))
+
+    @made.post("/slip")
+    async def show_slip(request: Request) -> Response:
+        """What stands behind the code; the form again where there is none, as after a change of language."""
+        form = await _read(request)
+        return await _answer(request, leave, form) if form.code else _page(leave, form.language)
+
+    @made.post("/slip/refuse")
+    async def refuse_place(request: Request) -> Response:
+        """Refuse a place, or end the search."""
+        form = await _read(request)
+        reason, place = form.first("reason"), _uuid(form.first("place"))
+        if reason not in list(RefuseReason) or (place is None and reason not in _ENDING):
+            return await _answer(request, leave, form)
+
+        async def act(tx: AsyncConnection, slip: bytes) -> None:
+            await own_slip.refuse(tx, slip, place, RefuseReason(reason))
+
+        answer = await _answer(request, leave, form, act, "slip.refuse.done")
+        house_of(request).bell.work()
+        return answer
+
+    @made.post("/slip/feedback")
+    async def give_feedback(request: Request) -> Response:
+        """Tell how it was."""
+        form = await _read(request)
+        rating = form.first("rating")
+        words = [FeedbackWord(word) for word in form.fields.get("words", []) if word in list(FeedbackWord)]
+        if rating not in ("1", "2", "3", "4", "5"):
+            return await _answer(request, leave, form)
+
+        async def act(tx: AsyncConnection, slip: bytes) -> None:
+            await own_slip.give_feedback(tx, slip, int(rating), words)
+
+        return await _answer(request, leave, form, act, "slip.tell.done")
+
+    return made
+
+
+async def _read(request: Request) -> _Form:
+    """The fields of the form; what is none counts as an empty one."""
+    accepted = language_of(request.headers.get("accept-language"), SLIP_LANGUAGES)
+    try:
+        fields = parse_qs((await request.body()).decode(), max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        return _Form({}, accepted)
+    chosen = fields.get("language", [""])[0]
+    return _Form(fields, chosen if chosen in SLIP_LANGUAGES else accepted)
+
+
+async def _answer(
+    request: Request, leave: str, form: _Form, act: Act | None = None, done: str | None = None
+) -> Response:
+    """Act, and show how things stand then; where they do not allow it, show how they stand anyway."""
+    house = house_of(request)
+    try:
+        slip = await _slip(house, request, form.code, act)
+    except (Conflict, NoLongerHeld):
+        return await _answer_with(request, leave, form, "slip.changed", 409)
+    except (NotFound, RateLimited, SQLAlchemyError, OSError) as error:
+        return _refused(leave, form.language, error)
+    notice = say(done, form.language) if done else None
+    return _page(leave, form.language, slip=slip, code=form.code, notice=notice)
+
+
+async def _answer_with(request: Request, leave: str, form: _Form, notice: str, status: int) -> Response:
+    try:
+        slip = await _slip(house_of(request), request, form.code, None)
+    except (NotFound, RateLimited, SQLAlchemyError, OSError) as error:
+        return _refused(leave, form.language, error)
+    return _page(leave, form.language, slip=slip, code=form.code, notice=say(notice, form.language), status=status)
+
+
+async def _slip(house: House, request: Request, code: str, act: Act | None) -> Slip:
+    async def acted(tx: AsyncConnection, slip: bytes) -> Slip:
+        if act is not None:
+            await act(tx, slip)
+        return await own_slip.read(tx, slip, house.vault)
+
+    return await with_code(house, request, code, acted)
+
+
+def _refused(leave: str, language: str, error: Exception) -> Response:
+    match error:
+        case NotFound():
+            return _page(leave, language, notice=say("slip.not_found", language), status=404)
+        case RateLimited():
+            minutes = -(-error.seconds // 60)
+            page = _page(leave, language, notice=say("slip.limited", language, minutes=minutes), status=429)
+            page.headers["Retry-After"] = str(error.seconds)
+            return page
+    return _page(leave, language, notice=say("slip.away", language), status=503)
+
+
+def _page(
+    leave: str, language: str, *, slip: Slip | None = None, code: str = "", notice: str | None = None, status: int = 200
+) -> Response:
+    written = render(
+        _PAGE,
+        say=lambda key, **facts: say(key, language, **facts),
+        language=language,
+        direction="rtl" if language in RIGHT_TO_LEFT else "ltr",
+        languages=[(tag, _own_name(tag)) for tag in SLIP_LANGUAGES],
+        leave_url=leave,
+        notice=notice,
+        slip=_facts(slip, language) if slip else None,
+        code=grouped(code_in(code)) if slip else "",
+        reasons=list(RefuseReason),
+        ending_reasons=_ENDING,
+        words=list(FeedbackWord),
+    )
+    headers = {"Content-Security-Policy": policy_of(_PAGE), "Content-Language": language, "Vary": "Accept-Language"}
+    return Response(written, status, headers, "text/html")
+
+
+def _facts(slip: Slip, language: str) -> dict[str, Any]:
+    category = f"slip.category.{slip.category}"
+    return {
+        "category": slip.category,
+        "category_name": say(category, language) if knows(category) else None,
+        "says": say(f"slip.state.{slip.state}", language),
+        "asked": f"{_moment(slip.starts, slip.zone, language)} – {_moment(slip.ends, slip.zone, language)}",
+        "places": [_place(each, language) for each in slip.places],
+        "seeking": slip.state in SEEKING,
+        "may_tell": slip.may_tell,
+    }
+
+
+def _place(place: SlipPlace, language: str) -> dict[str, Any]:
+    known = place.whereabouts
+    there = known.there if known else None
+    return {
+        "id": place.id,
+        "confirmed": place.state is not AllocationState.HELD,
+        "says": say(f"slip.place.{place.state}", language),
+        "people": place.people,
+        "times": [_stretch(each.starts, each.ends, place.zone, language) for each in place.slots[:_SHOWN_TIMES]],
+        "more_times": max(len(place.slots) - _SHOWN_TIMES, 0),
+        "arrive_by": _moment(place.arrive_by, place.zone, language),
+        "town": f"{known.town} ({_country(known.country, language)})" if known else None,
+        "readable_from": _moment(known.readable_from, place.zone, language)
+        if known and known.readable_from and not there
+        else None,
+        "there": {"meeting": there.what is Revealed.MEETING_POINT, "name": there.name, "text": there.text}
+        if there
+        else None,
+        "bring": [say(f"slip.bring.{each}", language) for each in known.bring] if known else [],
+    }
+
+
+def _stretch(starts: datetime, ends: datetime, zone: ZoneInfo, language: str) -> str:
+    same_day = starts.astimezone(zone).date() == ends.astimezone(zone).date()
+    until = _clock(ends, zone, language) if same_day else _moment(ends, zone, language)
+    return f"{_moment(starts, zone, language)} – {until}"
+
+
+def _moment(moment: datetime, zone: ZoneInfo, language: str) -> str:
+    day = format_skeleton("MMMMEEEEd", moment, tzinfo=zone, locale=_locale(language))
+    return f"{day}, {_clock(moment, zone, language)}"
+
+
+def _clock(moment: datetime, zone: ZoneInfo, language: str) -> str:
+    return format_time(moment, "HH:mm", tzinfo=zone, locale=_locale(language))
+
+
+def _country(code: str, language: str) -> str:
+    return str(Locale.parse(_locale(language)).territories.get(code, code))
+
+
+def _own_name(language: str) -> str:
+    name = Locale.parse(language).get_display_name(language) or language
+    return name[:1].upper() + name[1:]
+
+
+def _locale(language: str) -> str:
+    return _LOCALES.get(language, language)
+
+
+def _uuid(written: str) -> UUID | None:
+    try:
+        return UUID(written)
+    except ValueError:
+        return None

@@ -1,0 +1,265 @@
+"""The people's own slip: what they see of their need with its code, and what they may do: refuse, and tell how it was.
+
+Who knows a code stands in the allocation as its people do; where and when they may read a place is for
+`matching.reveal` to say. Nothing here tells who reads, in which language, or from where.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from db import allocations, events, needs, seekers
+from db.addresses import Vault
+from db.allocations import SlotTimes
+from db.connection import transaction
+from db.slips import SlipKeys
+from matching.bringing import Thing, what_to_bring
+from matching.refusals import Conflict, NoLongerHeld, NotFound
+from matching.reveal import Occasion, Revealed, reading_time, revealed
+from matching.states import LIVE, AllocationState, NeedState
+from matching.vocabulary import RATINGS, FeedbackWord, RefuseReason, SiteKind, Visibility
+
+__all__ = [
+    "OPEN_AFTER_END",
+    "Slip",
+    "SlipPlace",
+    "There",
+    "Whereabouts",
+    "file_missing",
+    "give_feedback",
+    "read",
+    "refuse",
+]
+
+OPEN_AFTER_END: Final = timedelta(hours=72)
+"""How long a code still opens its slip once the need has ended, for its people to read that and to tell how it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class There:
+    """The place itself, for those who may read it now: its address, or where to meet instead."""
+
+    name: str | None
+    what: Revealed
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """What is known of a confirmed place before it may be read: its town, and what to bring."""
+
+    town: str
+    country: str
+    bring: tuple[Thing, ...]
+    readable_from: datetime | None
+    """When the place itself can be read; `None` when that is so since it was confirmed."""
+    there: There | None
+
+
+@dataclass(frozen=True, slots=True)
+class SlipPlace:
+    """A place of the party: held or theirs. `whereabouts` stays empty until it is confirmed."""
+
+    id: UUID
+    state: AllocationState
+    people: int
+    slots: tuple[SlotTimes, ...]
+    arrive_by: datetime
+    zone: ZoneInfo
+    whereabouts: Whereabouts | None
+
+
+@dataclass(frozen=True, slots=True)
+class Slip:
+    """A need as its people see it."""
+
+    category: str
+    state: NeedState
+    starts: datetime
+    ends: datetime
+    zone: ZoneInfo
+    places: tuple[SlipPlace, ...]
+    may_tell: bool
+    """Whether they have been in a place and did not tell yet how it was."""
+
+
+# Whether it has expired stands in the answer: an old code costs the same look as one that never was.
+_FIND = text("""
+    select n.id, n.organization_id, n.category, n.town_id, n.state, n.starts, n.ends, n.minors, n.feedback_given,
+           t.timezone, clock_timestamp() as now, n.ended_at + cast(:open_for as interval) <= clock_timestamp() as over,
+           exists (select from allocation a
+                    where a.need_id = n.id
+                      and (a.state in ('arrived', 'completed', 'no_show')
+                           or (a.state = 'confirmed'
+                               and (select min(s.starts) from allocation_slot k join slot s on s.id = k.slot_id
+                                     where k.allocation_id = a.id) <= clock_timestamp()))) as had_a_place
+      from need n join town t on t.id = n.town_id
+     where n.slip = :slip
+""")
+_PLACES = text("""
+    select a.id, a.state, a.people, a.last_arrival, o.timezone, h.id as site_id, h.name, h.kind, h.visibility,
+           h.provides || o.provides as provides, t.name as town, t.country,
+           array(select s.starts from allocation_slot k join slot s on s.id = k.slot_id
+                  where k.allocation_id = a.id order by s.starts) as starts,
+           array(select s.ends from allocation_slot k join slot s on s.id = k.slot_id
+                  where k.allocation_id = a.id order by s.starts) as closes
+      from allocation a
+      join offer o on o.id = a.offer_id
+      join site h on h.id = o.site_id
+      join town t on t.id = h.town_id
+     where a.need_id = :need and a.state in ('held', 'confirmed', 'arrived')
+     order by a.created_at, a.id
+""")
+_SEALED = text("select address from site_location where site_id = :site")
+_STANDING = text("select id, state, reason from allocation where need_id = :need order by created_at, id")
+_TELL_ONCE = text("""
+    update need set feedback_given = true where id = :need and not feedback_given returning id
+""")
+_COUNT = text("""
+    insert into feedback_count as counted (day, town_id, category, word, times)
+    select (now() at time zone 'utc')::date, :town, :category, word, 1
+      from unnest(cast(:words as text[])) as word order by word
+    on conflict (day, town_id, category, word) do update set times = counted.times + 1
+""")
+_UNFILED = text("select id from need where slip is null and ended_at is null")
+_FILE = text("""
+    update need set slip = filed.slip
+      from unnest(cast(:ids as uuid[]), cast(:slips as bytea[])) as filed (id, slip)
+     where need.id = filed.id and need.slip is null
+""")
+
+
+async def read(tx: AsyncConnection, slip: bytes, vault: Vault) -> Slip:
+    """The slip that is filed under this. Raises `NotFound` when there is none, or it has expired.
+
+    Each reading of a place is recorded as an event that no organization hears of.
+    """
+    need = await _find(tx, slip)
+    rows = (await tx.execute(_PLACES, {"need": need.id})).all()
+    return Slip(
+        category=need.category,
+        state=NeedState(need.state),
+        starts=need.starts,
+        ends=need.ends,
+        zone=ZoneInfo(need.timezone),
+        places=tuple([await _place(tx, need, row, vault) for row in rows]),
+        may_tell=need.had_a_place and not need.feedback_given,
+    )
+
+
+async def refuse(tx: AsyncConnection, slip: bytes, place: UUID | None, reason: RefuseReason) -> None:
+    """Say no to a place of theirs, or to all: it goes to others at once and is not proposed to this need again.
+
+    Who has found something elsewhere or has moved on ends the need. Raises `NotFound`; `NoLongerHeld` for a place that
+    is not theirs any more; `Conflict` when there is none. Refusing the same place twice changes nothing.
+    """
+    await seekers.lock_need(tx, (await _find(tx, slip)).id)
+    need = await _find(tx, slip)
+    standing = {row.id: row for row in await tx.execute(_STANDING, {"need": need.id})}
+    if place is not None and place not in standing:
+        raise NotFound
+    if reason.ends_the_need:
+        await needs.withdraw(tx, need.id, need.organization_id, reason)
+        return
+    if place is not None and standing[place].reason in list(RefuseReason):
+        return
+    live = [each.id for each in standing.values() if each.state in LIVE and place in (None, each.id)]
+    if not live and place is not None:
+        raise NoLongerHeld(place, AllocationState(standing[place].state))
+    if not live:
+        raise Conflict("no_place_to_refuse", need.state)
+    for allocation_id in live:
+        await allocations.turn_down(tx, allocation_id, need.id, reason)
+
+
+async def give_feedback(tx: AsyncConnection, slip: bytes, rating: int, words: Sequence[FeedbackWord]) -> None:
+    """Count a mark from 1 to 5 and what was said, once for a need whose people have been in a place.
+
+    Raises `NotFound`, and `Conflict` before they were there or when they have told already.
+    """
+    need = await _find(tx, slip)
+    if not need.had_a_place:
+        raise Conflict("nothing_to_tell_yet", need.state)
+    if (await tx.execute(_TELL_ONCE, {"need": need.id})).one_or_none() is None:
+        raise Conflict("told_before", need.state)
+    said = sorted({RATINGS[rating - 1], *words})
+    await tx.execute(_COUNT, {"town": need.town_id, "category": need.category, "words": said})
+
+
+async def file_missing(engine: AsyncEngine, keys: SlipKeys) -> None:
+    """File the needs that were posted before there were slips, so that the codes given then open something."""
+    async with transaction(engine) as tx:
+        ids = (await tx.execute(_UNFILED)).scalars().all()
+        if ids:
+            await tx.execute(_FILE, {"ids": ids, "slips": [keys.filed(each) for each in ids]})
+
+
+async def _find(tx: AsyncConnection, slip: bytes) -> Row[tuple[object, ...]]:
+    row = (await tx.execute(_FIND, {"slip": slip, "open_for": OPEN_AFTER_END})).one_or_none()
+    if row is None or row.over:
+        raise NotFound
+    return row
+
+
+async def _place(
+    tx: AsyncConnection, need: Row[tuple[object, ...]], row: Row[tuple[object, ...]], vault: Vault
+) -> SlipPlace:
+    there = row._mapping
+    slots = tuple(SlotTimes(starts, ends) for starts, ends in zip(there["starts"], there["closes"], strict=True))
+    state = AllocationState(there["state"])
+    return SlipPlace(
+        id=there["id"],
+        state=state,
+        people=there["people"],
+        slots=slots,
+        arrive_by=there["last_arrival"],
+        zone=ZoneInfo(there["timezone"]),
+        whereabouts=None if state is AllocationState.HELD else await _whereabouts(tx, need, row, slots, vault),
+    )
+
+
+async def _whereabouts(
+    tx: AsyncConnection,
+    need: Row[tuple[object, ...]],
+    row: Row[tuple[object, ...]],
+    slots: tuple[SlotTimes, ...],
+    vault: Vault,
+) -> Whereabouts:
+    there, asked = row._mapping, need._mapping
+    occasion = Occasion(
+        kind=SiteKind(there["kind"]),
+        visibility=Visibility(there["visibility"]),
+        state=AllocationState(there["state"]),
+        begins=slots[0].starts,
+        ends=slots[-1].ends,
+    )
+    when = reading_time(occasion)
+    what = revealed(occasion, asked["now"])
+    return Whereabouts(
+        town=there["town"],
+        country=there["country"],
+        bring=what_to_bring(asked["category"], frozenset(there["provides"]), minors=asked["minors"] > 0),
+        readable_from=when.opens if when else None,
+        there=await _there(tx, row, what, vault) if what else None,
+    )
+
+
+async def _there(tx: AsyncConnection, row: Row[tuple[object, ...]], what: Revealed, vault: Vault) -> There | None:
+    """The place, if its owner has written how to get there. Of a rendezvous not even the name is told."""
+    there = row._mapping
+    sealed = (await tx.execute(_SEALED, {"site": there["site_id"]})).scalar_one_or_none()
+    if sealed is None:
+        return None
+    written = json.loads(vault.open(there["site_id"], sealed))
+    shown = written["meeting_point"] if what is Revealed.MEETING_POINT else written["address"]
+    if not shown:
+        return None
+    await events.record(tx, "slip.place_shown", there["id"], [])
+    return There(there["name"] if what is Revealed.ADDRESS else None, what, shown)

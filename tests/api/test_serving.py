@@ -1,0 +1,130 @@
+"""The API on a real port, seen by who means to wear it down: heads and bodies that are too large or never end."""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest_asyncio
+
+from db.settings import Settings
+from tests.conftest import ROOT
+from tests.waiting import eventually
+
+HEAD = b"GET /healthz HTTP/1.1\r\nHost: relais.test\r\n"
+SECONDS = 1
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def port(settings: Settings) -> AsyncIterator[int]:
+    """A service of its own process that waits a second for heads and bodies."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RELAIS_")} | {
+        "RELAIS_DATABASE_URL": settings.database_url,
+        "RELAIS_SECRET_FILE": str(settings.secret_file),
+        "RELAIS_ADDRESS_KEY_FILE": str(settings.address_key_file),
+        "RELAIS_POOL_SIZE": "2",
+        "RELAIS_BODY_SECONDS": str(SECONDS),
+        "RELAIS_HEADER_BYTES": "8192",
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "api", "--port", str(port)), cwd=ROOT, env=environment
+    )
+
+    async def ready() -> bool:
+        try:
+            async with httpx.AsyncClient() as http:
+                return (await http.get(f"http://127.0.0.1:{port}/readyz")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    try:
+        await eventually(ready, "the service is ready", 60)
+        yield port
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def send(port: int, *parts: bytes) -> bytes:
+    """What comes back for these bytes until the other side closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+        async with asyncio.timeout(SECONDS * 10):
+            return await reader.read()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+async def endless(port: int, start: bytes, part: bytes) -> int:
+    """How many bytes are taken of something that never ends, before the connection is closed."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    sent = 0
+    try:
+        writer.write(start)
+        async with asyncio.timeout(60):
+            while sent < 50_000_000 and not reader.at_eof():
+                writer.write(part)
+                sent += len(part)
+                await writer.drain()
+                await asyncio.sleep(0)
+    except ConnectionError:
+        pass
+    finally:
+        writer.close()
+    return sent
+
+
+async def test_a_usual_request_is_answered_without_a_word_about_the_server(port: int) -> None:
+    answered = await send(port, HEAD + b"Connection: close\r\n\r\n")
+    assert answered.startswith(b"HTTP/1.1 200 ")
+    assert b"server:" not in answered.lower()
+
+
+async def test_a_head_that_is_too_large_is_refused(port: int) -> None:
+    for head in (b"X-Long: " + b"a" * 10_000, b"\r\n".join(b"X-%d: a" % n for n in range(2000))):
+        assert not (await send(port, HEAD + head + b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+    long_address = b"GET /slip?" + b"a" * 10_000 + b" HTTP/1.1\r\nHost: relais.test\r\n\r\n"
+    assert not (await send(port, long_address)).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_head_that_never_ends_is_cut_off(port: int) -> None:
+    assert await endless(port, HEAD + b"X-Long: ", b"a" * 4096) < 20_000_000
+    trailers = b"POST /v1/slip HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+    assert await endless(port, trailers, b"X-Trailer: " + b"a" * 1000 + b"\r\n") < 20_000_000
+
+
+async def test_a_head_that_does_not_come_is_not_waited_for(port: int) -> None:
+    assert await send(port) == b""
+    assert await send(port, b"GET /healthz HT") == b""
+    first = await send(port, HEAD + b"\r\n", HEAD)
+    assert first.count(b"HTTP/1.1 200 ") == 1
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(port: int) -> None:
+    for path in (b"/v1/slip", b"/slip", b"/v1/needs"):
+        head = (
+            b"POST " + path + b" HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+        )
+        answered = await send(port, head)
+        assert answered.startswith(b"HTTP/1.1 408 "), answered
+        assert b"connection: close" in answered.lower()
+
+
+async def test_many_who_send_nothing_keep_nobody_out(port: int) -> None:
+    idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(200)]
+    for _, writer in idle:
+        writer.write(b"POST /v1/slip HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n")
+    async with httpx.AsyncClient() as http:
+        assert (await http.get(f"http://127.0.0.1:{port}/readyz", timeout=10)).status_code == 200
+    for _, writer in idle:
+        writer.close()
