@@ -17,6 +17,7 @@ from api.problems import Forbidden, Unauthenticated
 from api.strict import refuse_strangers, sole
 from api.transactions import turn_of
 from db import keys
+from db.audit import Actor
 from db.keys import Scope
 from matching.vocabulary import OrganizationKind
 
@@ -24,6 +25,7 @@ __all__ = [
     "AnyKey",
     "Anyone",
     "Caller",
+    "ReadsAddresses",
     "ReadsAllocations",
     "ReadsNeeds",
     "ReadsOffers",
@@ -78,9 +80,23 @@ class _With:
         self.scope = scope
 
     async def __call__(self, request: Request, who: Annotated[Caller, Depends(_known)]) -> Caller:
+        self.check(request, who)
+        return await _admitted(request, who)
+
+    def check(self, request: Request, who: Caller) -> None:
+        """Whether the key may do this; who acts and with what right is then known to the audit."""
         if self.scope not in who.scopes:
             raise Forbidden
-        return await _admitted(request, who)
+        turn_of(request).actor = Actor(who.organization_id, who.kind, self.scope)
+
+
+class _ToRead(_With):
+    """The permission to be told what is never stored: such an answer is given anew each time, whatever key is sent."""
+
+    async def __call__(self, request: Request, who: Annotated[Caller, Depends(_known)]) -> Caller:
+        self.check(request, who)
+        refuse_strangers(request)
+        return who
 
 
 async def _any(request: Request, who: Annotated[Caller, Depends(_known)]) -> Caller:
@@ -99,4 +115,6 @@ WritesNeeds = Annotated[Caller, Depends(_With(Scope.NEEDS_WRITE))]
 ReadsOffers = Annotated[Caller, Depends(_With(Scope.OFFERS_READ))]
 WritesOffers = Annotated[Caller, Depends(_With(Scope.OFFERS_WRITE))]
 ReadsAllocations = Annotated[Caller, Depends(_With(Scope.ALLOCATIONS_READ))]
+ReadsAddresses = Annotated[Caller, Depends(_ToRead(Scope.ALLOCATIONS_WRITE))]
+"""Not of keys that only read: those stand in screens and feeds."""
 WritesAllocations = Annotated[Caller, Depends(_With(Scope.ALLOCATIONS_WRITE))]

@@ -8,7 +8,8 @@ from uuid import UUID
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import keys, organizations
+from db import audit, keys, organizations
+from db.audit import Actor
 from db.keys import LIFETIME, IssuedKey, KeyFacts, Scope
 from db.settings import Settings
 from matching.refusals import Invalid
@@ -43,7 +44,9 @@ def add(
         for each in towns:
             await ensure_town(tx, each)
         organization_id = await organizations.add(tx, kind, _checked(name), towns, self_organized=self_organized)
-        return organization_id, await keys.issue(tx, organization_id, settings.keys().of("api-key"))
+        key = await keys.issue(tx, organization_id, settings.keys().of("api-key"))
+        await _write_down(tx, organization_id, "relais org add", key.id)
+        return organization_id, key
 
     organization_id, key = act(join)
     if as_json:
@@ -88,15 +91,14 @@ def issue(
     as_json: AsJson = False,
 ) -> None:
     """Make a second key, so that the first can be replaced without a pause."""
-    key = act(
-        lambda tx, settings: keys.issue(
-            tx,
-            organization,
-            settings.keys().of("api-key"),
-            frozenset(scope) if scope else None,
-            timedelta(days=days),
-        )
-    )
+
+    async def make(tx: AsyncConnection, settings: Settings) -> IssuedKey:
+        scopes = frozenset(scope) if scope else None
+        made = await keys.issue(tx, organization, settings.keys().of("api-key"), scopes, timedelta(days=days))
+        await _write_down(tx, organization, "relais key issue", made.id)
+        return made
+
+    key = act(make)
     if as_json:
         typer.echo(json.dumps({"key": key.text, "expires_at": key.expires_at.isoformat()}))
         return
@@ -109,7 +111,12 @@ def revoke(
 ) -> None:
     """End a key at once."""
     public = prefix.removeprefix("relais_").partition("_")[0]
-    act(lambda tx, _: keys.revoke(tx, public))
+
+    async def end(tx: AsyncConnection, _: Settings) -> None:
+        organization, key = await keys.revoke(tx, public)
+        await _write_down(tx, organization, "relais key revoke", key)
+
+    act(end)
     typer.echo(f"The key {public} is revoked: from now on it opens nothing.")
 
 
@@ -147,6 +154,11 @@ def list_keys(
         typer.echo(f"{each.prefix}  {standing:<8} until {each.expires_at:%Y-%m-%d}  {' '.join(each.scopes)}")
     if not found:
         typer.echo("This organization has no key. Make one with `relais key issue`.")
+
+
+async def _write_down(tx: AsyncConnection, organization: UUID, what: str, key: UUID) -> None:
+    """Into the audit of the organization that it was done for, last of all."""
+    await audit.append(tx, Actor(organization, "operator", "command"), what, [key])
 
 
 def _checked(name: str) -> str:
