@@ -18,6 +18,7 @@ from api.problems import Forbidden, Unauthenticated
 from api.strict import refuse_strangers, sole
 from api.transactions import turn_of
 from db import keys
+from db.audit import Actor
 from db.keys import Scope
 from matching.vocabulary import OrganizationKind
 
@@ -26,6 +27,7 @@ __all__ = [
     "AnyKey",
     "Anyone",
     "Caller",
+    "ReadsAddresses",
     "ReadsAllocations",
     "ReadsNeeds",
     "ReadsOffers",
@@ -83,9 +85,24 @@ class _With:
         self.scopes = frozenset(scopes)
 
     async def __call__(self, request: Request, who: Annotated[Caller, Depends(_known)]) -> Caller:
-        if not self.scopes & who.scopes:
-            raise Forbidden
+        self.check(request, who)
         return await _admitted(request, who)
+
+    def check(self, request: Request, who: Caller) -> None:
+        """Whether the key may do this; who acts and with what right is then known to the audit."""
+        held = self.scopes & who.scopes
+        if not held:
+            raise Forbidden
+        turn_of(request).actor = Actor(who.organization_id, who.kind, min(held))
+
+
+class _ToRead(_With):
+    """The permission to be told what is never stored: such an answer is given anew each time, whatever key is sent."""
+
+    async def __call__(self, request: Request, who: Annotated[Caller, Depends(_known)]) -> Caller:
+        self.check(request, who)
+        refuse_strangers(request)
+        return who
 
 
 async def _any(request: Request, who: Annotated[Caller, Depends(_known)]) -> Caller:
@@ -106,4 +123,6 @@ WritesOffers = Annotated[Caller, Depends(_With(Scope.OFFERS_WRITE))]
 ReadsAllocations = Annotated[Caller, Depends(_With(Scope.ALLOCATIONS_READ))]
 AnswersAllocations = Annotated[Caller, Depends(_With(Scope.ALLOCATIONS_CONFIRM, Scope.ALLOCATIONS_WRITE))]
 """The permission to say yes or no to a hold, which keys that can do nothing else have too."""
+ReadsAddresses = Annotated[Caller, Depends(_ToRead(Scope.ALLOCATIONS_WRITE))]
+"""Not of keys that only read: those stand in screens and feeds."""
 WritesAllocations = Annotated[Caller, Depends(_With(Scope.ALLOCATIONS_WRITE))]

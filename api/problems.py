@@ -12,8 +12,10 @@ from uuid import UUID
 from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
+from api.wire import Instant
 from api.wording import knows, language_of, say
 from matching.refusals import (
+    CannotBeReadNow,
     CannotKeepPlace,
     CapacityInUse,
     Conflict,
@@ -101,6 +103,7 @@ class Problem(BaseModel):
     errors: Annotated[list[FlawOut], Field(max_length=_MOST_FLAWS)] | None = None
     reason: Annotated[str, Field(max_length=60, description="Stable code of a conflict.")] | None = None
     state: Annotated[str, Field(max_length=40, description="The state that the object is in.")] | None = None
+    opens_at: Annotated[Instant, Field(description="When this will be possible.")] | None = None
     rule: Annotated[str, Field(max_length=40, description="The first rule that fails.")] | None = None
     allocations: Annotated[list[UUID], Field(max_length=_MOST_ALLOCATIONS, description="To be moved first.")] | None = (
         None
@@ -263,6 +266,12 @@ def _(_refusal: OnlyTheProvider) -> _Telling:
 @_telling.register
 def _(refusal: Conflict) -> _Telling:
     return _Telling(_conflict(refusal.reason), more={"reason": refusal.reason, "state": refusal.state})
+
+
+@_telling.register
+def _(refusal: CannotBeReadNow) -> _Telling:
+    more = {"reason": refusal.reason, "state": refusal.state, "opens_at": refusal.opens_at}
+    return _Telling(_conflict(refusal.reason), more=more)
 
 
 @_telling.register

@@ -4,6 +4,7 @@ Whatever fails or is cancelled in between is rolled back whole. What must wait f
 is told to the `Reply` and done after it.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -18,6 +19,8 @@ from api import idempotency
 from api.bodies import Incoming
 from api.house import House, house_of
 from api.reading import StrictRoute
+from db import audit
+from db.audit import Actor
 from db.connection import snapshot, transaction
 from db.idempotency import Ticket
 from db.slips import slip_code
@@ -92,6 +95,7 @@ class Turn:
     raw: bytes
     reply: Answer
     ticket: Ticket | None = field(default=None)
+    actor: Actor | None = field(default=None)
 
 
 def turn_of(request: Request) -> Turn:
@@ -112,6 +116,8 @@ Tx = Annotated[AsyncConnection, Depends(_tx)]
 """The request's transaction, in a route's signature."""
 Reply = Annotated[Answer, Depends(_reply)]
 """The request's reply, in a route's signature."""
+
+_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class TransactionalRoute(StrictRoute):
@@ -134,12 +140,26 @@ async def _in_one_transaction(request: Incoming, act: Callable[[Incoming], Corou
             response.headers.update(reply.headers)
             if turn.ticket is not None:
                 await idempotency.keep(turn.tx, turn.ticket, response, reply.codes, house.slip_key)
+            if turn.actor is not None and within is transaction:
+                await audit.append(tx, turn.actor, _act_of(request), _objects_of(request, reply))
     except idempotency.AnsweredBefore as before:
         return idempotency.again(before.stored, house.slip_key)
     fuller = await reply.finish(response)
     if fuller is not response and turn.ticket is not None:
         await _amend(house, turn.ticket, fuller, reply)
     return fuller
+
+
+def _act_of(request: Incoming) -> str:
+    """What was done, as the API names it: never with an id or a value in it."""
+    return f"{request.method} {request.scope['route'].path_format}"
+
+
+def _objects_of(request: Incoming, reply: Answer) -> list[UUID]:
+    """What it was done to: the ids in the path, then what was made."""
+    named = [*request.path_params.values(), reply.headers.get("Location", "").rpartition("/")[2]]
+    ids = [UUID(text) for text in map(str, named) if _ID.fullmatch(text)]
+    return list(dict.fromkeys([*ids, *reply.codes]))
 
 
 async def _amend(house: House, ticket: Ticket, response: Response, reply: Answer) -> None:

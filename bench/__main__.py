@@ -1,4 +1,4 @@
-"""`python -m bench [sql] [http] [claims] [together] [engine] [staffing]`: measure, beside a baseline, and print tables.
+"""`python -m bench [NAME …]`: measure, beside a baseline, and print tables.
 
 Close what else runs on the machine first: clients, service and servers share its cores.
 """
@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import claims
+from bench.audit import act_at_once, act_at_rate, link_all
 from bench.databases import Servers, own_database, plain_connection, servers
 from bench.engine import solve_all
 from bench.http_path import NOBODY_RINGS, post_at_rate
@@ -179,6 +180,22 @@ async def staffing(_settings: Settings, console: Console) -> None:
     console.print(table)
 
 
+async def chains(settings: Settings, console: Console) -> None:
+    """What the audit costs."""
+    columns = ("acts of one organization", "done a second", "p50 ms", "p99 ms")
+    table = Table(*columns, title="The audit", title_justify="left")
+    plain, linked = await act_at_rate(settings, 100, 10)
+    for name, found in (("100 a second, not written down (control)", plain), ("100 a second, written down", linked)):
+        table.add_row(name, f"{found.rate:.0f}", *_figures(found))
+    more = [linked.quantile(share) - plain.quantile(share) for share in (0.5, 0.99)]
+    table.add_row("what it adds", "", *(f"{each:+.2f}" for each in more))
+    for name, found in (await act_at_once(settings, 50)).items():
+        table.add_row(f"64 clients, {name}", f"{found.rate:.0f}", *_figures(found))
+    chained, took = await link_all(settings)
+    table.add_row("linked by one worker", f"{chained / took:.0f}", "", "")
+    console.print(table)
+
+
 BENCHES: dict[str, Bench] = {
     "sql": sql,
     "http": http,
@@ -186,6 +203,7 @@ BENCHES: dict[str, Bench] = {
     "together": together,
     "engine": engine,
     "staffing": staffing,
+    "audit": chains,
 }
 
 

@@ -178,7 +178,9 @@ async def move(
     if need_id is None:
         raise NotFound
     await seekers.lock_need(tx, need_id)
-    row = (await tx.execute(_LOCK, {"id": allocation_id})).one()
+    row = (await tx.execute(_LOCK, {"id": allocation_id})).one_or_none()
+    if row is None:  # purged while its need was waited for
+        raise NotFound
     state = AllocationState(row.state)
     if organization_id != row.provider_id and to not in _BY_EITHER:
         raise OnlyTheProvider

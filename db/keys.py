@@ -116,7 +116,9 @@ _OF_ORGANIZATION = text("""
            revoked_at is null and expires_at > clock_timestamp() as live
       from api_key where organization_id = :id order by created_at, id
 """)
-_REVOKE = text("update api_key set revoked_at = coalesce(revoked_at, now()) where prefix = :prefix returning id")
+_REVOKE = text(
+    "update api_key set revoked_at = coalesce(revoked_at, now()) where prefix = :prefix returning id, organization_id"
+)
 _REVOKE_ALL = text("""
     update api_key set revoked_at = now()
      where organization_id = :id and revoked_at is null
@@ -205,10 +207,12 @@ async def of_organization(tx: AsyncConnection, organization_id: UUID) -> list[Ke
     ]
 
 
-async def revoke(tx: AsyncConnection, prefix: str) -> None:
-    """End a key at once; a second time changes nothing. Raises `NotFound`."""
-    if (await tx.execute(_REVOKE, {"prefix": prefix})).one_or_none() is None:
+async def revoke(tx: AsyncConnection, prefix: str) -> tuple[UUID, UUID]:
+    """End a key at once; a second time changes nothing. Its organization and its id. Raises `NotFound`."""
+    row = (await tx.execute(_REVOKE, {"prefix": prefix})).one_or_none()
+    if row is None:
         raise NotFound
+    return row.organization_id, row.id
 
 
 async def revoke_all(tx: AsyncConnection, organization_id: UUID) -> int:

@@ -102,6 +102,7 @@ _CHANGE = text("""
      where id = :id
 """)
 _SET_STATE = text("update offer set state = :state, version = version + 1 where id = :id")
+_CLOSE = text("update offer set state = 'closed', closed_at = now(), version = version + 1 where id = :id")
 _VERIFY = text("update offer set verified_at = now(), verify_asked_at = null, version = version + 1 where id = :id")
 _LIVE = text("""
     select id from allocation where offer_id = :id and state in ('held', 'confirmed', 'arrived')
@@ -223,7 +224,7 @@ async def close(tx: AsyncConnection, offer_id: UUID, organization_id: UUID) -> N
     live = (await tx.execute(_LIVE, {"id": offer_id})).scalars().all()
     if live:
         raise CapacityInUse(tuple(live))
-    await tx.execute(_SET_STATE, {"id": offer_id, "state": OfferState.CLOSED})
+    await tx.execute(_CLOSE, {"id": offer_id})
     await staffing.release_offer(tx, offer_id)
     await events.record(tx, "offer.closed", offer_id, [organization_id])
 

@@ -1,9 +1,8 @@
 """The language of sites: add, read, list, change, vet, and keep their exact place sealed.
 
-A site is known by its cell. Where it lies in that cell is written once, as ciphertext, and read by nothing here.
+A site is known by its cell. Where it lies in that cell is sealed in `locations`.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,8 +12,9 @@ from uuid import UUID, uuid4
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import events, staffing
+from db import events, locations, staffing
 from db.addresses import Vault
+from db.locations import Address
 from db.pages import Page, Place, reading
 from geo.borders import is_surely_abroad
 from geo.cells import COARSE_RESOLUTION, RESOLUTION, Cell, Point, cell_of, centroid
@@ -51,14 +51,6 @@ class SiteTerms:
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
-    """How to get there; sealed as a whole."""
-
-    address: str
-    meeting_point: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class SiteFacts:
     """A site as its owner sees it."""
 
@@ -73,10 +65,7 @@ class SiteFacts:
     version: int
 
 
-_SELECT = """
-    select h.*, exists (select from site_location l where l.site_id = h.id and l.address is not null) as has_address
-      from site h
-"""
+_SELECT = f"select h.*, {locations.HAS_ADDRESS} from site h "
 _READ = text(_SELECT + " where h.id = :id and h.organization_id = :organization")
 _LOCK = text("select version from site where id = :id and organization_id = :organization for update")
 _PAGE = text(
@@ -102,12 +91,6 @@ _CHANGE = text("""
                     vetted_at = case when :moved then null else vetted_at end
      where id = :id
 """)
-_KEEP_LOCATION = text("""
-    insert into site_location (site_id, location) values (:id, :location)
-    on conflict (site_id) do update set location = excluded.location
-""")
-_LOCATION = text("select location from site_location where site_id = :id")
-_KEEP_ADDRESS = text("update site_location set address = :address where site_id = :id")
 _TOUCH = text("update site set version = version + 1 where id = :id")
 _VET = text("""
     update site set vetted_by = :organization, vetted_at = now(), version = version + 1 where id = :id
@@ -133,7 +116,7 @@ async def add(tx: AsyncConnection, organization_id: UUID, terms: SiteTerms, loca
     site_id = uuid4()
     cell = _cell(terms, location)
     await tx.execute(_ADD, _columns(site_id, terms, cell) | {"organization": organization_id})
-    await _keep_location(tx, site_id, location, vault)
+    await locations.keep_place(tx, site_id, location, vault)
     await events.record(tx, "site.added", site_id, [organization_id])
     return site_id
 
@@ -174,7 +157,8 @@ async def change(
     """
     before = await _lock(tx, site_id, organization_id, version)
     terms = revise(before.terms)
-    known = await _location(tx, site_id, vault)
+    # What was forgotten is known by its cell alone, until somebody says where it is again.
+    known = await locations.read_place(tx, site_id, vault) or centroid(before.cell)
     place = location or known
     moved = great_circle(known, place) > SAME_PLACE_KM
     country = await _country(tx, terms, place)
@@ -188,7 +172,7 @@ async def change(
         await tx.execute(_LOCK_OFFERS, {"id": site_id})
         await staffing.bind(tx, site_id)
     if location is not None:
-        await _keep_location(tx, site_id, location, vault)
+        await locations.keep_place(tx, site_id, location, vault)
     await tx.execute(_NEWS, {"id": site_id})
     await events.record(tx, "site.changed", site_id, [organization_id])
 
@@ -198,8 +182,7 @@ async def set_address(
 ) -> None:
     """Seal how to get there. Raises `NotFound` and `StaleVersion`."""
     await _lock(tx, site_id, organization_id, version)
-    written = json.dumps({"address": address.address, "meeting_point": address.meeting_point})
-    await tx.execute(_KEEP_ADDRESS, {"id": site_id, "address": vault.seal(site_id, written)})
+    await locations.keep_address(tx, site_id, address, vault)
     await tx.execute(_TOUCH, {"id": site_id})
     await events.record(tx, "site.address_set", site_id, [organization_id])
 
@@ -259,18 +242,6 @@ async def _renew_offers(tx: AsyncConnection, site_id: UUID) -> None:
     """Nobody who found these offers fitting before the change takes places in them without looking again."""
     await tx.execute(_LOCK_OFFERS, {"id": site_id})
     await tx.execute(_RENEW_OFFERS, {"id": site_id})
-
-
-async def _keep_location(tx: AsyncConnection, site_id: UUID, location: Point, vault: Vault) -> None:
-    written = json.dumps([location.longitude, location.latitude])
-    await tx.execute(_KEEP_LOCATION, {"id": site_id, "location": vault.seal(site_id, written)})
-
-
-async def _location(tx: AsyncConnection, site_id: UUID, vault: Vault) -> Point:
-    """The exact place, to say which cell it lies in when the cells' size changes; it goes no further."""
-    sealed = (await tx.execute(_LOCATION, {"id": site_id})).scalar_one()
-    longitude, latitude = json.loads(vault.open(site_id, sealed))
-    return Point(longitude, latitude)
 
 
 def _columns(site_id: UUID, terms: SiteTerms, cell: Cell) -> dict[str, object]:

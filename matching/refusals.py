@@ -5,10 +5,12 @@ segment of the problem's `type` and never changes.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
 __all__ = [
+    "CannotBeReadNow",
     "CannotKeepPlace",
     "CapacityInUse",
     "Conflict",
@@ -66,6 +68,16 @@ class CapacityInUse(Refusal):
 
     slug: ClassVar[str] = "capacity-in-use"
     allocations: tuple[UUID, ...]
+
+
+@dataclass(eq=False)
+class CannotBeReadNow(Refusal):
+    """The way to a place cannot be read now: `reason` is a stable code, `opens_at` says when it can, if it can."""
+
+    slug: ClassVar[str] = "conflict"
+    reason: str
+    state: str
+    opens_at: datetime | None = None
 
 
 @dataclass(eq=False)

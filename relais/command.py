@@ -2,11 +2,14 @@
 
 import typer
 
+from relais.address_keys import keys_commands
+from relais.audit import audit_commands
 from relais.demo import demo
 from relais.migrations import migrate, migration_commands
 from relais.organizations import key_commands, org_commands
 from relais.policy import policy_commands
 from relais.solve import solve
+from relais.tombstones import tombstone_commands
 from relais.towns import import_towns
 from relais.up import stop, up
 from relais.whatif import whatif
@@ -29,4 +32,7 @@ main.command("whatif")(whatif)
 main.add_typer(migration_commands, name="migrations")
 main.add_typer(org_commands, name="org")
 main.add_typer(key_commands, name="key")
+main.add_typer(keys_commands, name="keys")
+main.add_typer(audit_commands, name="audit")
+main.add_typer(tombstone_commands, name="tombstones")
 main.add_typer(policy_commands, name="policy")

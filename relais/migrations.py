@@ -14,7 +14,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.connection import connect
+from db import tombstones
+from db.connection import connect, transaction
 from db.migrations import differences, upgrade
 from db.settings import Settings
 from relais.asking import told, with_engine
@@ -37,10 +38,12 @@ class _Server(BaseSettings):
 
 
 def migrate() -> None:
-    """Bring the database up to date."""
+    """Bring the database up to date; what a restored backup brought back of what was purged goes again."""
 
-    async def bring(engine: AsyncEngine, _settings: Settings) -> None:
+    async def bring(engine: AsyncEngine, settings: Settings) -> None:
         await upgrade(engine)
+        async with transaction(engine) as tx:
+            await tombstones.reapply(tx, settings.keys().of("tombstone"))
 
     with_engine(bring)
     typer.echo("The database is up to date.")

@@ -3,13 +3,15 @@
 import json
 from datetime import timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import keys, organizations
+from db import audit, keys, organizations
+from db.audit import Actor
 from db.keys import LIFETIME, ONLY_CONFIRMS, IssuedKey, KeyFacts, Scope
 from db.settings import Settings
 from matching.refusals import Invalid
@@ -52,7 +54,9 @@ def add(
         for each in towns:
             await ensure_town(tx, each)
         organization_id = await organizations.add(tx, kind, _checked(name), towns, self_organized=self_organized)
-        return organization_id, await keys.issue(tx, organization_id, settings.keys().of("api-key"))
+        key = await keys.issue(tx, organization_id, settings.keys().of("api-key"))
+        await _write_down(tx, organization_id, "relais org add", key.id)
+        return organization_id, key
 
     organization_id, key = act(join)
     if as_json:
@@ -101,15 +105,13 @@ def issue(
     if scope and may:
         raise typer.BadParameter("give --scope or --may, not both")
     wanted = ONLY_CONFIRMS if may is May.CONFIRM else frozenset(scope) if scope else None
-    key = act(
-        lambda tx, settings: keys.issue(
-            tx,
-            organization,
-            settings.keys().of("api-key"),
-            wanted,
-            timedelta(days=days),
-        )
-    )
+
+    async def make(tx: AsyncConnection, settings: Settings) -> IssuedKey:
+        made = await keys.issue(tx, organization, settings.keys().of("api-key"), wanted, timedelta(days=days))
+        await _write_down(tx, organization, "relais key issue", made.id)
+        return made
+
+    key = act(make)
     if as_json:
         typer.echo(json.dumps({"key": key.text, "expires_at": key.expires_at.isoformat()}))
         return
@@ -125,11 +127,18 @@ def revoke(
     if (prefix is None) == (organization is None):
         raise typer.BadParameter("give a key, or --organization with an id")
     if organization is not None:
-        lived = act(lambda tx, _: keys.revoke_all(tx, organization))
-        typer.echo(f"{lived} keys are revoked: this organization has none that opens anything now.")
+        typer.echo(
+            f"{act(partial(_end_all, organization))} keys are revoked: "
+            "this organization has none that opens anything now."
+        )
         return
     public = str(prefix).removeprefix("relais_").partition("_")[0]
-    act(lambda tx, _: keys.revoke(tx, public))
+
+    async def end(tx: AsyncConnection, _: Settings) -> None:
+        owner, key = await keys.revoke(tx, public)
+        await _write_down(tx, owner, "relais key revoke", key)
+
+    act(end)
     typer.echo(f"The key {public} is revoked: from now on it opens nothing.")
 
 
@@ -167,6 +176,17 @@ def list_keys(
         typer.echo(f"{each.prefix}  {standing:<8} until {each.expires_at:%Y-%m-%d}  {' '.join(each.scopes)}")
     if not found:
         typer.echo("This organization has no key. Make one with `relais key issue`.")
+
+
+async def _end_all(organization: UUID, tx: AsyncConnection, _: Settings) -> int:
+    lived = await keys.revoke_all(tx, organization)
+    await _write_down(tx, organization, "relais key revoke --organization")
+    return lived
+
+
+async def _write_down(tx: AsyncConnection, organization: UUID, what: str, *made: UUID) -> None:
+    """Into the audit of the organization that it was done for, last of all."""
+    await audit.append(tx, Actor(organization, "operator", "command"), what, list(made))
 
 
 def _checked(name: str) -> str:

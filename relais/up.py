@@ -20,7 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
-from db import towns
+from db import tombstones, towns
 from db.connection import connect, transaction
 from db.environment import WrongSettings, read
 from db.migrations import upgrade
@@ -218,6 +218,7 @@ def _furnish(settings: Settings, account: Account, countries: Collection[str]) -
         try:
             await upgrade(engine)
             async with transaction(engine) as tx:
+                await tombstones.reapply(tx, settings.keys().of("tombstone"))
                 missing = sorted(set(countries) - await towns.loaded_countries(tx))
             for country in account.progress("Loading towns", missing):
                 async with transaction(engine) as tx:

@@ -15,8 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.bell import WORK, Bell, Ear
 from db.connection import connect
+from db.linking import link_acts
 from worker.doorbell import answer_the_door
 from worker.matching_round import AT_ONCE, look_for_places
+from worker.retention import purge
 from worker.rounds import on_the_beat
 from worker.settings import WorkerSettings
 from worker.solving import Thinkers
@@ -27,6 +29,8 @@ __all__ = ["serve"]
 
 _UPKEEP_SECONDS = 1.0
 _STAFFING_SECONDS = 3.0
+_RETENTION_SECONDS = 60.0
+_LINK_SECONDS = 1.0
 Act = Callable[[], Awaitable[float]]
 _log = structlog.get_logger()
 
@@ -85,7 +89,15 @@ def _acts(settings: WorkerSettings, engine: AsyncEngine, bell: Bell, ear: Ear, t
             ear.wake()
         return _STAFFING_SECONDS
 
-    return match, upkeep, decide_together, staff
+    async def link() -> float:
+        await link_acts(engine)
+        return _LINK_SECONDS
+
+    async def forget() -> float:
+        await purge(engine, settings)
+        return _RETENTION_SECONDS
+
+    return match, upkeep, decide_together, staff, link, forget
 
 
 async def _repeat(act: Act, stopping: asyncio.Event) -> None:

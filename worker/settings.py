@@ -2,12 +2,12 @@
 
 from pydantic import Field
 
-from db.settings import Settings
+from db.terms import Terms
 
 __all__ = ["WorkerSettings"]
 
 
-class WorkerSettings(Settings):
+class WorkerSettings(Terms):
     """What the worker reads from the environment."""
 
     poll_seconds: float = Field(default=2.0, gt=0, le=60, description="Seconds between looks when nothing rings.")

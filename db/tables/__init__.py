@@ -8,6 +8,7 @@ from db.tables.demand import Allocation, AllocationSlot, Need
 from db.tables.facts import CapacityNews, Event, FeedbackCount, Idempotency, Policy, Round
 from db.tables.metadata import Row
 from db.tables.organizations import ApiKey, Organization, OrganizationTown
+from db.tables.records import AuditEntry, AuditHead, AuditPending, DailyFigure, Tombstone
 from db.tables.towns import Town, TownName
 from db.tables.volunteers import Pledge, PledgeTurn, Shift, SlotStaffing
 
@@ -15,8 +16,12 @@ __all__ = [
     "Allocation",
     "AllocationSlot",
     "ApiKey",
+    "AuditEntry",
+    "AuditHead",
+    "AuditPending",
     "CapacityNews",
     "Category",
+    "DailyFigure",
     "Event",
     "FeedbackCount",
     "Idempotency",
@@ -34,6 +39,7 @@ __all__ = [
     "SiteLocation",
     "Slot",
     "SlotStaffing",
+    "Tombstone",
     "Town",
     "TownName",
 ]

@@ -74,7 +74,7 @@ class SiteLocation(Row):
     __tablename__ = "site_location"
 
     site_id: Mapped[UUID] = mapped_column(ForeignKey("site.id", ondelete="CASCADE"), primary_key=True)
-    location: Mapped[bytes] = mapped_column(LargeBinary)
+    location: Mapped[bytes | None] = mapped_column(LargeBinary)
     address: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
@@ -108,6 +108,7 @@ class Offer(Row):
     level: Mapped[str | None]
     verified_at: Mapped[CreatedAt]
     verify_asked_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]
     country: Mapped[str]
     cell: Mapped[CellColumn]
     point: Mapped[PointColumn]
@@ -160,5 +161,6 @@ class Slot(Row):
         CheckConstraint("starts < ends and last_arrival <= ends", name="times"),
         UniqueConstraint("offer_id", "starts"),
         Index("slot_offer_id_day_idx", "offer_id", "day"),
+        Index("slot_ends_idx", "ends"),
         {"postgresql_with": {"fillfactor": "80"}},
     )

@@ -1,6 +1,7 @@
 """What is asked: needs, their allocations, and the slots that each allocation takes.
 
-A slot's `used` equals the sum of `people` over the allocation slots that are `taken`, always.
+A slot's `used` equals the sum of `people` over the allocation slots that are `taken`, always; one of the past keeps
+its count when the needs of its people are purged.
 """
 
 from datetime import datetime
@@ -85,6 +86,7 @@ class Need(Row):
             postgresql_using="gist",
             postgresql_where=text("state in ('open', 'unmet')"),
         ),
+        Index("need_ended_at_idx", "ended_at", postgresql_where=text("ended_at is not null")),
         Index("need_ends_idx", "ends", postgresql_where=text("ended_at is null")),
         {"postgresql_with": {"fillfactor": "80"}},
     )

@@ -62,6 +62,8 @@ class Idempotency(Row):
     body: Mapped[bytes] = mapped_column(LargeBinary)
     answered_at: Mapped[CreatedAt]
 
+    __table_args__ = (Index("idempotency_answered_at_idx", "answered_at"),)
+
 
 class Policy(Row):
     """A published version of the policy; the newest is in force."""

@@ -1,0 +1,111 @@
+"""Where sites are, sealed: the one room that reads `site_location`.
+
+Nothing else may: when the database has a role for it, this is what that role does.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.addresses import MARK_BYTES, Part, Vault
+from geo.cells import Point
+
+__all__ = [
+    "HAS_ADDRESS",
+    "Address",
+    "count_under_other_keys",
+    "keep_address",
+    "keep_place",
+    "read_address",
+    "read_place",
+    "reseal",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """How to get there; sealed as a whole."""
+
+    address: str
+    meeting_point: str | None
+
+
+HAS_ADDRESS: Final = (
+    "exists (select from site_location l where l.site_id = h.id and l.address is not null) as has_address"
+)
+"""For a statement that reads `site h`: whether its way was described."""
+_KEEP_PLACE = text("""
+    insert into site_location (site_id, location) values (:id, :sealed)
+    on conflict (site_id) do update set location = excluded.location
+""")
+_KEEP_ADDRESS = text("""
+    insert into site_location (site_id, address) values (:id, :sealed)
+    on conflict (site_id) do update set address = excluded.address
+""")
+_PLACE = text("select location from site_location where site_id = :id")
+_ADDRESS = text("select address from site_location where site_id = :id")
+_OTHERS = f"""
+    from site_location
+   where substring(location from 1 for {MARK_BYTES}) <> :mark or substring(address from 1 for {MARK_BYTES}) <> :mark
+"""
+_UNDER_OTHER_KEYS = text(f"select site_id, location, address {_OTHERS} order by site_id limit :limit for update")
+_COUNT = text(f"select count(*) {_OTHERS}")
+_RESEAL = text("update site_location set location = :location, address = :address where site_id = :id")
+
+
+async def keep_place(tx: AsyncConnection, site_id: UUID, place: Point, vault: Vault) -> None:
+    """Seal the exact place of a site."""
+    written = json.dumps([place.longitude, place.latitude])
+    await tx.execute(_KEEP_PLACE, {"id": site_id, "sealed": vault.seal(site_id, Part.PLACE, written)})
+
+
+async def read_place(tx: AsyncConnection, site_id: UUID, vault: Vault) -> Point | None:
+    """The exact place of a site; `None` when it was forgotten, as those of closed sites are."""
+    sealed = (await tx.execute(_PLACE, {"id": site_id})).scalar_one_or_none()
+    if sealed is None:
+        return None
+    longitude, latitude = json.loads(vault.open(site_id, Part.PLACE, sealed))
+    return Point(longitude, latitude)
+
+
+async def keep_address(tx: AsyncConnection, site_id: UUID, address: Address, vault: Vault) -> None:
+    """Seal how to get to a site."""
+    written = json.dumps({"address": address.address, "meeting_point": address.meeting_point})
+    await tx.execute(_KEEP_ADDRESS, {"id": site_id, "sealed": vault.seal(site_id, Part.ADDRESS, written)})
+
+
+async def read_address(tx: AsyncConnection, site_id: UUID, vault: Vault) -> Address | None:
+    """How to get to a site; `None` when nobody said so, or it was forgotten."""
+    sealed = (await tx.execute(_ADDRESS, {"id": site_id})).scalar_one_or_none()
+    return None if sealed is None else Address(**json.loads(vault.open(site_id, Part.ADDRESS, sealed)))
+
+
+async def reseal(tx: AsyncConnection, vault: Vault, limit: int) -> int:
+    """Seal what lies under other keys anew under the vault's newest. How many sites.
+
+    Who seals the same site meanwhile waits; what this transaction did not commit is done again by the next.
+    """
+    rows = (await tx.execute(_UNDER_OTHER_KEYS, {"mark": vault.mark, "limit": limit})).all()
+    for row in rows:
+        await tx.execute(
+            _RESEAL,
+            {
+                "id": row.site_id,
+                "location": _anew(vault, row.site_id, Part.PLACE, row.location),
+                "address": _anew(vault, row.site_id, Part.ADDRESS, row.address),
+            },
+        )
+    return len(rows)
+
+
+async def count_under_other_keys(tx: AsyncConnection, vault: Vault) -> int:
+    """How many sites still need another key than the newest."""
+    return int((await tx.execute(_COUNT, {"mark": vault.mark})).scalar_one())
+
+
+def _anew(vault: Vault, site_id: UUID, part: Part, sealed: bytes | None) -> bytes | None:
+    return None if sealed is None else vault.seal(site_id, part, vault.open(site_id, part, sealed))

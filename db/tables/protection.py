@@ -1,0 +1,346 @@
+"""What the database holds, why, how long and who sees it: a line for every table and every column.
+
+`docs/protection.md` is made of this, and a test fails on a table or column that has none.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+__all__ = ["KEPT", "Kept", "page"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A table: why it is there, who sees its rows, how long (`term`, in words) and by which setting.
+
+    `overdue` is a condition on a row that is true when it has outlived its term by `:late` (an interval); `None` where
+    rows have no term. `columns` tells of each column, several names before a line where one line is enough.
+    """
+
+    why: str
+    seen_by: str
+    term: str
+    columns: dict[str, str] = field(default_factory=dict)
+    setting: str | None = None
+    overdue: str | None = None
+
+
+_STAYS: Final = "as long as Relais is used"
+_OWNER: Final = "its organization"
+_OPERATOR: Final = "the operator"
+_SIDES: Final = "the poster of the need and the provider"
+
+
+def _past(expression: str, unit: str) -> str:
+    return f"{expression} < now() - make_interval({unit} => :term) - cast(:late as interval)"
+
+
+KEPT: Final[dict[str, Kept]] = {
+    "alembic_version": Kept(
+        "the version of the schema", _OPERATOR, _STAYS, {"version_num": "the newest migration that was run"}
+    ),
+    "allocation": Kept(
+        "who has a place where",
+        _SIDES,
+        "with its need",
+        {
+            "id need_id offer_id": "which places for which need",
+            "provider_id poster_id": "the two organizations",
+            "people": "how many of the party",
+            "state reason": "where it stands and why, from closed lists",
+            "firm_from held_until last_arrival ends created_at ended_at": "its times",
+            "distance_km": "whole kilometres between the centres of two cells",
+            "policy_version": "the policy that decided",
+            "version": "counts changes",
+        },
+        "keep_needs_hours",
+        "not exists (select from need n where n.id = r.need_id)",
+    ),
+    "allocation_slot": Kept(
+        "which nights or hours it takes",
+        _SIDES,
+        "with its need",
+        {"allocation_id slot_id": "which", "people taken": "how many, and whether they still count"},
+        "keep_needs_hours",
+        "not exists (select from allocation a where a.id = r.allocation_id)",
+    ),
+    "api_key": Kept(
+        "to know who asks",
+        "the operator: prefix and times",
+        "after it was revoked or has expired",
+        {
+            "id organization_id": "whose",
+            "prefix": "the public part that finds it",
+            "digest": "a keyed hash of the whole key",
+            "scopes": "what it may do",
+            "created_at expires_at revoked_at": "its times",
+        },
+        "keep_keys_days",
+        _past("least(r.revoked_at, r.expires_at)", "days"),
+    ),
+    "audit_entry": Kept(
+        "so that misuse can be found",
+        _OPERATOR,
+        "after the act",
+        {
+            "organization_id number": "whose chain, and the place in it",
+            "at": "when",
+            "role scope": "in which role of an organization and with what right; never a person",
+            "act": "which call or command, without its content",
+            "objects": "ids of what it was done to",
+            "hash": "the link: SHA-256 over all this and the link before",
+        },
+        "keep_audit_days",
+        _past("r.at", "days"),
+    ),
+    "audit_head": Kept(
+        "so that the audit can be verified",
+        _OPERATOR,
+        _STAYS,
+        {
+            "organization_id number hash at": "the newest link of each chain",
+            "pruned_number pruned_hash pruned_seal": "the last link that was deleted, vouched for by a keyed hash",
+        },
+    ),
+    "audit_pending": Kept(
+        "acts that are not linked to their chain yet",
+        _OPERATOR,
+        "until the worker has linked them, mostly within a second",
+        {"id organization_id at role scope act objects": "as in `audit_entry`"},
+    ),
+    "capacity_news": Kept(
+        "word that places appeared",
+        "nobody",
+        "until the worker has read it, mostly within a second",
+        {"id": "its order", "offer_id": "where"},
+    ),
+    "category": Kept(
+        "the kinds of help", "everybody", _STAYS, {"code coverage": "its name and how nights or hours are covered"}
+    ),
+    "daily_figure": Kept(
+        "evidence: what was asked for and what there was",
+        "the operator; published as figures that nobody can be found in",
+        _STAYS,
+        {
+            "day town_id category": "of what: the day on which needs begin, in their town",
+            "measure part": "what was counted: needs, people, served, nights, no_show, withdrawn, unmet by first "
+            "reason, unmet_people, minutes waited in parts",
+            "count": "how many",
+        },
+    ),
+    "event": Kept(
+        "facts for those concerned",
+        "the organizations named in it",
+        "after it happened",
+        {
+            "id transaction at": "its order and time",
+            "kind object_id": "what happened to what",
+            "organizations": "who may hear of it",
+            "facts": "ids, states and codes; never a place, a person or a head-count",
+        },
+        "keep_events_days",
+        _past("r.at", "days"),
+    ),
+    "idempotency": Kept(
+        "so that a request sent twice acts once",
+        "whoever sends the same request with a live key of the organization",
+        "after the answer",
+        {
+            "organization_id": "whose",
+            "key fingerprint": "keyed hashes of the key and of the request",
+            "status headers body": "the answer, without any slip code or address",
+            "answered_at": "when",
+        },
+        "keep_answers_hours",
+        _past("r.answered_at", "hours"),
+    ),
+    "need": Kept(
+        "what one party needs",
+        "the organization that posted it; of its party the provider of a place sees head-counts and requirements",
+        "after it has ended",
+        {
+            "id organization_id": "whose",
+            "category town_id cell point": "what and around where: the centre of a cell of the town",
+            "adults minors people": "how many; no names, ages, origins or papers",
+            "starts ends posted_at deadline ended_at unmet_at": "its times",
+            "urgency tier stay": "how urgent, and whether people travel on, from closed lists",
+            "audience requires countries max_km divisible teaches level": "what a place must have, from closed lists",
+            "state unmet_reasons": "where it stands; which rules failed, counted",
+            "look_at fruitless failures parked_at": "when the matching looks again",
+            "version": "counts changes",
+        },
+        "keep_needs_hours",
+        _past("r.ended_at", "hours"),
+    ),
+    "offer": Kept(
+        "what a site gives",
+        "its organization; organizations of its town see it by cell; allocations name it",
+        _STAYS,
+        {
+            "id site_id organization_id category": "what, where, whose",
+            "state closed_at": "whether it takes parties, and since when no more",
+            "capacity audience provides party_max nights_max teaches level": "for how many and whom",
+            "confirmation confirm_within_minutes arrive_by release_no_shows": "how it is confirmed",
+            "first_day last_day timezone opens closes rrule slot_minutes": "when",
+            "verified_at verify_asked_at": "when somebody said that it is still true",
+            "country cell point": "around where: the centre of a cell, never the place",
+            "tie": "a keyed hash that puts equals in an order",
+            "created_at version": "when it was made, and counts changes",
+        },
+    ),
+    "organization": Kept(
+        "who takes part",
+        "the operator, and itself",
+        _STAYS,
+        {
+            "id kind name self_organized": "what it is and is called",
+            "created_at version": "when it joined, and counts changes",
+        },
+    ),
+    "organization_town": Kept(
+        "where it works", "the operator, and itself", _STAYS, {"organization_id town_id": "which towns"}
+    ),
+    "pledge": Kept(
+        "volunteers that an association declares, as a number",
+        _OWNER,
+        "after its last day, once its shifts are deleted",
+        {
+            "id organization_id": "whose",
+            "town_id cell point radius_km": "around which town and how far",
+            "skill headcount shifts_per_week_max": "how many with what skill, how often; no names",
+            "first_day last_day timezone opens closes rrule": "when",
+            "state created_at version": "where it stands",
+        },
+        "keep_shifts_days",
+        _past("r.last_day + 2", "days") + " and not exists (select from shift x where x.pledge_id = r.id)",
+    ),
+    "pledge_turn": Kept(
+        "each time at which they may serve",
+        _OWNER,
+        "with its pledge",
+        {"id pledge_id": "of which pledge", "day starts ends": "when"},
+        "keep_shifts_days",
+        "not exists (select from pledge p where p.id = r.pledge_id)",
+    ),
+    "policy": Kept(
+        "so that every decision can be explained",
+        "everybody",
+        _STAYS,
+        {"version terms published_at": "weights and limits, and since when"},
+    ),
+    "round": Kept(
+        "how good decisions were proved to be",
+        _OPERATOR,
+        "after it was held",
+        {
+            "id decided_at policy_version method seconds": "when and how",
+            "needs offers pairs placed moved lost objective bound": "counts and sums over a whole round",
+        },
+        "keep_rounds_days",
+        _past("r.decided_at", "days"),
+    ),
+    "shift": Kept(
+        "volunteers at a site, as a number",
+        "the association and the site's organization",
+        "after its end",
+        {
+            "id pledge_id site_id slot_id": "whose, where",
+            "volunteers": "how many",
+            "day starts ends created_at": "when",
+            "state reason version": "where it stands, from closed lists",
+        },
+        "keep_shifts_days",
+        _past("r.ends", "days"),
+    ),
+    "site": Kept(
+        "a place, known by its cell",
+        "its organization; offers show its cell, town and what it provides",
+        _STAYS,
+        {
+            "id organization_id town_id": "whose, in which town",
+            "name": "what its organization calls it: written by them, and shown to them alone",
+            "kind visibility provides": "what it is, from closed lists",
+            "cell": "a cell of some kilometres; a wider one for homes and rendezvous",
+            "staffing_skill staffing_people_per_volunteer staffing_minimum": "how many volunteers it asks for",
+            "vetted_by vetted_at": "which organization visited it, and when",
+            "created_at version": "when it was added, and counts changes",
+        },
+    ),
+    "site_location": Kept(
+        "where exactly it is",
+        "the two sides of a confirmed allocation, in its time, each reading an event",
+        "after the last offer at its site has ended",
+        {
+            "site_id": "of which site",
+            "location": "the exact point: ciphertext (AES-256-GCM) under a key outside the database",
+            "address": "the way to it and the meeting point: ciphertext as well",
+        },
+        "keep_addresses_days",
+        _past("(select created_at from site where id = r.site_id)", "days")
+        + """ and not exists (select from offer o where o.site_id = r.site_id
+                             and not """
+        + _past("least(o.closed_at, cast(o.last_day + 1 as timestamptz))", "days")
+        + ")",
+    ),
+    "slot": Kept(
+        "a dated piece of an offer's capacity",
+        "those who see its offer",
+        "after its end, once no allocation shows it",
+        {
+            "id offer_id": "of which offer",
+            "day starts ends last_arrival": "when",
+            "capacity used price": "how many places, how many taken, how scarce",
+            "version": "counts changes",
+        },
+        "keep_slots_days",
+        _past("r.ends", "days") + " and not exists (select from allocation_slot k where k.slot_id = r.id)",
+    ),
+    "slot_staffing": Kept(
+        "how many people its volunteers can serve",
+        "those who see its offer",
+        "with its slot",
+        {"slot_id": "of which slot", "places staffed kept": "places of the room, people served, people kept"},
+        "keep_slots_days",
+        "not exists (select from slot s where s.id = r.slot_id)",
+    ),
+    "tombstone": Kept(
+        "so that a restored backup brings nothing back",
+        _OPERATOR,
+        "after the purge",
+        {"name": "a keyed hash of an id that was deleted", "purged_at": "when"},
+        "keep_tombstones_days",
+        _past("r.purged_at", "days"),
+    ),
+    "town": Kept(
+        "the gazetteer",
+        "everybody",
+        _STAYS,
+        {
+            "id name country timezone population roles": "from GeoNames; its roles in the network",
+            "longitude latitude cell point": "where: a town is no secret",
+        },
+    ),
+    "town_name": Kept(
+        "to find a town",
+        "everybody",
+        _STAYS,
+        {"town_id name folded": "a name in some script, and the same without accents"},
+    ),
+}
+"""By table. PostGIS' own are not ours."""
+
+
+def page(described: dict[str, str]) -> Iterator[str]:
+    """The part of `docs/protection.md` that says what is stored; `described` are the settings with their defaults."""
+    yield "| table | why | kept | seen by |"
+    yield "|---|---|---|---|"
+    for name, kept in KEPT.items():
+        term = f"{kept.term}: {described[kept.setting]}" if kept.setting else kept.term
+        yield f"| `{name}` | {kept.why} | {term} | {kept.seen_by} |"
+    for name, kept in KEPT.items():
+        yield ""
+        yield f"**`{name}`**"
+        yield ""
+        for columns, line in kept.columns.items():
+            yield f"- {', '.join(f'`{column}`' for column in columns.split())}: {line}"
