@@ -11,7 +11,7 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from matching.engine.problem import DEFAULT_WEIGHTS, Floats, Integers, Plan, Problem, Weights
+from matching.engine.problem import DEFAULT_WEIGHTS, Floats, Integers, Load, Plan, Problem, Weights
 from matching.policy import Policy
 
 __all__ = ["Asking", "Exchange", "Giving", "Step", "exchanges", "prices_of", "problem_of"]
@@ -75,8 +75,13 @@ def problem_of(
     offers: Sequence[Giving],
     pairs: tuple[Integers, Integers, Floats],
     weights: Weights = DEFAULT_WEIGHTS,
+    *,
+    load_km: float = 0.0,
 ) -> Problem:
-    """The engine's problem; `pairs` are (pairs,) needs, (pairs,) offers, and (pairs,) whole kilometres."""
+    """The engine's problem; `pairs` are (pairs,) needs, (pairs,) offers, and (pairs,) whole kilometres.
+
+    `load_km`: what the last free place of an offer costs against its first, in kilometres.
+    """
     first = min(day for need in needs for day in need.days)
     last = max(day for need in needs for day in need.days)
     nights = (last - first).days + 1
@@ -97,6 +102,7 @@ def problem_of(
         offer=pairs[1],
         km=pairs[2],
         weights=weights,
+        load=Load(load_km, np.zeros_like(capacity)) if load_km > 0 else None,
     )
 
 

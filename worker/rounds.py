@@ -61,7 +61,7 @@ async def hold_round(
             market = await read_market(tx, policy)
         if not market.needs:
             return None
-        asking, problem = _problem(market)
+        asking, problem = _problem(market, policy)
         loop = asyncio.get_running_loop()
         plan = await loop.run_in_executor(processes, partial(solver, problem, policy.round_solve_seconds))
         done = await _carry_out(engine, market, exchanges(asking, problem, plan, policy), policy, side_by_side)
@@ -89,7 +89,7 @@ async def hold_round(
     return facts
 
 
-def _problem(market: Market) -> tuple[list[Asking], Problem]:
+def _problem(market: Market, policy: Policy) -> tuple[list[Asking], Problem]:
     index = {stall.offer_id: number for number, stall in enumerate(market.stalls)}
     asking = [
         Asking(
@@ -104,7 +104,7 @@ def _problem(market: Market) -> tuple[list[Asking], Problem]:
         for each in market.needs
     ]
     giving = [Giving({day: night.free for day, night in stall.nights.items()}) for stall in market.stalls]
-    return asking, problem_of(asking, giving, (market.need, market.stall, market.km))
+    return asking, problem_of(asking, giving, (market.need, market.stall, market.km), load_km=policy.load_km)
 
 
 async def _carry_out(

@@ -69,6 +69,7 @@ def subset(pairs: Pairs, some: Integers) -> Pairs:
     return Pairs(
         need=pairs.need[some],
         offer=pairs.offer[some],
+        km=pairs.km[some],
         worth=pairs.worth[some],
         begin=np.searchsorted(some, pairs.begin).astype(np.int64),
         room=pairs.room[some],

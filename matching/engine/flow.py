@@ -20,7 +20,8 @@ __all__ = ["is_one_window", "relax_window"]
 
 _LARGEST_COST: Final = 2.0**36
 """Costs are whole numbers for the flow; times the number of nodes they must fit 64 bits."""
-_FINEST: Final = 2.0**20
+_FINEST: Final = 2.0**27
+"""Steps of cost that the least weight of a tier is told in, at most."""
 
 
 def is_one_window(problem: Problem) -> bool:
@@ -36,7 +37,8 @@ def relax_window(problem: Problem, pairs: Pairs) -> Relaxation:
     night = int(problem.first_night[0])
     places = problem.capacity[:, night]
     # In whole numbers: what is best for the flow is then exactly best for the prices, which could circle otherwise.
-    scale = min(2.0 ** np.floor(np.log2(_LARGEST_COST / float(pairs.worth.max()))), _FINEST)
+    least = min((weight for weight in problem.weights.tier if weight > 0), default=1.0)
+    scale = 2.0 ** np.floor(np.log2(min(_LARGEST_COST / float(pairs.worth.max()), _FINEST / least)))
     worth = np.rint(pairs.worth * scale).astype(np.int64)
     people = _flow(problem.people, places, pairs, worth)
     taken = np.bincount(pairs.offer, people, len(places))

@@ -18,8 +18,10 @@ class Pairs:
     """(k,)"""
     offer: Integers
     """(k,)"""
+    km: Floats
+    """(k,)"""
     worth: Floats
-    """(k,) what one person of the need at the offer adds to the objective, > 0."""
+    """(k,) what one person of the need at the offer adds to the objective, > 0; the load of houses apart."""
     begin: Integers
     """(n + 1,) the pairs of need i are `begin[i]` to `begin[i + 1]`."""
     room: Integers
@@ -39,6 +41,7 @@ def usable_pairs(problem: Problem) -> Pairs:
     return Pairs(
         need=need,
         offer=problem.offer[used],
+        km=problem.km[used],
         worth=worth[used],
         begin=np.searchsorted(need, np.arange(len(problem.people) + 1)).astype(np.int64),
         room=room[used],

@@ -11,7 +11,18 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["DEFAULT_WEIGHTS", "TIERS", "Certificate", "Flags", "Floats", "Integers", "Plan", "Problem", "Weights"]
+__all__ = [
+    "DEFAULT_WEIGHTS",
+    "TIERS",
+    "Certificate",
+    "Flags",
+    "Floats",
+    "Integers",
+    "Load",
+    "Plan",
+    "Problem",
+    "Weights",
+]
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -29,8 +40,26 @@ class Weights:
     km: float
 
 
-DEFAULT_WEIGHTS = Weights(tier=(1_000_000.0, 10_000.0, 100.0), km=0.1)
-"""A person-night of one tier outweighs a hundred of the next; kilometres decide only among equals."""
+DEFAULT_WEIGHTS = Weights(tier=(1e14, 1e7, 1.0), km=1e-8)
+"""A person-night outweighs ten million of the next tier, one of the last tier a hundred million person-kilometres.
+
+So no tier is ever traded for the next, nor a place for a way, where there are fewer than these: 100,000 parties of up
+to 14 people for a week. `objective.Worth` says how such sums are compared without losing a digit.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What it costs to fill a house: people who come to one that is fuller count as coming from farther away.
+
+    Each night, the person who takes a place when `k` of `n` are taken costs `k / n` of `km`. It counts as their way
+    does, so it never leaves anybody without a place where the weights let no way do so.
+    """
+
+    km: float
+    """Kilometres that the last place of an offer costs against its first."""
+    taken: Integers
+    """(m, h) places of each offer each night that are taken already, beside those of `Problem.capacity`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +87,8 @@ class Problem:
     km: Floats
     """(c,) the distance of each candidate pair."""
     weights: Weights = DEFAULT_WEIGHTS
+    load: Load | None = None
+    """Houses may be filled in any order where it is not given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +103,8 @@ class Certificate:
     """Lagrangian with an exact knapsack per offer; `None` where not computed."""
     dual_error: float
     """How far the prices are from closing the relaxation, relative to it: 0 when they prove `lp_bound` exactly."""
+    most_served: tuple[float, ...] | None = None
+    """(3,) person-nights that no plan can pass: of tier 0, of tiers 0 and 1, of all; `None` where not computed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,12 @@
 """Local search over whole parties, compiled: place, evict, place again in another order, keep what is not worse.
 
-A divisible need is searched as several parties (`Parties`), each of which stays together. The search knows the true
-objective alone; prices only order each party's pairs, so that it tries first what leaves scarce nights to others. Each
-step takes parties out of one or a few offers, gives the places to one that waits where there is one, and finds new
-places for the others in a random order that favours what is worth most ("ruin and recreate": Schrimpf et al., Journal
-of Computational Physics 159, 2000; the small steps and the blinking are those of Christiaens and Vanden Berghe,
-Transportation Science 54, 2020). A step that loses more than the temperature forgives is taken back.
+A divisible need is searched as several parties (`Parties`), each of which stays together. What counts is told with each
+call (`Aims`), because a search that trades no tier from its first step on soon finds no step at all; prices only order
+each party's pairs, so that it tries first what leaves scarce nights to others. Each step takes parties out of one or a
+few offers, gives the places to one that waits where there is one, and finds new places for the others in a random order
+that favours what is worth most ("ruin and recreate": Schrimpf et al., Journal of Computational Physics 159, 2000; the
+small steps and the blinking are those of Christiaens and Vanden Berghe, Transportation Science 54, 2020). A step that
+loses more than the temperature forgives is taken back.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from matching.engine.compiled import compiled
 from matching.engine.pairs import Pairs
 from matching.engine.problem import Floats, Integers, Problem
 
-__all__ = ["Cut", "Parties", "Standing", "empty", "parties_of", "place_all", "place_at", "restore", "search", "value"]
+__all__ = ["Aims", "Cut", "Parties", "Standing", "empty", "parties_of", "place_all", "place_at", "restore", "search"]
 
 _PARTS: Final = 32
 """A divisible need is cut into single people, or into this many nearly equal parts when it is larger."""
@@ -40,7 +41,7 @@ class Parties(NamedTuple):
     """(q,)"""
     offer: Integers
     """(k,)"""
-    worth: Floats
+    km: Floats
     """(k,) per person"""
     room: Integers
     """(k,) places free when nobody is there: a part may be larger than some of its need's offers."""
@@ -48,6 +49,21 @@ class Parties(NamedTuple):
     """(m + 1,) where each offer's list of occupants begins: as long as there are parties that may come."""
     callers: Integers
     """(seats[-1],) the parties that may come to each offer."""
+
+
+class Aims(NamedTuple):
+    """What a step is judged by."""
+
+    placed: Floats
+    """(q,) what each party adds by having a place."""
+    km: float
+    """What a kilometre of one person costs."""
+    slope: Floats
+    """(m, h) by how much each person in an offer makes it dearer for the next; (0, 0) where load costs nothing."""
+    places: Floats
+    """(m, h) places of each offer in all; free and taken before as well."""
+    choices: int
+    """How many pairs with room are compared for a party that looks for a place; 1 takes the first."""
 
 
 class Standing(NamedTuple):
@@ -102,7 +118,7 @@ def parties_of(problem: Problem, pairs: Pairs, gain: Floats) -> Cut:
         begin=pairs.begin[need],
         end=pairs.begin[need + 1],
         offer=offer,
-        worth=pairs.worth[number],
+        km=pairs.km[number],
         room=pairs.room[number],
         seats=seats,
         callers=callers,
@@ -128,28 +144,15 @@ def empty(problem: Problem, parties: Parties, seed: int) -> Standing:
 
 
 @compiled
-def value(parties: Parties, standing: Standing) -> float:
-    """The objective."""
-    total = 0.0
-    for party in range(len(parties.people)):
-        if standing.pair[party] >= 0:
-            total += parties.people[party] * parties.worth[standing.pair[party]]
-    return total
-
-
-@compiled
-def place_all(parties: Parties, standing: Standing, order: Integers) -> float:
-    """Place each party that waits, in this order, at the first of its pairs with room; what that adds."""
-    added = 0.0
+def place_all(parties: Parties, standing: Standing, order: Integers) -> None:
+    """Place each party that waits, in this order, at the first of its pairs with room."""
     for party in order:
         if standing.pair[party] < 0:
             for pair in range(parties.begin[party], parties.end[party]):
                 if _fits(parties, standing, party, pair):
                     _take(parties, standing, party, pair)
-                    added += parties.people[party] * parties.worth[pair]
                     break
     standing.counts[1] = 0
-    return added
 
 
 @compiled
@@ -174,24 +177,20 @@ def restore(parties: Parties, standing: Standing, pair: Integers) -> None:
 
 
 @compiled
-def search(parties: Parties, standing: Standing, steps: int, temperature: float) -> float:
-    """Take so many steps; what they added to the objective."""
-    added = 0.0
+def search(parties: Parties, standing: Standing, aims: Aims, steps: int, temperature: float) -> None:
+    """Take so many steps; one that loses more than `temperature` forgives is taken back."""
     for _ in range(steps):
         standing.counts[1] = 0
         standing.counts[2] = 0
-        change = _disturb(parties, standing)
-        change += _settle(parties, standing)
+        change = _disturb(parties, standing, aims)
+        change += _settle(parties, standing, aims)
         if change < -temperature * -np.log(_random(standing) + 1e-300):
             _take_back(parties, standing)
-        else:
-            added += change
     standing.counts[1] = 0
-    return added
 
 
 @compiled
-def _disturb(parties: Parties, standing: Standing) -> float:
+def _disturb(parties: Parties, standing: Standing, aims: Aims) -> float:
     """Evict some, for one that waits or for nobody; what it changes. The evicted stand in the queue."""
     waiting = standing.counts[0]
     if waiting and _random(standing) < 0.6:
@@ -202,10 +201,11 @@ def _disturb(parties: Parties, standing: Standing) -> float:
         pair = parties.begin[party] + int(choices * _random(standing) ** 2)
         if parties.room[pair] < parties.people[party]:
             return 0.0
-        change = _make_room(parties, standing, party, parties.offer[pair])
+        change = _make_room(parties, standing, aims, party, parties.offer[pair])
+        change += _gain(parties, standing, aims, party, pair)
         _take(parties, standing, party, pair)
         _call(parties, standing, parties.offer[pair], 2)
-        return change + float(parties.people[party] * parties.worth[pair])
+        return change
     party = _below(standing, len(parties.people))
     if parties.end[party] == parties.begin[party]:
         return 0.0
@@ -216,13 +216,13 @@ def _disturb(parties: Parties, standing: Standing) -> float:
         for _ in range(1 + _below(standing, 4)):
             if standing.occupants[offer]:
                 party = standing.occupant[parties.seats[offer] + _below(standing, standing.occupants[offer])]
-                change += _evict(parties, standing, party)
+                change += _evict(parties, standing, aims, party)
         _call(parties, standing, offer, 3)
     return change
 
 
 @compiled
-def _make_room(parties: Parties, standing: Standing, party: int, offer: int) -> float:
+def _make_room(parties: Parties, standing: Standing, aims: Aims, party: int, offer: int) -> float:
     """Evict occupants at random until the party fits; what that loses."""
     change = 0.0
     for night in range(parties.first[party], parties.last[party] + 1):
@@ -232,7 +232,7 @@ def _make_room(parties: Parties, standing: Standing, party: int, offer: int) -> 
             while not parties.first[other] <= night <= parties.last[other]:
                 at = (at + 1) % standing.occupants[offer]
                 other = standing.occupant[parties.seats[offer] + at]
-            change += _evict(parties, standing, other)
+            change += _evict(parties, standing, aims, other)
     return change
 
 
@@ -256,13 +256,13 @@ def _queued(standing: Standing, party: int) -> bool:
 
 
 @compiled
-def _settle(parties: Parties, standing: Standing) -> float:
+def _settle(parties: Parties, standing: Standing, aims: Aims) -> float:
     """Place the queue again, what is worth most first, more or less; what that adds."""
     count = standing.counts[2]
     keys = np.empty(count)
     for at in range(count):
         party = standing.queue[at]
-        key = parties.people[party] * parties.worth[parties.begin[party]] * (0.3 + _random(standing))
+        key = aims.placed[party] * (0.3 + _random(standing))
         before = at
         while before > 0 and keys[before - 1] < key:
             keys[before], standing.queue[before] = keys[before - 1], standing.queue[before - 1]
@@ -272,22 +272,43 @@ def _settle(parties: Parties, standing: Standing) -> float:
     for at in range(count):
         party = standing.queue[at]
         if standing.pair[party] < 0:
-            pair = _first_with_room(parties, standing, party)
+            pair = _place_for(parties, standing, aims, party)
             if pair >= 0:
+                added += _gain(parties, standing, aims, party, pair)
                 _take(parties, standing, party, pair)
-                added += parties.people[party] * parties.worth[pair]
     return added
 
 
 @compiled
-def _first_with_room(parties: Parties, standing: Standing, party: int) -> int:
-    found = -1
+def _place_for(parties: Parties, standing: Standing, aims: Aims, party: int) -> int:
+    """The best of the first pairs with room, or -1; now and then one that would do is passed over."""
+    found, passed, most, left = -1, -1, 0.0, aims.choices
     for pair in range(parties.begin[party], parties.end[party]):
-        if _fits(parties, standing, party, pair):
-            found = pair
-            if _random(standing) >= _BLINK:
-                return found
-    return found
+        if not _fits(parties, standing, party, pair):
+            continue
+        if _random(standing) < _BLINK:
+            passed = pair
+            continue
+        gain = _gain(parties, standing, aims, party, pair) if aims.choices > 1 else 0.0
+        if found < 0 or gain > most:
+            found, most = pair, gain
+        left -= 1
+        if left == 0:
+            break
+    return found if found >= 0 else passed
+
+
+@compiled
+def _gain(parties: Parties, standing: Standing, aims: Aims, party: int, pair: int) -> float:
+    """What a party that is not there adds at a pair."""
+    people = parties.people[party]
+    cost = aims.km * people * parties.km[pair]
+    if len(aims.slope):
+        offer = parties.offer[pair]
+        for night in range(parties.first[party], parties.last[party] + 1):
+            before = aims.places[offer, night] - standing.free[offer, night]
+            cost += aims.slope[offer, night] * people * (before + (people - 1) / 2)
+    return float(aims.placed[party] - cost)
 
 
 @compiled
@@ -300,13 +321,13 @@ def _fits(parties: Parties, standing: Standing, party: int, pair: int) -> bool:
 
 
 @compiled
-def _evict(parties: Parties, standing: Standing, party: int) -> float:
+def _evict(parties: Parties, standing: Standing, aims: Aims, party: int) -> float:
     """Take a party out and queue it; what that loses."""
-    lost = parties.people[party] * parties.worth[standing.pair[party]]
+    pair = standing.pair[party]
     _leave(parties, standing, party)
     standing.queue[standing.counts[2]] = party
     standing.counts[2] += 1
-    return -float(lost)
+    return -_gain(parties, standing, aims, party, pair)
 
 
 @compiled

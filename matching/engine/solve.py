@@ -53,4 +53,5 @@ def warm() -> None:
             km=np.zeros(2),
         )
         # A clock of its own that is soon at the end: a few steps of each stage are enough.
-        solve(tiny, clock=count(0.0, 0.3).__next__, deadline=1.5, seed=0)
+        solve(tiny, clock=count(0.0, 0.3).__next__, deadline=9.0, seed=0, method=Method.LOCAL)
+        solve(tiny, clock=count(0.0, 0.3).__next__, deadline=9.0, seed=0, method=Method.LP)

@@ -84,3 +84,12 @@ def test_prices_are_kilometres_of_the_nights_that_cost_anything() -> None:
     asked = problem(needs, 2, [(0, 0, 1), (0, 1, 1)])
     priced = prices_of(needs, asked, plan(prices=[[0.0, 2.0], [0.0, 0.0]]))
     assert priced == {(0, nights(2)[0]): 2.0 / asked.weights.km}
+
+
+def test_the_load_of_houses_is_told_to_the_engine() -> None:
+    needs, giving = [asking(), asking()], [Giving({TONIGHT: 4})] * 2
+    ways = (np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]), np.array([1.0, 2.0, 1.0, 2.0]))
+    assert problem_of(needs, giving, ways).load is None
+    told = problem_of(needs, giving, ways, load_km=5).load
+    assert told is not None
+    assert (told.km, told.taken.tolist()) == (5, [[0], [0]])
