@@ -225,7 +225,7 @@ def _stretch(starts: datetime, ends: datetime, zone: ZoneInfo, language: str) ->
 
 def _moment(moment: datetime, zone: ZoneInfo, language: str) -> str:
     day = format_skeleton("MMMMEEEEd", moment, tzinfo=zone, locale=_locale(language))
-    return f"{day}, {_clock(moment, zone, language)}"
+    return f"{day} {_clock(moment, zone, language)}"
 
 
 def _clock(moment: datetime, zone: ZoneInfo, language: str) -> str:
