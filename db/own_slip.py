@@ -4,7 +4,6 @@ Who knows a code stands in the allocation as its people do; where and when they 
 `matching.reveal` to say. Nothing here tells who reads, in which language, or from where.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from db import allocations, events, needs, seekers
+from db import allocations, events, locations, needs, seekers
 from db.addresses import Vault
 from db.allocations import SlotTimes
 from db.connection import transaction
@@ -117,7 +116,6 @@ _PLACES = text("""
      where a.need_id = :need and a.state in ('held', 'confirmed', 'arrived')
      order by a.created_at, a.id
 """)
-_SEALED = text("select address from site_location where site_id = :site")
 _STANDING = text("select id, state, reason from allocation where need_id = :need order by created_at, id")
 _TELL_ONCE = text("""
     update need set feedback_given = true where id = :need and not feedback_given returning id
@@ -254,11 +252,10 @@ async def _whereabouts(
 async def _there(tx: AsyncConnection, row: Row[tuple[object, ...]], what: Revealed, vault: Vault) -> There | None:
     """The place, if its owner has written how to get there. Of a rendezvous not even the name is told."""
     there = row._mapping
-    sealed = (await tx.execute(_SEALED, {"site": there["site_id"]})).scalar_one_or_none()
-    if sealed is None:
+    told = await locations.read_address(tx, there["site_id"], vault)
+    if told is None:
         return None
-    written = json.loads(vault.open(there["site_id"], sealed))
-    shown = written["meeting_point"] if what is Revealed.MEETING_POINT else written["address"]
+    shown = told.meeting_point if what is Revealed.MEETING_POINT else told.address
     if not shown:
         return None
     await events.record(tx, "slip.place_shown", there["id"], [])
