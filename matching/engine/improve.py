@@ -31,11 +31,11 @@ _STRICTEST: Final = 30.0
 """How much a tier counts against the next at the start and at the end, unless the weights say less."""
 _STEEPENS: Final = 0.3
 """Share of the search after which the tiers begin to count more."""
-_WAYS_SHARE: Final = 0.15
+_WAYS_SHARE: Final = 0.2
 """Of the time, at the end, for kilometres alone."""
 _WAYS_CHOICES: Final = 8
-_HOT_KM: Final = 8.0
-_COLD_KM: Final = 0.5
+_HOT_KM: Final = 1.0
+_COLD_KM: Final = 0.1
 """Person-kilometres that a step may lose then."""
 _NEVER: Final = 1e6
 """Kilometres that a person-night counts where none is to be lost."""

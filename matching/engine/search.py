@@ -63,7 +63,10 @@ class Aims(NamedTuple):
     places: Floats
     """(m, h) places of each offer in all; free and taken before as well."""
     choices: int
-    """How many pairs with room are compared for a party that looks for a place; 1 takes the first."""
+    """How many pairs with room are compared for a party that looks for a place; 1 takes the first.
+
+    Where several are compared, it is ways that count, and who waits is not called: who is served stays as it is.
+    """
 
 
 class Standing(NamedTuple):
@@ -193,7 +196,7 @@ def search(parties: Parties, standing: Standing, aims: Aims, steps: int, tempera
 def _disturb(parties: Parties, standing: Standing, aims: Aims) -> float:
     """Evict some, for one that waits or for nobody; what it changes. The evicted stand in the queue."""
     waiting = standing.counts[0]
-    if waiting and _random(standing) < 0.6:
+    if waiting and aims.choices == 1 and _random(standing) < 0.6:
         party = standing.waiting[_below(standing, waiting)]
         choices = parties.end[party] - parties.begin[party]
         if choices == 0:
@@ -217,7 +220,8 @@ def _disturb(parties: Parties, standing: Standing, aims: Aims) -> float:
             if standing.occupants[offer]:
                 party = standing.occupant[parties.seats[offer] + _below(standing, standing.occupants[offer])]
                 change += _evict(parties, standing, aims, party)
-        _call(parties, standing, offer, 3)
+        if aims.choices == 1:
+            _call(parties, standing, offer, 3)
     return change
 
 
