@@ -95,7 +95,7 @@ async def explain_need(need_id: UUID, who: ReadsNeeds, tx: Tx, request: Request,
     at = Circumstances(policy, seeker.now)
     given = (await allocations.of_needs(tx, [need_id]))[need_id]
     placements = [_placement(each) for each in given if each.state in LIVE]
-    had = await surroundings.offers_by_id(tx, seeker.need, [each.offer_id for each in placements], at.now)
+    had = await surroundings.offers_by_id(tx, seeker.need, [each.offer_id for each in placements], policy, at.now)
     ended = asked.state in _ENDED or seeker.need.window.ends <= at.now
     around = [] if ended else await surroundings.offers_around(tx, seeker.need, policy, at.now)
     told = explain(seeker.need, placements, had, around, at)

@@ -16,6 +16,7 @@ from uuid import UUID
 
 import numpy as np
 
+from matching.pledging import volunteers_for
 from matching.windows import Window
 
 __all__ = [
@@ -124,11 +125,6 @@ class StaffingPlan:
     def merit(self) -> tuple[int, ...]:
         """What is better: more who keep a place, more of the most urgent, of the others; fewer shifts; nearer."""
         return (self.kept, *self.people, -len(self.calls), -self.km)
-
-
-def volunteers_for(people: int, each: int, minimum: int) -> int:
-    """How many volunteers a site needs while so many people are in it; none for nobody."""
-    return 0 if people == 0 else max(1, minimum, -(-people // each))
 
 
 def plan_shifts(region: Region, *, seed: int, tries: int = _TRIES) -> StaffingPlan:

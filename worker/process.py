@@ -20,12 +20,13 @@ from worker.rounds import on_the_beat
 from worker.settings import WorkerSettings
 from worker.solving import Thinkers
 from worker.staffing import Staffing
-from worker.upkeep import keep_up
+from worker.upkeep import keep_loads, keep_up
 
 __all__ = ["serve"]
 
 _UPKEEP_SECONDS = 1.0
 _STAFFING_SECONDS = 3.0
+_LOADS_SECONDS = 20.0
 Act = Callable[[], Awaitable[float]]
 _log = structlog.get_logger()
 
@@ -81,7 +82,11 @@ def _acts(settings: WorkerSettings, engine: AsyncEngine, bell: Bell, ear: Ear, t
             ear.wake()
         return _STAFFING_SECONDS
 
-    return match, upkeep, decide_together, staff
+    async def count_loads() -> float:
+        await keep_loads(engine)
+        return _LOADS_SECONDS
+
+    return match, upkeep, decide_together, staff, count_loads
 
 
 async def _repeat(act: Act, stopping: asyncio.Event) -> None:

@@ -5,7 +5,7 @@ What is done with them is written in the query modules beside this folder, mostl
 
 from db.tables.capacity import Category, Offer, Site, SiteLocation, Slot
 from db.tables.demand import Allocation, AllocationSlot, Need
-from db.tables.facts import CapacityNews, Event, Idempotency, Policy, Round
+from db.tables.facts import AssociationLoad, CapacityNews, Event, Idempotency, Policy, Round, TownLoad
 from db.tables.metadata import Row
 from db.tables.organizations import ApiKey, Organization, OrganizationTown
 from db.tables.towns import Town, TownName
@@ -15,6 +15,7 @@ __all__ = [
     "Allocation",
     "AllocationSlot",
     "ApiKey",
+    "AssociationLoad",
     "CapacityNews",
     "Category",
     "Event",
@@ -34,5 +35,6 @@ __all__ = [
     "Slot",
     "SlotStaffing",
     "Town",
+    "TownLoad",
     "TownName",
 ]

@@ -1,5 +1,6 @@
 """Facts and their guards: events, answers already given, published policies, and news of freed capacity."""
 
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ARRAY, BigInteger, ForeignKey, Index, LargeBinary, Uuid, text
@@ -11,7 +12,7 @@ from sqlalchemy.types import UserDefinedType
 
 from db.tables.metadata import CreatedAt, Row
 
-__all__ = ["CapacityNews", "Event", "Idempotency", "Policy"]
+__all__ = ["AssociationLoad", "CapacityNews", "Event", "Idempotency", "Policy", "Round", "TownLoad"]
 
 
 class TransactionId(UserDefinedType[str]):
@@ -95,6 +96,28 @@ class Round(Row):
     seconds: Mapped[float]
 
     __table_args__ = (Index("round_decided_at_idx", "decided_at"),)
+
+
+class TownLoad(Row):
+    """People placed tonight in a town per 1,000 inhabitants, in times the network's; counted again every minute."""
+
+    __tablename__ = "town_load"
+
+    town_id: Mapped[int] = mapped_column(
+        ForeignKey("town.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    load: Mapped[float]
+    counted_at: Mapped[datetime]
+
+
+class AssociationLoad(Row):
+    """The share of an association's places taken tonight, in times the network's; counted again every minute."""
+
+    __tablename__ = "association_load"
+
+    organization_id: Mapped[UUID] = mapped_column(ForeignKey("organization.id", ondelete="CASCADE"), primary_key=True)
+    load: Mapped[float]
+    counted_at: Mapped[datetime]
 
 
 class CapacityNews(Row):

@@ -82,13 +82,13 @@ async def test_a_held_need_is_told_its_place_and_why_not_the_others(evening: Eve
         "people": 4,
         "distance_km": 0,
         "terms": {"travel": 0.0, "load": 2.0},
-        "policy_version": 2,
+        "policy_version": FIRST_POLICY.version,
         "sentence": "This place is on hold, 0 km away: the best that fits, by distance and by how full each place is.",
     }
     assert explanation == {
         "need_id": str(need_id),
         "state": "held",
-        "policy_version": 2,
+        "policy_version": FIRST_POLICY.version,
         "summary": "Everyone has a place. Other places looked at: 2.",
         "chosen": [place],
         "others": [

@@ -27,6 +27,9 @@ def problem(needs: list[Asking], offers: int, pairs: list[tuple[int, int, int]])
     return problem_of(needs, giving, (np.array(need), np.array(offer), np.array(km, np.float64)))
 
 
+GIVING = [Giving({})] * 3
+
+
 def plan(*assigned: tuple[int, int, int], prices: list[list[float]] | None = None) -> Plan:
     need, offer, people = np.array(assigned, np.int64).reshape(-1, 3).T
     proved = Certificate(0.0, None, None, 0.0)
@@ -46,13 +49,13 @@ def test_who_has_a_place_is_weighed_like_the_most_urgent() -> None:
 
 def test_a_plan_that_leaves_everybody_where_they_are_asks_for_nothing() -> None:
     needs = [asking(held=0)]
-    assert exchanges(needs, problem(needs, 1, [(0, 0, 3)]), plan((0, 0, 2)), FIRST_POLICY) == []
+    assert exchanges(needs, GIVING, problem(needs, 1, [(0, 0, 3)]), plan((0, 0, 2)), FIRST_POLICY) == []
 
 
 def test_a_move_that_makes_room_hangs_together_with_who_takes_it() -> None:
     needs = [asking(held=0, km=3), asking(), asking()]
     pairs = [(0, 0, 3), (0, 1, 9), (1, 0, 2), (2, 2, 1)]
-    made = exchanges(needs, problem(needs, 3, pairs), plan((0, 1, 2), (1, 0, 2), (2, 2, 2)), FIRST_POLICY)
+    made = exchanges(needs, GIVING, problem(needs, 3, pairs), plan((0, 1, 2), (1, 0, 2), (2, 2, 2)), FIRST_POLICY)
     assert sorted([step.need for step in exchange.steps] for exchange in made) == [[0, 1], [2]]
     together = next(exchange for exchange in made if len(exchange.steps) == 2)
     assert ([step.need for step in together.moves], together.newly_placed) == ([0], 2)
@@ -60,7 +63,7 @@ def test_a_move_that_makes_room_hangs_together_with_who_takes_it() -> None:
 
 def test_the_parts_of_one_party_are_placed_together() -> None:
     needs = [asking(people=4)]
-    made = exchanges(needs, problem(needs, 2, [(0, 0, 1), (0, 1, 1)]), plan((0, 0, 2), (0, 1, 2)), FIRST_POLICY)
+    made = exchanges(needs, GIVING, problem(needs, 2, [(0, 0, 1), (0, 1, 1)]), plan((0, 0, 2), (0, 1, 2)), FIRST_POLICY)
     assert [len(exchange.steps) for exchange in made] == [2]
 
 
@@ -68,7 +71,7 @@ def test_nobody_is_moved_for_a_small_gain() -> None:
     for spared in range(FIRST_POLICY.move_gain_km + 2):
         needs = [asking(held=0, km=20)]
         asked = problem(needs, 2, [(0, 0, 20), (0, 1, 20 - spared)])
-        made = exchanges(needs, asked, plan((0, 1, 2)), FIRST_POLICY)
+        made = exchanges(needs, GIVING, asked, plan((0, 1, 2)), FIRST_POLICY)
         assert len(made) == (1 if spared >= FIRST_POLICY.move_gain_km else 0), spared
 
 
@@ -76,7 +79,7 @@ def test_two_who_change_places_must_both_be_worth_it() -> None:
     needs = [asking(held=0, km=20), asking(held=1, km=20)]
     for spared, moved in ((0, 0), (FIRST_POLICY.move_gain_km, 0), (2 * FIRST_POLICY.move_gain_km, 1)):
         asked = problem(needs, 2, [(0, 0, 20), (0, 1, 20 - spared), (1, 1, 20), (1, 0, 20)])
-        assert len(exchanges(needs, asked, plan((0, 1, 2), (1, 0, 2)), FIRST_POLICY)) == moved
+        assert len(exchanges(needs, GIVING, asked, plan((0, 1, 2), (1, 0, 2)), FIRST_POLICY)) == moved
 
 
 def test_prices_are_kilometres_of_the_nights_that_cost_anything() -> None:
