@@ -1,12 +1,14 @@
 """Rounds between the world and the engine: what is asked, what hangs together, and what is worth a move."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
 
+from matching.assign import Way
 from matching.engine.problem import Certificate, Plan, Problem
 from matching.policy import FIRST_POLICY
-from matching.rounds import Asking, Giving, exchanges, prices_of, problem_of
+from matching.rounds import Asking, Exchange, Giving, Step, exchanges, prices_of, problem_of
 
 TONIGHT = date(2026, 12, 1)
 
@@ -87,3 +89,33 @@ def test_prices_are_kilometres_of_the_nights_that_cost_anything() -> None:
     asked = problem(needs, 2, [(0, 0, 1), (0, 1, 1)])
     priced = prices_of(needs, asked, plan(prices=[[0.0, 2.0], [0.0, 0.0]]))
     assert priced == {(0, nights(2)[0]): 2.0 / asked.weights.km}
+
+
+def alone_of(step: Step) -> list[Exchange]:
+    """What is left of an exchange when nobody else has a part in it."""
+    needs = [asking(held=step.leaves, km=step.km + step.spared_km)]
+    asked = problem(needs, 3, [(0, step.leaves or 0, step.km + step.spared_km), (0, step.offer, step.km)])
+    return exchanges(needs, GIVING, asked, plan((0, step.offer, step.people)), FIRST_POLICY)
+
+
+def test_who_makes_room_would_not_have_been_moved_alone_and_who_is_spared_the_way_would() -> None:
+    gain = FIRST_POLICY.move_gain_km
+    for spared in range(-3, gain + 3):
+        needs = [asking(held=0, km=20), asking()]
+        asked = problem(needs, 3, [(0, 0, 20), (0, 1, 20 - spared), (1, 0, 2)])
+        (exchange,) = exchanges(needs, GIVING, asked, plan((0, 1, 2), (1, 0, 2)), FIRST_POLICY)
+        (moved,) = exchange.moves
+        (placed,) = (step for step in exchange.steps if step.leaves is None)
+        assert exchange.way_of(placed, FIRST_POLICY) is Way.ROUND
+        alone = alone_of(moved)
+        assert exchange.way_of(moved, FIRST_POLICY) is (Way.NEARER if alone else Way.MADE_ROOM), spared
+
+
+def test_a_pair_costs_its_way_and_the_fairness_of_its_offer_but_a_move_counts_the_way_alone() -> None:
+    needs = [asking(held=0, km=20)]
+    giving = [Giving({TONIGHT: 4}, fairness_km=9.5), Giving({TONIGHT: 4})]
+    pairs = (np.array([0, 0]), np.array([0, 1]), np.array([20.0, 20.0 - FIRST_POLICY.move_gain_km + 1]))
+    asked = problem_of(needs, giving, pairs)
+    assert asked.km.tolist() == [29.5, 21.0 - FIRST_POLICY.move_gain_km]
+    assert exchanges(needs, giving, asked, plan((0, 1, 2)), FIRST_POLICY) == [], "for a town nobody is moved"
+    assert exchanges(needs, giving, asked, plan((0, 1, 2)), replace(FIRST_POLICY, move_gain_km=4))[0].steps[0].km == 16
