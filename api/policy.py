@@ -44,7 +44,11 @@ class PolicyOut(Wire):
     fair_from_people: Annotated[
         Count, Field(description="With fewer people placed tonight nobody is far above their share.")
     ]
-    tentative_seconds: Annotated[Count, Field(description="How long a hold that is not vital may be improved.")]
+    tentative_seconds: Annotated[
+        Count, Field(description="How long at least a hold that is not vital may be improved.")
+    ]
+    tentative_percent: Annotated[Count, Field(description="Or so much of the time until its need begins, if longer.")]
+    tentative_most_minutes: Annotated[Count, Field(description="But never longer than this.")]
     answer_minutes: Annotated[
         dict[Urgency, Count],
         Field(max_length=len(Urgency), description="How long a need may wait before it is recorded as unmet."),
@@ -84,6 +88,8 @@ async def read_policy(_who: Anyone, tx: Tx) -> PolicyOut:
         association_load_most_km=policy.association_load_most_km,
         fair_from_people=policy.fair_from_people,
         tentative_seconds=policy.tentative_seconds,
+        tentative_percent=policy.tentative_percent,
+        tentative_most_minutes=policy.tentative_most_minutes,
         answer_minutes={urgency: policy.answer_minutes[urgency.value] for urgency in Urgency},
         ask_again_minutes=policy.ask_again_minutes,
         round_seconds=policy.round_seconds,

@@ -192,7 +192,7 @@ async def take(
                 "people": people,
                 "need": seeker.need.id,
                 "poster": seeker.organization_id,
-                "tentative": policy.tentative_for(seeker.need.urgency) if tentative is None else tentative,
+                "tentative": _tentative_for(seeker, policy) if tentative is None else tentative,
                 "km": candidate.distance,
                 "policy": policy.version,
                 "way": decided.way,
@@ -202,6 +202,10 @@ async def take(
         )
     ).one_or_none()
     return None if row is None else row.id
+
+
+def _tentative_for(seeker: Seeker, policy: Policy) -> timedelta:
+    return policy.tentative_for(seeker.need.urgency, seeker.need.window.starts - seeker.now)
 
 
 async def free_places(tx: AsyncConnection, allocation_id: UUID, *, whole: bool) -> None:

@@ -1,4 +1,6 @@
-"""Loads: what towns and associations carry tonight against the network, counted once a minute and never per need.
+"""Loads: which towns and associations carry far more than others tonight, counted once a minute and never per need.
+
+Few ever do, so the tables are small and a search looks into them for next to nothing.
 
 The statement counts in SQL what `matching.fairness` says in Python; a test holds the two against each other.
 """
@@ -46,19 +48,23 @@ _COUNT = text("""
          cross join whole w
          group by g.id, w.share
         having sum(a.used) >= :from_people
+    ), heavy_towns as (
+        select id, load from town_loads where people >= :from_people and load > :town_times
+    ), heavy_associations as (
+        select id, load from association_loads where load > :association_times
     ), lighter_towns as (
         delete from town_load l
-         where not exists (select from town_loads n where n.id = l.town_id and n.people >= :from_people)
+         where not exists (select from heavy_towns n where n.id = l.town_id)
     ), lighter_associations as (
         delete from association_load l
-         where not exists (select from association_loads n where n.id = l.organization_id)
+         where not exists (select from heavy_associations n where n.id = l.organization_id)
     ), association_loads_now as (
         insert into association_load as l (organization_id, load, counted_at)
-        select id, load, now() from association_loads order by id
+        select id, load, now() from heavy_associations order by id
         on conflict (organization_id) do update set load = excluded.load, counted_at = excluded.counted_at
     )
     insert into town_load as l (town_id, load, counted_at)
-    select id, load, now() from town_loads where people >= :from_people order by id
+    select id, load, now() from heavy_towns order by id
     on conflict (town_id) do update set load = excluded.load, counted_at = excluded.counted_at
 """)
 
@@ -67,5 +73,11 @@ async def count_loads(tx: AsyncConnection, policy: Policy, *, good_for: float = 
     """Count anew, unless that was done in the last so many seconds or another worker is at it. Whether it was done."""
     if not (await tx.execute(_TURN, {"number": _LOADS, "seconds": good_for})).scalar_one():
         return False
-    await tx.execute(_COUNT, {"fewest": FEWEST_INHABITANTS, "from_people": policy.fair_from_people})
+    asked = {
+        "fewest": FEWEST_INHABITANTS,
+        "from_people": policy.fair_from_people,
+        "town_times": policy.town_load_times,
+        "association_times": policy.association_load_times,
+    }
+    await tx.execute(_COUNT, asked)
     return True

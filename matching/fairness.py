@@ -29,7 +29,7 @@ class House:
 
 @dataclass(frozen=True, slots=True)
 class Loads:
-    """Times the network's load, by town and by association; who is not named carries none."""
+    """Times the network's load, by town and by association, of those far above it; others are not named."""
 
     town: Mapping[int, float]
     association: Mapping[UUID, float]
@@ -50,13 +50,15 @@ def loads_of(
     mean = people / max(sum(thousands.values()), 0.001)
     share = people / max(sum(capacity for _, capacity in of_organization.values()), 1)
     least = max(policy.fair_from_people, 1)
+    towns = {town: round(placed / thousands[town] / mean, 2) for town, placed in in_town.items() if placed >= least}
+    hosts = {
+        organization: round(used / capacity / share, 2)
+        for organization, (used, capacity) in of_organization.items()
+        if organization in associations and used >= least
+    }
     return Loads(
-        town={town: round(placed / thousands[town] / mean, 2) for town, placed in in_town.items() if placed >= least},
-        association={
-            organization: round(used / capacity / share, 2)
-            for organization, (used, capacity) in of_organization.items()
-            if organization in associations and used >= least
-        },
+        town={town: load for town, load in towns.items() if load > policy.town_load_times},
+        association={host: load for host, load in hosts.items() if load > policy.association_load_times},
     )
 
 

@@ -45,7 +45,11 @@ class Policy:
     fair_from_people: int
     """With fewer people placed tonight a town or an association is never far above its share."""
     tentative_seconds: int
-    """How long a hold that is not vital may still be improved before its provider is asked."""
+    """How long at least a hold that is not vital may still be improved before its provider is asked."""
+    tentative_percent: int
+    """Where its need begins later, so much of the time until then, in per cent."""
+    tentative_most_minutes: int
+    """But never longer than this."""
     answer_minutes: Mapping[str, int]
     """By urgency: how long after its start a need may stay without a place before it is recorded as unmet."""
     ask_again_minutes: int
@@ -67,9 +71,12 @@ class Policy:
     stale_after_days: int
     """Days without confirmation or use after which an offer is no longer proposed."""
 
-    def tentative_for(self, urgency: Urgency) -> timedelta:
-        """How long a hold of this urgency stays tentative: a vital need's is firm at once."""
-        return timedelta(seconds=0 if urgency is Urgency.VITAL else self.tentative_seconds)
+    def tentative_for(self, urgency: Urgency, ahead: timedelta) -> timedelta:
+        """How long a hold stays tentative whose need begins so far ahead: a vital need's is firm at once."""
+        if urgency is Urgency.VITAL:
+            return timedelta(0)
+        share = min(ahead * (self.tentative_percent / 100), timedelta(minutes=self.tentative_most_minutes))
+        return max(share, timedelta(seconds=self.tentative_seconds))
 
     def prices_since(self, urgency: Urgency, now: datetime) -> datetime:
         """When a scarcity price must have been set to count for a need of this urgency: never for a vital one."""
@@ -90,7 +97,7 @@ FIRST_POLICY = Policy(
     version=3,
     radius_km=50,
     candidates=8,
-    load_km=5,
+    load_km=2,
     price_percent=100,
     price_most_km=20,
     price_hours=6,
@@ -102,6 +109,8 @@ FIRST_POLICY = Policy(
     association_load_most_km=10,
     fair_from_people=10,
     tentative_seconds=20,
+    tentative_percent=25,
+    tentative_most_minutes=60,
     answer_minutes={"vital": 30, "high": 120, "normal": 360},
     ask_again_minutes=60,
     round_seconds=5,

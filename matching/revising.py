@@ -35,6 +35,8 @@ LIMITS: Final[Mapping[str, Limit]] = {
     "association_load_most_km": Limit(0, 500),
     "fair_from_people": Limit(1, 10_000),
     "tentative_seconds": Limit(0, 600),
+    "tentative_percent": Limit(0, 90),
+    "tentative_most_minutes": Limit(0, 1440),
     "answer_minutes": Limit(1, 10_080),
     "ask_again_minutes": Limit(1, 10_080),
     "round_seconds": Limit(1, 3600),

@@ -21,12 +21,14 @@ def test_a_town_is_weighed_by_its_inhabitants() -> None:
     houses = [House(BIG, TOWN_HALL, 40, 100), House(SMALL, TOWN_HALL, 42, 50)]
     loads = loads_of(houses, INHABITANTS, HOSTS, FIRST_POLICY)
     # 82 people among 41,000: two for each thousand.
-    assert loads.town == {BIG: 0.5, SMALL: 21.0}
+    assert loads.town == {SMALL: 21.0}
+    everybody = loads_of(houses, INHABITANTS, HOSTS, replace(FIRST_POLICY, town_load_times=0))
+    assert everybody.town == {BIG: 0.5, SMALL: 21.0}
 
 
 def test_an_association_is_weighed_by_its_own_places_and_a_town_hall_is_not() -> None:
     houses = [House(BIG, REFUGE, 20, 20), House(BIG, CARITAS, 20, 100), House(BIG, TOWN_HALL, 40, 200)]
-    assert loads_of(houses, INHABITANTS, HOSTS, FIRST_POLICY).association == {REFUGE: 4.0, CARITAS: 0.8}
+    assert loads_of(houses, INHABITANTS, HOSTS, FIRST_POLICY).association == {REFUGE: 4.0}
 
 
 def test_a_few_people_are_no_load() -> None:
