@@ -41,8 +41,8 @@ Km = Annotated[int, Field(ge=0)]
 class TermsOut(Wire):
     """What a place costs the party, in kilometres; less is better.
 
-    `load` is how full it makes the house, `price` what its scarcity costs others, `town` and `association` what its
-    hosts carry beyond their share of the network's load.
+    `load` is how full the house is without it, `price` what its scarcity costs others, `town` and `association` what
+    its hosts carry beyond their share of the network's load.
     """
 
     travel: Annotated[float, Field(ge=0)]

@@ -148,7 +148,7 @@ async def hold_best_places(tx: AsyncConnection, seeker: Seeker, policy: Policy) 
     made: list[UUID] = []
     for _ in range(_SEARCHES):
         slipped = False
-        for candidate in ranked(await candidates.find(tx, need, policy, seeker.now, people=left), left, policy):
+        for candidate in ranked(await candidates.find(tx, need, policy, seeker.now, people=left), policy):
             people = min(left, candidate.free)
             placed = await take(tx, seeker, candidate, people, policy)
             if placed is None:
@@ -181,7 +181,7 @@ async def take(
     One statement: slots are locked in key order, counted after the lock, and taken together with the
     allocation, the need's new state and the event.
     """
-    decided = decision or Decision(Way.AT_ONCE, cost_of(candidate, people, policy))
+    decided = decision or Decision(Way.AT_ONCE, cost_of(candidate, policy))
     row = (
         await tx.execute(
             _TAKE,

@@ -41,7 +41,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a place costs a party, in kilometres: the way there, how full it makes the house, and what others lose.
+    """What a place costs a party, in kilometres: the way there, how full the house is, and what others lose.
 
     `price` is scarcity, `town` and `association` what their hosts carry beyond their share.
     """
@@ -80,9 +80,13 @@ class Decision:
     round_id: int | None = None
 
 
-def cost_of(candidate: Candidate, people: int, policy: Policy) -> Cost:
-    """Price one candidate for so many people; what each of them costs, so that a party's size changes only the load."""
-    taken = candidate.capacity - candidate.free + min(people, candidate.free)
+def cost_of(candidate: Candidate, policy: Policy) -> Cost:
+    """Price one candidate for each of a party's people, so that how many they are changes nothing.
+
+    Load is how full the house is before they come. Counted with them inside, a small home would be full by its only
+    party, and families would find the large houses taken by single people.
+    """
+    taken = candidate.capacity - candidate.free
     return Cost(
         travel=float(candidate.distance),
         load=policy.load_km * taken / max(candidate.capacity, 1),
@@ -92,9 +96,9 @@ def cost_of(candidate: Candidate, people: int, policy: Policy) -> Cost:
     )
 
 
-def ranked(candidates: Iterable[Candidate], people: int, policy: Policy) -> list[Candidate]:
+def ranked(candidates: Iterable[Candidate], policy: Policy) -> list[Candidate]:
     """Candidates from best to worst; equal ones by a keyed hash, which nothing about a place can be read from."""
-    return sorted(candidates, key=lambda each: (cost_of(each, people, policy).total, each.tie))
+    return sorted(candidates, key=lambda each: (cost_of(each, policy).total, each.tie))
 
 
 def tie_of(offer_id: UUID, key: bytes) -> int:

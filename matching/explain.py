@@ -143,7 +143,7 @@ def explain(
     """
     offers = {offer.id: offer for offer in had}
     chosen = tuple(
-        Chosen(placement, _cost_of_placement(placement, offers.get(placement.offer_id), need, at.policy))
+        Chosen(placement, _cost_of_placement(placement, offers.get(placement.offer_id), at.policy))
         for placement in placements
     )
     left = max(need.people.count - sum(placement.people for placement in placements), 0)
@@ -182,7 +182,7 @@ def _other(need: Need, offer: Offer, last: Chosen | None, beyond: _Beyond | None
         return Other(offer, km, failure)
     if last is None or beyond is None:
         return Other(offer, km, Lost(Term.FITS))
-    cost = _cost(cover(need, offer, at.now), offer, km, need, at.policy)
+    cost = _cost(cover(need, offer, at.now), offer, km, at.policy)
     if cost.total < last.cost.total and _away(need, offer) > beyond.km:
         return Other(offer, km, Lost(Term.BEYOND, (("count", beyond.weighed),)))
     return Other(offer, km, _lost(cost, last, need, at.policy))
@@ -219,14 +219,14 @@ def _why_not_moved(cost: Cost, chosen: Chosen, need: Need, policy: Policy) -> Te
     return Term.IMPROVES if chosen.cost.travel - cost.travel >= policy.move_gain_km else Term.SMALL_GAIN
 
 
-def _cost_of_placement(placement: Placement, offer: Offer | None, need: Need, policy: Policy) -> Cost:
+def _cost_of_placement(placement: Placement, offer: Offer | None, policy: Policy) -> Cost:
     slots = () if offer is None else tuple(slot for slot in offer.slots if slot.window.starts in placement.begins)
     if offer is None or not slots:
         return Cost(float(placement.distance), 0.0)
-    return _cost(slots, offer, placement.distance, need, policy)
+    return _cost(slots, offer, placement.distance, policy)
 
 
-def _cost(slots: Sequence[Slot], offer: Offer, km: Kilometres, need: Need, policy: Policy) -> Cost:
+def _cost(slots: Sequence[Slot], offer: Offer, km: Kilometres, policy: Policy) -> Cost:
     candidate = Candidate(
         offer_id=offer.id,
         slots=tuple(slot.id for slot in slots),
@@ -239,7 +239,7 @@ def _cost(slots: Sequence[Slot], offer: Offer, km: Kilometres, need: Need, polic
         town_load=offer.town_load,
         association_load=offer.association_load,
     )
-    return cost_of(candidate, need.people.count, policy)
+    return cost_of(candidate, policy)
 
 
 def _counted(codes: Iterable[str]) -> dict[str, int]:

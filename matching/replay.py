@@ -115,7 +115,7 @@ def _places(each: Asked, houses: dict[OfferId, Offer], loads: Loads, policy: Pol
     near = sorted(
         (_candidate(need, offer, loads, at) for offer in fitting), key=lambda found: (found.distance, found.tie)
     )
-    for candidate in ranked(near[: policy.candidates], left, policy):
+    for candidate in ranked(near[: policy.candidates], policy):
         people = min(left, candidate.free)
         yield candidate, people
         left -= people

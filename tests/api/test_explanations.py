@@ -23,7 +23,7 @@ from tests.api.conftest import JoinNetwork, Organization
 from tests.builders import add_need, add_offer
 from tests.places import BAYONNE, BRIANCON, MONTGENEVRE, OULX, PlaceRow
 
-BY_LOAD_ALONE = {"travel": 0.0, "load": 0.8, "price": 0.0, "town": 0.0, "association": 0.0}
+BY_LOAD_ALONE = {"travel": 0.0, "load": 0.0, "price": 0.0, "town": 0.0, "association": 0.0}
 PREFIXES = ("rule.", "term.", "way.", "unmet.", "chosen.", "summary.", "access.")
 
 

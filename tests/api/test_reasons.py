@@ -221,5 +221,5 @@ async def test_what_a_place_cost_when_it_was_chosen_stays_told(evening: Evening)
     await happen(evening, f"insert into town_load values ({BRIANCON.id}, 3, now())", offer)
     answer = await evening.coordination.http.get(f"/v1/needs/{need_id}/explanation")
     (place,) = answer.json()["chosen"]
-    assert place["decision"]["terms"] == {"travel": 0, "load": 0.4, "price": 0, "town": 0, "association": 0}
-    assert place["terms"] == {"travel": 0, "load": 0.4, "price": 10, "town": 5, "association": 0}
+    assert place["decision"]["terms"] == {"travel": 0, "load": 0, "price": 0, "town": 0, "association": 0}
+    assert place["terms"] == {"travel": 0, "load": 0, "price": 10, "town": 5, "association": 0}

@@ -56,18 +56,18 @@ def test_up_to_the_threshold_it_costs_nothing_and_beyond_never_more_than_the_lim
 
 def test_of_two_places_as_near_the_one_in_the_town_that_carries_less_is_taken() -> None:
     burdened, other = replace(candidate(tie=1), town_load=3.0), candidate(tie=2)
-    assert ranked([burdened, other], 2, FIRST_POLICY) == [other, burdened]
-    assert cost_of(burdened, 2, FIRST_POLICY).town == FIRST_POLICY.town_load_km
+    assert ranked([burdened, other], FIRST_POLICY) == [other, burdened]
+    assert cost_of(burdened, FIRST_POLICY).town == FIRST_POLICY.town_load_km
 
 
 def test_a_burdened_host_far_from_all_others_is_still_asked() -> None:
     alone = replace(candidate(), town_load=900.0, association_load=900.0, price=1e9)
-    assert ranked([alone], 2, FIRST_POLICY) == [alone]
+    assert ranked([alone], FIRST_POLICY) == [alone]
 
 
 def test_a_scarce_place_is_left_to_others_as_far_as_the_policy_says() -> None:
     scarce, common = replace(candidate(tie=1), price=1e9), candidate(FIRST_POLICY.price_most_km + 1, tie=2)
-    assert ranked([common, scarce], 2, FIRST_POLICY) == [scarce, common]
+    assert ranked([common, scarce], FIRST_POLICY) == [scarce, common]
     nearer = replace(common, distance=candidate(FIRST_POLICY.price_most_km - 1).distance)
-    assert ranked([scarce, nearer], 2, FIRST_POLICY) == [nearer, scarce]
-    assert ranked([scarce, nearer], 2, replace(FIRST_POLICY, price_percent=0)) == [scarce, nearer]
+    assert ranked([scarce, nearer], FIRST_POLICY) == [nearer, scarce]
+    assert ranked([scarce, nearer], replace(FIRST_POLICY, price_percent=0)) == [scarce, nearer]

@@ -155,7 +155,7 @@ def test_one_volunteer_fewer_than_told_does_not_open_it(seed: int) -> None:
 
 def cost_in(scene: Scene, offered: Offer) -> Cost:
     """By the code that decides, not by the one that explains."""
-    return cost_of(candidate(scene, offered), scene.need.people.count, scene.at.policy)
+    return cost_of(candidate(scene, offered), scene.at.policy)
 
 
 def candidate(scene: Scene, offered: Offer) -> Candidate:
@@ -198,7 +198,7 @@ def test_whom_the_matching_chooses_nobody_was_better_than(seed: int) -> None:
     offers = [each for each in (first.chosen, first.other) if not next(failures(first.need, each, first.at), None)]
     if len(offers) < 2:
         return
-    order = ranked([candidate(first, each) for each in offers], first.need.people.count, first.at.policy)
+    order = ranked([candidate(first, each) for each in offers], first.at.policy)
     chosen = next(each for each in offers if each.id == order[0].offer_id)
     other = next(each for each in offers if each is not chosen)
     told = explain(first.need, [_placement(Random(seed), first.need, chosen)], [chosen], [other], first.at)  # noqa: S311

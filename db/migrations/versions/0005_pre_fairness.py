@@ -27,10 +27,7 @@ NEW_TERMS = {
 
 
 def upgrade() -> None:
-    """Expand the schema. Prices set before count for nothing: nobody knows when.
-
-    `load_km` is lowered where it was never changed: it cost more people their place than it spared hosts.
-    """
+    """Expand the schema. Prices set before count for nothing: nobody knows when."""
     op.add_column("slot", sa.Column("priced_at", sa.DateTime(timezone=True), nullable=True))
     for table, key, whose, kind in (
         ("town_load", "town_id", "town.id", sa.Integer()),
@@ -47,10 +44,7 @@ def upgrade() -> None:
     op.execute(
         sa.text("""
             insert into policy (version, terms)
-            select version + 1,
-                   terms || cast(:terms as jsonb)
-                   || case when terms->>'load_km' = '5' then jsonb_build_object('load_km', 2) else '{}' end
-              from policy order by version desc limit 1
+            select version + 1, terms || cast(:terms as jsonb) from policy order by version desc limit 1
         """).bindparams(terms=json.dumps(NEW_TERMS))
     )
 
