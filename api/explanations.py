@@ -4,6 +4,7 @@ Another organization's offer is named only to those who may know it; to others i
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from api.wording import language_of, say
 from db import allocations, needs, policies, seekers, surroundings
 from db.allocations import AllocationFacts
 from geo.distance import Kilometres
+from matching.assign import Cost, Decision, Way
 from matching.explain import MOST_OTHERS, Chosen, Explanation, Other, Placement, Term, explain, unmet_reasons
 from matching.needs import Need, OfferId
 from matching.offers import Offer
@@ -37,14 +39,33 @@ Km = Annotated[int, Field(ge=0)]
 
 
 class TermsOut(Wire):
-    """What a place costs the party, in kilometres; less is better. `load` is how full it makes the house."""
+    """What a place costs the party, in kilometres; less is better.
+
+    `load` is how full the house is without it, `price` what its scarcity costs others, `town` and `association` what
+    its hosts carry beyond their share of the network's load.
+    """
 
     travel: Annotated[float, Field(ge=0)]
     load: Annotated[float, Field(ge=0)]
+    price: Annotated[float, Field(ge=0)]
+    town: Annotated[float, Field(ge=0)]
+    association: Annotated[float, Field(ge=0)]
+
+
+class DecisionOut(Wire):
+    """How a place was chosen, by which round if by one, and what it cost at that moment."""
+
+    way: Way
+    round_id: Annotated[int, Field(ge=1)] | None
+    terms: TermsOut
+    sentence: Sentence
 
 
 class ChosenOut(Wire):
-    """A place that people of the need have."""
+    """A place that people of the need have.
+
+    `terms` are as of now; `decision` tells those of then, and is null for places found before they were written down.
+    """
 
     offer_id: UUID
     allocation_id: UUID
@@ -52,6 +73,7 @@ class ChosenOut(Wire):
     people: Annotated[int, Field(ge=1)]
     distance_km: Km
     terms: TermsOut
+    decision: DecisionOut | None
     policy_version: Annotated[int, Field(ge=1)]
     sentence: Sentence
 
@@ -95,7 +117,7 @@ async def explain_need(need_id: UUID, who: ReadsNeeds, tx: Tx, request: Request,
     at = Circumstances(policy, seeker.now)
     given = (await allocations.of_needs(tx, [need_id]))[need_id]
     placements = [_placement(each) for each in given if each.state in LIVE]
-    had = await surroundings.offers_by_id(tx, seeker.need, [each.offer_id for each in placements], at.now)
+    had = await surroundings.offers_by_id(tx, seeker.need, [each.offer_id for each in placements], policy, at.now)
     ended = asked.state in _ENDED or seeker.need.window.ends <= at.now
     around = [] if ended else await surroundings.offers_around(tx, seeker.need, policy, at.now)
     told = explain(seeker.need, placements, had, around, at)
@@ -122,6 +144,8 @@ def _placement(each: AllocationFacts) -> Placement:
         distance=Kilometres(each.distance_km),
         policy_version=each.policy_version,
         begins=frozenset(slot.starts for slot in each.slots),
+        tentative=each.tentative,
+        decision=each.decision,
     )
 
 
@@ -154,9 +178,23 @@ def _chosen(each: Chosen, language: str) -> ChosenOut:
         state=place.state,
         people=place.people,
         distance_km=place.distance,
-        terms=TermsOut(travel=each.cost.travel, load=round(each.cost.load, 3)),
+        terms=_terms(each.cost),
+        decision=None if place.decision is None else _decision(place.decision, language),
         policy_version=place.policy_version,
         sentence=say(f"chosen.{place.state}", language, km=place.distance),
+    )
+
+
+def _terms(cost: Cost) -> TermsOut:
+    return TermsOut(**{name: round(km, 1) for name, km in asdict(cost).items()})
+
+
+def _decision(made: Decision, language: str) -> DecisionOut:
+    return DecisionOut(
+        way=made.way,
+        round_id=made.round_id,
+        terms=_terms(made.cost),
+        sentence=say(f"way.{made.way}", language, round=made.round_id or 0),
     )
 
 

@@ -16,6 +16,7 @@ __all__ = ["router"]
 
 router = APIRouter(prefix="/v1/policy", tags=["policy"], route_class=TransactionalRoute)
 Count = Annotated[int, Field(ge=0)]
+Times = Annotated[float, Field(ge=0)]
 
 
 class PolicyOut(Wire):
@@ -25,7 +26,29 @@ class PolicyOut(Wire):
     radius_km: Annotated[Count, Field(description="How far a place may be, unless the need says nearer.")]
     candidates: Annotated[Count, Field(description="How many of the nearest feasible offers are weighed at once.")]
     load_km: Annotated[Count, Field(description="Kilometres that a full offer costs against an empty one.")]
-    tentative_seconds: Annotated[Count, Field(description="How long a hold that is not vital may be improved.")]
+    price_percent: Annotated[
+        Count, Field(description="How much of a place's scarcity price counts for needs that are not vital.")
+    ]
+    price_most_km: Annotated[Count, Field(description="What scarcity may cost a party at most.")]
+    price_hours: Annotated[Count, Field(description="How long a scarcity price counts after a round has set it.")]
+    town_load_times: Annotated[
+        Times, Field(description="Times the network's people per 1,000 inhabitants up to which a town costs nothing.")
+    ]
+    town_load_km: Annotated[Count, Field(description="Kilometres for each further time.")]
+    town_load_most_km: Annotated[Count, Field(description="What a town's load costs at most.")]
+    association_load_times: Annotated[
+        Times, Field(description="Times the network's share of places taken up to which an association costs nothing.")
+    ]
+    association_load_km: Annotated[Count, Field(description="Kilometres for each further time.")]
+    association_load_most_km: Annotated[Count, Field(description="What an association's load costs at most.")]
+    fair_from_people: Annotated[
+        Count, Field(description="With fewer people placed tonight nobody is far above their share.")
+    ]
+    tentative_seconds: Annotated[
+        Count, Field(description="How long at least a hold that is not vital may be improved.")
+    ]
+    tentative_percent: Annotated[Count, Field(description="Or so much of the time until its need begins, if longer.")]
+    tentative_most_minutes: Annotated[Count, Field(description="But never longer than this.")]
     answer_minutes: Annotated[
         dict[Urgency, Count],
         Field(max_length=len(Urgency), description="How long a need may wait before it is recorded as unmet."),
@@ -54,7 +77,19 @@ async def read_policy(_who: Anyone, tx: Tx) -> PolicyOut:
         radius_km=policy.radius_km,
         candidates=policy.candidates,
         load_km=policy.load_km,
+        price_percent=policy.price_percent,
+        price_most_km=policy.price_most_km,
+        price_hours=policy.price_hours,
+        town_load_times=policy.town_load_times,
+        town_load_km=policy.town_load_km,
+        town_load_most_km=policy.town_load_most_km,
+        association_load_times=policy.association_load_times,
+        association_load_km=policy.association_load_km,
+        association_load_most_km=policy.association_load_most_km,
+        fair_from_people=policy.fair_from_people,
         tentative_seconds=policy.tentative_seconds,
+        tentative_percent=policy.tentative_percent,
+        tentative_most_minutes=policy.tentative_most_minutes,
         answer_minutes={urgency: policy.answer_minutes[urgency.value] for urgency in Urgency},
         ask_again_minutes=policy.ask_again_minutes,
         round_seconds=policy.round_seconds,

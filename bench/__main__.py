@@ -18,6 +18,7 @@ from bench.audit import act_at_once, act_at_rate, link_all
 from bench.databases import Servers, own_database, plain_connection, servers
 from bench.engine import solve_all
 from bench.http_path import NOBODY_RINGS, post_at_rate
+from bench.online import DAYS, WAYS, live
 from bench.open_loop import Latencies
 from bench.sql_path import hold_at_rate, search_both_ways
 from bench.staffing import plan_all
@@ -140,6 +141,25 @@ async def engine(_settings: Settings, console: Console) -> None:
     console.print(table)
 
 
+async def online(_settings: Settings, console: Console) -> None:
+    """A day of needs that arrive one after another."""
+    table = Table(
+        "a day of needs", "decided", "of hindsight", "moved", "mean way, km", "asked after, min", "s", title="Online"
+    )
+    for each in live(list(DAYS), WAYS, seed=1):
+        came = each.played
+        table.add_row(
+            each.day,
+            each.way.name,
+            f"{100 * came.share:.2f} %",
+            str(came.moved),
+            f"{came.km:.1f}",
+            f"{came.asked_after / 60:.0f}",
+            f"{came.seconds:.0f}",
+        )
+    console.print(table)
+
+
 async def many_claims(settings: Settings, console: Console) -> None:
     """100,000 claims by 64 clients."""
     database = connect(settings, "bench")
@@ -204,6 +224,7 @@ BENCHES: dict[str, Bench] = {
     "engine": engine,
     "staffing": staffing,
     "audit": chains,
+    "online": online,
 }
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import events, holds, seekers
 from db.pages import Page, Place, reading
+from matching.assign import Cost, Decision, Way
 from matching.refusals import Conflict, NoLongerHeld, NotFound, OnlyTheProvider
 from matching.states import ALLOCATION_TRANSITIONS, AllocationState
 from matching.vocabulary import MoveReason, RefuseReason
@@ -68,6 +69,8 @@ class AllocationFacts:
     distance_km: int
     slots: tuple[SlotTimes, ...]
     policy_version: int
+    decision: Decision | None
+    """`None` where it was not written down: before it began to be."""
     reason: str | None
     created_at: datetime
     version: int
@@ -316,6 +319,9 @@ def _facts(row: Row[tuple[object, ...]]) -> AllocationFacts:
         distance_km=values["distance_km"],
         slots=tuple(SlotTimes(starts, ends) for starts, ends in zip(values["starts"], values["closes"], strict=True)),
         policy_version=values["policy_version"],
+        decision=None
+        if values["terms"] is None
+        else Decision(Way(values["way"]), Cost(**values["terms"]), values["round_id"]),
         reason=values["reason"],
         created_at=values["created_at"],
         version=values["version"],

@@ -22,13 +22,15 @@ from matching.vocabulary import Coverage
 __all__ = ["NIGHTS_DISC", "NIGHTS_IF_STAFFED", "NIGHTS_WALK", "STATEMENTS", "Parameter", "find", "parameters"]
 
 _EVERY_NIGHT = """
-    select array_agg(s.id) as slots, min(s.capacity - s.used) as free, min(s.capacity) as capacity
+    select array_agg(s.id) as slots, min(s.capacity - s.used) as free, min(s.capacity) as capacity,
+           sum(s.price) filter (where s.priced_at > :priced_since) as price
       from slot s
      where s.offer_id = o.id and s.day between :first_day and :last_day and s.ends > :now
     having count(*) = :nights and min(s.capacity - s.used) >= :least and min(s.last_arrival) > :arrives
 """
 _ONE_SLOT = """
-    select array[s.id] as slots, s.capacity - s.used as free, s.capacity as capacity
+    select array[s.id] as slots, s.capacity - s.used as free, s.capacity as capacity,
+           case when s.priced_at > :priced_since then s.price end as price
       from slot s
      where s.offer_id = o.id and s.starts < :ends and s.ends > :arrives and s.last_arrival > :arrives
        and (least(s.ends, :ends) - greatest(s.starts, :arrives)) * 2 >= s.ends - s.starts
@@ -37,7 +39,8 @@ _ONE_SLOT = """
      limit 1
 """
 _REST_OF_COURSE = """
-    select array_agg(s.id) as slots, min(s.capacity - s.used) as free, min(s.capacity) as capacity
+    select array_agg(s.id) as slots, min(s.capacity - s.used) as free, min(s.capacity) as capacity,
+           sum(s.price) filter (where s.priced_at > :priced_since) as price
       from slot s
      where s.offer_id = o.id and s.starts >= :arrives
     having min(s.starts) < :ends and min(s.capacity - s.used) >= :least
@@ -52,9 +55,10 @@ _DISC = """
        and st_dwithin(o.point, cast(:point as geography), :metres, false)
 """
 _NEAREST = """
-    select o.id, c.slots, c.free, c.capacity, o.tie, o.version, cast(floor(o.away / 1000 + 0.5) as int) as km
-      from (select o.id, o.site_id, o.tie, o.version, o.provides, o.country, o.verified_at, o.audience, o.teaches,
-                   o.level, o.party_max, o.nights_max, o.point <-> cast(:point as geography) as away
+    select o.id, c.slots, c.free, c.capacity, o.tie, o.version, cast(floor(o.away / 1000 + 0.5) as int) as km{costs}
+      from (select o.id, o.site_id, o.organization_id, o.tie, o.version, o.provides, o.country, o.verified_at,
+                   o.audience, o.teaches, o.level, o.party_max, o.nights_max,
+                   o.point <-> cast(:point as geography) as away
               from offer o
              where o.state = 'open' and o.category = :category {reach}) o
       join site h on h.id = o.site_id
@@ -73,19 +77,25 @@ _NEAREST = """
      order by o.away
      fetch first (:candidates) rows with ties
 """
+# Looked up for the few that are answered, not for all that are walked by.
+_COSTS = """,
+           coalesce(c.price, 0) as price,
+           coalesce((select l.load from town_load l where l.town_id = h.town_id), 0) as town_load,
+           coalesce((select l.load from association_load l where l.organization_id = o.organization_id), 0)
+               as association_load"""
 _COVERAGES = {Coverage.EVERY: _EVERY_NIGHT, Coverage.ANY: _ONE_SLOT, Coverage.COURSE: _REST_OF_COURSE}
 STATEMENTS: Mapping[Coverage, TextClause] = {
-    rule: text(_NEAREST.format(coverage=sql, reach=_WALK)) for rule, sql in _COVERAGES.items()
+    rule: text(_NEAREST.format(coverage=sql, reach=_WALK, costs=_COSTS)) for rule, sql in _COVERAGES.items()
 }
 """The candidate statement by coverage rule."""
 _WHOLE_DISC: Mapping[Coverage, TextClause] = {
-    rule: text(_NEAREST.format(coverage=sql, reach=_DISC)) for rule, sql in _COVERAGES.items()
+    rule: text(_NEAREST.format(coverage=sql, reach=_DISC, costs=_COSTS)) for rule, sql in _COVERAGES.items()
 }
 """The same over everything within the radius: for the rare need that the walk found too little for."""
 
-NIGHTS_WALK = _NEAREST.format(coverage=_EVERY_NIGHT, reach=_WALK)
+NIGHTS_WALK = _NEAREST.format(coverage=_EVERY_NIGHT, reach=_WALK, costs="")
 """The search for nights as text, for statements that ask it for many needs."""
-NIGHTS_DISC = _NEAREST.format(coverage=_EVERY_NIGHT, reach=_DISC)
+NIGHTS_DISC = _NEAREST.format(coverage=_EVERY_NIGHT, reach=_DISC, costs="")
 """The same over everything within the radius."""
 
 _EVERY_NIGHT_IF_STAFFED = """
@@ -97,7 +107,7 @@ _EVERY_NIGHT_IF_STAFFED = """
 _STAFFED_DISC = f"""
        and exists (select from site w where w.id = o.site_id and w.staffing_skill is not null) {_DISC}
 """
-NIGHTS_IF_STAFFED = _NEAREST.format(coverage=_EVERY_NIGHT_IF_STAFFED, reach=_STAFFED_DISC)
+NIGHTS_IF_STAFFED = _NEAREST.format(coverage=_EVERY_NIGHT_IF_STAFFED, reach=_STAFFED_DISC, costs="")
 """The offers that could be candidates if their sites had all the volunteers that they ask for."""
 
 Parameter = str | int | float | bool | date | datetime | None | Sequence[str] | Sequence[OfferId]
@@ -147,6 +157,7 @@ def parameters(need: Need, policy: Policy, now: datetime, people: int) -> dict[s
         "nights": len(need.days),
         "turned_down": list(need.turned_down),
         "candidates": policy.candidates,
+        "priced_since": policy.prices_since(need.urgency, now),
     }
 
 
@@ -159,4 +170,7 @@ def _candidate(row: Row[tuple[object, ...]]) -> Candidate:
         distance=Kilometres(row.km),
         tie=row.tie,
         version=row.version,
+        price=row.price,
+        town_load=row.town_load,
+        association_load=row.association_load,
     )

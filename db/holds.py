@@ -4,7 +4,8 @@ Locks are taken in one order everywhere: the need, then the offer, then slots by
 other but never deadlock, and a slot's counter decides who gets the last place. Nothing here commits.
 """
 
-from dataclasses import dataclass, replace
+import json
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import candidates, events
 from db.seekers import Seeker
-from matching.assign import Candidate, ranked
+from matching.assign import Candidate, Decision, Way, cost_of, ranked
 from matching.policy import Policy
 from matching.states import NeedState
 
@@ -58,13 +59,13 @@ _TAKE = text("""
         returning slot.id
     ), placed as (
         insert into allocation (need_id, offer_id, provider_id, poster_id, people, state, firm_from, held_until,
-                                last_arrival, ends, distance_km, policy_version)
+                                last_arrival, ends, distance_km, policy_version, way, terms, round_id)
         select :need, o.id, o.organization_id, :poster, :people,
                case o.confirmation when 'standing' then 'confirmed' else 'held' end,
                now() + cast(:tentative as interval),
                least(now() + cast(:tentative as interval) + make_interval(mins => o.confirm_within_minutes),
                      f.last_arrival),
-               f.last_arrival, f.ends, :km, :policy
+               f.last_arrival, f.ends, :km, :policy, :way, cast(:terms as jsonb), :round_id
           from offered o, fits f
         returning id, provider_id, state
     ), kept as (
@@ -147,7 +148,7 @@ async def hold_best_places(tx: AsyncConnection, seeker: Seeker, policy: Policy) 
     made: list[UUID] = []
     for _ in range(_SEARCHES):
         slipped = False
-        for candidate in ranked(await candidates.find(tx, need, policy, seeker.now, people=left), left, policy):
+        for candidate in ranked(await candidates.find(tx, need, policy, seeker.now, people=left), policy):
             people = min(left, candidate.free)
             placed = await take(tx, seeker, candidate, people, policy)
             if placed is None:
@@ -170,14 +171,17 @@ async def take(
     people: int,
     policy: Policy,
     tentative: timedelta | None = None,
+    decision: Decision | None = None,
 ) -> UUID | None:
     """Take places in every slot of a candidate at once, or none: the allocation, or `None` when full or changed.
 
-    `tentative` is how long the hold may still be improved, where the policy's time for it began earlier.
+    `tentative` is how long the hold may still be improved, where the policy's time for it began earlier;
+    `decision` is why this place, where it was not chosen at once.
 
     One statement: slots are locked in key order, counted after the lock, and taken together with the
     allocation, the need's new state and the event.
     """
+    decided = decision or Decision(Way.AT_ONCE, cost_of(candidate, policy))
     row = (
         await tx.execute(
             _TAKE,
@@ -188,13 +192,20 @@ async def take(
                 "people": people,
                 "need": seeker.need.id,
                 "poster": seeker.organization_id,
-                "tentative": policy.tentative_for(seeker.need.urgency) if tentative is None else tentative,
+                "tentative": _tentative_for(seeker, policy) if tentative is None else tentative,
                 "km": candidate.distance,
                 "policy": policy.version,
+                "way": decided.way,
+                "terms": json.dumps({name: round(km, 1) for name, km in asdict(decided.cost).items()}),
+                "round_id": decided.round_id,
             },
         )
     ).one_or_none()
     return None if row is None else row.id
+
+
+def _tentative_for(seeker: Seeker, policy: Policy) -> timedelta:
+    return policy.tentative_for(seeker.need.urgency, seeker.need.window.starts - seeker.now)
 
 
 async def free_places(tx: AsyncConnection, allocation_id: UUID, *, whole: bool) -> None:

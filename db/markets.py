@@ -42,6 +42,8 @@ class Stall:
     version: int
     tie: int
     nights: Mapping[date, Night]
+    town_load: float
+    association_load: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ _COLUMNS = """
     category text, point text, metres float8, first_day date, last_day date, arrives timestamptz,
     now timestamptz, least int, countries text[], fresh_since timestamptz, alone boolean, audience text[],
     requires text[], teaches text, level text, divisible boolean, people int, nights bigint, turned_down uuid[],
-    candidates bigint
+    candidates bigint, priced_since timestamptz
 """
 _NAMES = ", ".join(column.split()[0] for column in _COLUMNS.split(","))
 _AT_ONCE = 500
@@ -89,7 +91,11 @@ _WALK = text(_for_many(candidates.NIGHTS_WALK))
 _DISC = text(_for_many(candidates.NIGHTS_DISC))
 _STALLS = text("""
     select o.id, o.version, o.tie, array_agg(s.day order by s.day) as days, array_agg(s.id order by s.day) as slots,
-           array_agg(s.capacity - s.used + coalesce(t.people, 0) order by s.day) as free
+           array_agg(s.capacity - s.used + coalesce(t.people, 0) order by s.day) as free,
+           coalesce((select l.load from site h join town_load l using (town_id) where h.id = o.site_id), 0)
+               as town_load,
+           coalesce((select l.load from association_load l where l.organization_id = o.organization_id), 0)
+               as association_load
       from offer o
       join slot s on s.offer_id = o.id and s.day between :first_day and :last_day
       left join (select k.slot_id, sum(k.people) as people
@@ -189,6 +195,8 @@ async def _stalls(tx: AsyncConnection, waiting: Sequence[InPool], offers: Iterab
             version=row.version,
             tie=row.tie,
             nights={day: Night(slot, free) for day, slot, free in zip(row.days, row.slots, row.free, strict=True)},
+            town_load=row.town_load,
+            association_load=row.association_load,
         )
         for row in await tx.execute(_STALLS, values)
     ]

@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from uuid import UUID
 
-from sqlalchemy import insert, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import events, holds
 from db.markets import Market
-from db.tables import Round
 from geo.distance import Kilometres
-from matching.assign import Candidate
+from matching.assign import Candidate, Cost, Decision
+from matching.fairness import association_km, town_km
 from matching.policy import Policy
 from matching.rounds import Exchange, Step
 from matching.vocabulary import MoveReason
 
-__all__ = ["Done", "Overtaken", "RoundFacts", "carry_out", "keep", "set_prices", "take_turn"]
+__all__ = ["Done", "Overtaken", "RoundFacts", "carry_out", "keep", "next_number", "set_prices", "take_turn"]
 
 _TURN = text("select pg_try_advisory_xact_lock(:number)")
 # It waits while the round thinks and acts elsewhere; it has no snapshot and holds nothing but its turn.
@@ -41,16 +41,29 @@ _LET_GO = text("""
      where id = :id and state = 'held' and firm_from > clock_timestamp()
     returning provider_id, poster_id, firm_from - now() as tentative
 """)
+# A price that stays is dated anew now and then, not by every round: each dating is a version of the row.
 _PRICES = text("""
     with new as (
         select * from unnest(cast(:slots as bigint[]), cast(:prices as real[])) as new (id, price)
     ), changed as materialized (
         select slot.id, new.price from slot join new using (id)
          where slot.price is distinct from new.price
+            or (new.price > 0 and (slot.priced_at < now() - cast(:refresh as interval)) is not false)
          order by slot.id for update of slot
     )
-    update slot set price = changed.price from changed where slot.id = changed.id
+    update slot set price = changed.price, priced_at = now() from changed where slot.id = changed.id
 """)
+
+
+_NEXT = text("select nextval(pg_get_serial_sequence('round', 'id'))")
+_KEEP = text("""
+    insert into round (id, policy_version, needs, offers, pairs, placed, moved, lost, objective, bound, method, seconds)
+    overriding system value
+    values (:id, :policy_version, :needs, :offers, :pairs, :placed, :moved, :lost, :objective, :bound, :method,
+            :seconds)
+""")
+_REFRESHED = 10
+"""How often a price is dated anew in the time for which it counts."""
 
 
 class Overtaken(Exception):  # noqa: N818 - a turn of events, not a mistake
@@ -68,7 +81,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class RoundFacts:
-    """A round as it is written down; see `db.tables.Round`."""
+    """A round as it is written down; see the table."""
 
     policy_version: int
     needs: int
@@ -83,13 +96,18 @@ class RoundFacts:
     seconds: float
 
 
+async def next_number(tx: AsyncConnection) -> int:
+    """The number under which the round in hand will be written down."""
+    return int((await tx.execute(_NEXT)).scalar_one())
+
+
 async def take_turn(tx: AsyncConnection) -> bool:
     """Whether this transaction is the only one that decides a round, until it ends."""
     await tx.execute(_UNHURRIED)
     return bool((await tx.execute(_TURN, {"number": _ROUND})).scalar_one())
 
 
-async def carry_out(tx: AsyncConnection, market: Market, exchange: Exchange, policy: Policy) -> Done:
+async def carry_out(tx: AsyncConnection, market: Market, exchange: Exchange, policy: Policy, round_id: int) -> Done:
     """Do an exchange: who moves lets go first, then each takes their new place.
 
     All is locked in the house's order before anything is let go of. A need that changed since the market was read is
@@ -109,7 +127,8 @@ async def carry_out(tx: AsyncConnection, market: Market, exchange: Exchange, pol
     lost: list[Step] = []
     for step in sorted(steps, key=lambda step: step not in leaving):
         seeker = market.needs[step.need].seeker
-        made = await holds.take(tx, seeker, candidates[step], step.people, policy, tentative.get(step))
+        decision = Decision(exchange.way_of(step, policy), _cost(market, step, policy), round_id)
+        made = await holds.take(tx, seeker, candidates[step], step.people, policy, tentative.get(step), decision)
         if made is None and step in leaving:
             raise Overtaken
         (placed if made else lost).append(step)
@@ -120,19 +139,22 @@ async def carry_out(tx: AsyncConnection, market: Market, exchange: Exchange, pol
     )
 
 
-async def set_prices(tx: AsyncConnection, market: Market, prices: Mapping[tuple[int, date], float]) -> None:
-    """Let the slots of a market carry these prices, by offer and night; 0 where there is none."""
+async def set_prices(
+    tx: AsyncConnection, market: Market, prices: Mapping[tuple[int, date], float], policy: Policy
+) -> None:
+    """Let the slots of a market carry these prices, by offer and night, from now on; 0 where there is none."""
     slots, values = [], []
     for number, stall in enumerate(market.stalls):
         for day, night in stall.nights.items():
             slots.append(night.slot_id)
             values.append(round(prices.get((number, day), 0.0), 1))
-    await tx.execute(_PRICES, {"slots": slots, "prices": values})
+    refresh = timedelta(hours=policy.price_hours) / _REFRESHED
+    await tx.execute(_PRICES, {"slots": slots, "prices": values, "refresh": refresh})
 
 
-async def keep(tx: AsyncConnection, facts: RoundFacts) -> None:
-    """Write a round down."""
-    await tx.execute(insert(Round), [{name: getattr(facts, name) for name in RoundFacts.__slots__}])
+async def keep(tx: AsyncConnection, round_id: int, facts: RoundFacts) -> None:
+    """Write a round down under the number that its allocations name."""
+    await tx.execute(_KEEP, {"id": round_id} | {name: getattr(facts, name) for name in RoundFacts.__slots__})
 
 
 async def _still_as_they_were(tx: AsyncConnection, market: Market, steps: Sequence[Step]) -> list[Step]:
@@ -163,6 +185,17 @@ def _candidate(market: Market, step: Step) -> Candidate:
         distance=Kilometres(step.km),
         tie=stall.tie,
         version=stall.version,
+    )
+
+
+def _cost(market: Market, step: Step, policy: Policy) -> Cost:
+    """What a round weighs of a place: the way, and what its hosts carry."""
+    stall = market.stalls[step.offer]
+    return Cost(
+        travel=float(step.km),
+        load=0.0,
+        town=town_km(stall.town_load, policy),
+        association=association_km(stall.association_load, policy),
     )
 
 

@@ -146,7 +146,7 @@ async def _keep(tx: AsyncConnection, placed: Sequence[_Placed], need: Need, at: 
         raise Conflict("party_is_spread", NeedState.HELD)
     offers = {
         offer.id: offer
-        for offer in await surroundings.offers_by_id(tx, need, [each.offer_id for each in placed], at.now)
+        for offer in await surroundings.offers_by_id(tx, need, [each.offer_id for each in placed], at.policy, at.now)
     }
     too_many = max(sum(each.people for each in placed) + gone - need.people.count, 0)
     # The last place found is the first that a smaller party gives up.

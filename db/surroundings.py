@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from geo.cells import Cell, centroid
 from matching.needs import Need, OfferId, language_of
-from matching.offers import Offer, Slot
+from matching.offers import Crew, Offer, Slot
 from matching.policy import Policy
 from matching.rules import radius
 from matching.schedule import MOST_SLOTS
@@ -63,13 +63,21 @@ _WITH_SLOTS = """
     select o.id, o.organization_id, h.town_id, o.category, o.state, o.cell, o.country, h.kind,
            h.vetted_at is not null as vetted, o.audience, h.provides || o.provides as provides, o.teaches, o.level,
            o.party_max, o.nights_max, o.verified_at,
-           s.id as slot, s.day, s.starts, s.ends, s.last_arrival, s.capacity, s.free, s.unstaffed
+           coalesce(t.load, 0) as town_load, coalesce(l.load, 0) as association_load,
+           s.id as slot, s.day, s.starts, s.ends, s.last_arrival, s.capacity, s.free, s.unstaffed,
+           case when s.priced_at > :priced_since then s.price else 0 end as price,
+           h.staffing_people_per_volunteer as each, h.staffing_minimum as minimum, s.volunteers
       from chosen
       join offer o on o.id = chosen.id
       join site h on h.id = o.site_id
+      left join town_load t on t.town_id = h.town_id
+      left join association_load l on l.organization_id = o.organization_id
       left join lateral (
           select s.*, s.capacity - s.used + coalesce(own.people, 0) as free,
-                 greatest(g.places - s.capacity, 0) as unstaffed
+                 greatest(g.places - s.capacity, 0) as unstaffed,
+                 case when g.slot_id is not null
+                      then (select coalesce(sum(f.volunteers), 0) from shift f
+                             where f.slot_id = s.id and f.state in ('planned', 'confirmed')) end as volunteers
             from slot s
             left join slot_staffing g on g.slot_id = s.id
             left join lateral (
@@ -102,21 +110,23 @@ async def offers_around(tx: AsyncConnection, need: Need, policy: Policy, now: da
         "reach": radius(need, policy) * 1000 + 499.999,
         "beyond": _MOST_BEYOND,
     }
-    return _offers(await tx.execute(_AROUND, _parameters(need, now) | asked))
+    return _offers(await tx.execute(_AROUND, _parameters(need, policy, now) | asked))
 
 
-async def offers_by_id(tx: AsyncConnection, need: Need, ids: Sequence[OfferId], now: datetime) -> list[Offer]:
+async def offers_by_id(
+    tx: AsyncConnection, need: Need, ids: Sequence[OfferId], policy: Policy, now: datetime
+) -> list[Offer]:
     """These offers, whatever their state, nearest first; places of the need's own people are counted as free."""
-    return _offers(await tx.execute(_BY_ID, _parameters(need, now) | {"ids": list(ids)}))
+    return _offers(await tx.execute(_BY_ID, _parameters(need, policy, now) | {"ids": list(ids)}))
 
 
 async def offers_between(tx: AsyncConnection, after: datetime, before: datetime) -> list[Offer]:
-    """Every open offer, with its slots that end after the one instant and start before the other."""
-    nobody = {"need": UUID(int=0), "people": 1, "slots": MOST_SLOTS}
+    """Every open offer, with its slots that end after the one instant and start before the other, none with a price."""
+    nobody = {"need": UUID(int=0), "people": 1, "slots": MOST_SLOTS, "priced_since": _FOREVER}
     return _offers(await tx.execute(_BETWEEN, nobody | {"after": after, "before": before}))
 
 
-def _parameters(need: Need, now: datetime) -> dict[str, Parameter]:
+def _parameters(need: Need, policy: Policy, now: datetime) -> dict[str, Parameter]:
     any_will_do = need.coverage is Coverage.ANY
     slack = _DAY if need.coverage is Coverage.EVERY else timedelta(0)
     return {
@@ -126,6 +136,7 @@ def _parameters(need: Need, now: datetime) -> dict[str, Parameter]:
         "before": _FOREVER if need.coverage is Coverage.COURSE else need.window.ends + slack,
         "people": 1 if need.divisible else need.people.count,
         "slots": _MOST_SLOTS_TO_CHOOSE_FROM if any_will_do else MOST_SLOTS,
+        "priced_since": policy.prices_since(need.urgency, now),
     }
 
 
@@ -153,6 +164,8 @@ def _offer(rows: Sequence[Row[tuple[object, ...]]]) -> Offer:
         nights_max=row.nights_max,
         verified_at=row.verified_at,
         slots=_slots(rows),
+        town_load=row.town_load,
+        association_load=row.association_load,
     )
 
 
@@ -166,6 +179,8 @@ def _slots(rows: Iterable[Row[tuple[object, ...]]]) -> tuple[Slot, ...]:
             row.capacity,
             int(row.free),
             row.unstaffed or 0,
+            None if row.volunteers is None or row.each is None else Crew(row.each, row.minimum, int(row.volunteers)),
+            row.price,
         )
         for row in rows
         if row.slot is not None

@@ -1,5 +1,6 @@
 """The week that is over, for who wants to see what another policy would have done with it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -8,11 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import seekers, surroundings
 from matching.offers import Offer
-from matching.replay import Asked
+from matching.replay import Asked, Network
 
-__all__ = ["read_week"]
+__all__ = ["read_network", "read_week"]
 
 WEEK = timedelta(days=7)
+_INHABITANTS = text("select id, population from town where id = any(cast(:towns as int[]))")
+_ASSOCIATIONS = text("""
+    select id from organization where id = any(cast(:organizations as uuid[])) and kind = 'association'
+""")
 _NOW = text("select now()")
 
 
@@ -31,6 +36,13 @@ async def read_week(tx: AsyncConnection, limit: int) -> tuple[list[Asked], list[
     last = max(each.need.window.ends for each in asked)
     offers = await surroundings.offers_between(tx, now - WEEK, last)
     return asked, [_empty(offer) for offer in offers]
+
+
+async def read_network(tx: AsyncConnection, offers: Sequence[Offer]) -> Network:
+    """What fairness asks of the hosts of these offers."""
+    towns = await tx.execute(_INHABITANTS, {"towns": sorted({offer.town_id for offer in offers})})
+    hosts = await tx.execute(_ASSOCIATIONS, {"organizations": sorted({offer.organization_id for offer in offers})})
+    return Network({row.id: row.population for row in towns}, frozenset(hosts.scalars()))
 
 
 def _empty(offer: Offer) -> Offer:

@@ -1,7 +1,8 @@
 """Why this place, and why not each other one: decisions told as data.
 
-An explanation compares things as they stand now, by the same rules and the same costs that decide. Sentences
-live in the catalogues of `api`; which offers a reader may be told by name is decided there too.
+An explanation compares things as they stand now, by the same rules and the same costs that decide; what a place cost
+when it was chosen is told beside it, as it was written down then. Sentences live in the catalogues of `api`; which
+offers a reader may be told by name is decided there too.
 """
 
 from collections import Counter
@@ -9,15 +10,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from math import inf
 from uuid import UUID
 
-from geo.distance import Kilometres, kilometres_between
-from matching.assign import Candidate, Cost, cost_of
+from geo.cells import centroid
+from geo.distance import Kilometres, great_circle, kilometres_between
+from matching.assign import Candidate, Cost, Decision, Way, cost_of
 from matching.needs import Need, OfferId
 from matching.offers import Offer, Slot
 from matching.policy import Policy
 from matching.rules import Circumstances, Facts, Failure, cover, failures, radius
 from matching.states import AllocationState
+from matching.vocabulary import Coverage
 
 __all__ = ["MOST_OTHERS", "Chosen", "Explanation", "Lost", "Other", "Placement", "Term", "explain", "unmet_reasons"]
 
@@ -32,17 +36,36 @@ class Term(StrEnum):
     """It is farther than the place chosen."""
     LOAD = "load"
     """It is fuller than the place chosen."""
+    PRICE = "price"
+    """Its places are scarcer: others need them more."""
+    TOWN = "town"
+    """Its town carries more beyond its share."""
+    ASSOCIATION = "association"
+    """Its association carries more beyond its share."""
     TIE = "tie"
     """It is as good, and lost by lot."""
+    BEYOND = "beyond"
+    """It would be better, but as many nearer ones fit as are weighed."""
     KEPT = "kept"
+    """It has become better since, but the place chosen is promised already."""
+    SMALL_GAIN = "small_gain"
     """It has become better since, but nobody is moved for a small gain."""
+    IMPROVES = "improves"
+    """It has become better since, and much nearer: a round may still move the party there."""
     FITS = "fits"
     """It fits, and people of the need still lack a place: the next look takes it."""
 
 
+_COSTS = (Term.TRAVEL, Term.LOAD, Term.PRICE, Term.TOWN, Term.ASSOCIATION)
+"""Terms that are a part of `Cost`; of those that weigh the same, the first is told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """A place that people of the need have: `begins` are the starts of its slots."""
+    """A place that people of the need have: `begins` are the starts of its slots.
+
+    `tentative` while a round may still choose another; `decision` is `None` where it was not written down.
+    """
 
     allocation_id: UUID
     offer_id: OfferId
@@ -51,11 +74,13 @@ class Placement:
     distance: Kilometres
     policy_version: int
     begins: frozenset[datetime]
+    tentative: bool = False
+    decision: Decision | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A place and what it costs the party, in kilometres."""
+    """A place and what it costs the party now, in kilometres."""
 
     placement: Placement
     cost: Cost
@@ -96,6 +121,18 @@ class Explanation:
     left: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Beyond:
+    """As far as places were weighed, in unrounded kilometres, and how many that are."""
+
+    km: float
+    weighed: int
+
+
+_SAME_KM = 1e-6
+"""As far as the last is as near as the last."""
+
+
 def explain(
     need: Need, placements: Sequence[Placement], had: Sequence[Offer], around: Sequence[Offer], at: Circumstances
 ) -> Explanation:
@@ -106,13 +143,14 @@ def explain(
     """
     offers = {offer.id: offer for offer in had}
     chosen = tuple(
-        Chosen(placement, _cost_of_placement(placement, offers.get(placement.offer_id), need, at.policy))
+        Chosen(placement, _cost_of_placement(placement, offers.get(placement.offer_id), at.policy))
         for placement in placements
     )
     left = max(need.people.count - sum(placement.people for placement in placements), 0)
     # Places were taken from best to worst, so who came after lost to the last.
-    last = max((each.cost for each in chosen), key=lambda cost: cost.total, default=None) if left == 0 else None
-    others = [_other(need, offer, last, at) for offer in around if offer.id not in offers]
+    last = max(chosen, key=lambda each: each.cost.total, default=None) if left == 0 else None
+    beyond = None if last is None else _beyond(need, last, had, around, at)
+    others = [_other(need, offer, last, beyond, at) for offer in around if offer.id not in offers]
     return Explanation(
         chosen=chosen,
         others=tuple(others[:MOST_OTHERS]),
@@ -137,36 +175,58 @@ def unmet_reasons(need: Need, offers: Sequence[Offer], at: Circumstances) -> dic
     return _counted(failure.rule for failure in first if failure is not None)
 
 
-def _other(need: Need, offer: Offer, last: Cost | None, at: Circumstances) -> Other:
+def _other(need: Need, offer: Offer, last: Chosen | None, beyond: _Beyond | None, at: Circumstances) -> Other:
     km = kilometres_between(need.cell, offer.cell)
     failure = next(failures(need, offer, at), None)
     if failure is not None:
         return Other(offer, km, failure)
-    if last is None:
+    if last is None or beyond is None:
         return Other(offer, km, Lost(Term.FITS))
-    cost = _cost(cover(need, offer, at.now), offer, km, need, at.policy)
-    return Other(offer, km, _lost(cost, last))
+    cost = _cost(cover(need, offer, at.now), offer, km, at.policy)
+    if cost.total < last.cost.total and _away(need, offer) > beyond.km:
+        return Other(offer, km, Lost(Term.BEYOND, (("count", beyond.weighed),)))
+    return Other(offer, km, _lost(cost, last, need, at.policy))
 
 
-def _lost(cost: Cost, chosen: Cost) -> Lost:
-    farther, fuller = cost.travel - chosen.travel, cost.load - chosen.load
-    if cost.total < chosen.total:
-        return Lost(Term.KEPT)
-    if cost.total == chosen.total:
+def _beyond(need: Need, last: Chosen, had: Sequence[Offer], around: Sequence[Offer], at: Circumstances) -> _Beyond:
+    decision = last.placement.decision
+    in_a_round = decision is not None and decision.way is not Way.AT_ONCE
+    weighed = at.policy.round_candidates if in_a_round else at.policy.candidates
+    fitting = [offer for offer in around if next(failures(need, offer, at), None) is None]
+    away = sorted(_away(need, offer) for offer in (*had, *fitting))
+    return _Beyond(away[weighed - 1] + _SAME_KM if len(away) >= weighed else inf, weighed)
+
+
+def _away(need: Need, offer: Offer) -> float:
+    return great_circle(centroid(need.cell), centroid(offer.cell))
+
+
+def _lost(cost: Cost, chosen: Chosen, need: Need, policy: Policy) -> Lost:
+    """What weighed most against an offer that fits."""
+    if cost.total < chosen.cost.total:
+        return Lost(_why_not_moved(cost, chosen, need, policy))
+    if cost.total == chosen.cost.total:
         return Lost(Term.TIE)
-    if farther >= fuller:
-        return Lost(Term.TRAVEL, (("km", round(farther)),))
-    return Lost(Term.LOAD)
+    more = {term: getattr(cost, term) - getattr(chosen.cost, term) for term in _COSTS}
+    most = max(more, key=lambda term: more[term])
+    return Lost(most) if most is Term.LOAD else Lost(most, (("km", max(round(more[most]), 1)),))
 
 
-def _cost_of_placement(placement: Placement, offer: Offer | None, need: Need, policy: Policy) -> Cost:
+def _why_not_moved(cost: Cost, chosen: Chosen, need: Need, policy: Policy) -> Term:
+    """Why a party stays though this would be better now: rounds move only whose provider was not asked yet."""
+    if not chosen.placement.tentative or need.coverage is not Coverage.EVERY or need.divisible:
+        return Term.KEPT
+    return Term.IMPROVES if chosen.cost.travel - cost.travel >= policy.move_gain_km else Term.SMALL_GAIN
+
+
+def _cost_of_placement(placement: Placement, offer: Offer | None, policy: Policy) -> Cost:
     slots = () if offer is None else tuple(slot for slot in offer.slots if slot.window.starts in placement.begins)
     if offer is None or not slots:
         return Cost(float(placement.distance), 0.0)
-    return _cost(slots, offer, placement.distance, need, policy)
+    return _cost(slots, offer, placement.distance, policy)
 
 
-def _cost(slots: Sequence[Slot], offer: Offer, km: Kilometres, need: Need, policy: Policy) -> Cost:
+def _cost(slots: Sequence[Slot], offer: Offer, km: Kilometres, policy: Policy) -> Cost:
     candidate = Candidate(
         offer_id=offer.id,
         slots=tuple(slot.id for slot in slots),
@@ -175,8 +235,11 @@ def _cost(slots: Sequence[Slot], offer: Offer, km: Kilometres, need: Need, polic
         distance=km,
         tie=0,
         version=0,
+        price=sum(slot.price for slot in slots),
+        town_load=offer.town_load,
+        association_load=offer.association_load,
     )
-    return cost_of(candidate, need.people.count, policy)
+    return cost_of(candidate, policy)
 
 
 def _counted(codes: Iterable[str]) -> dict[str, int]:

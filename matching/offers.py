@@ -6,18 +6,33 @@ from uuid import UUID
 
 from geo.cells import Cell
 from matching.needs import Language, OfferId
+from matching.pledging import volunteers_for
 from matching.states import OfferState
 from matching.vocabulary import Audience, SiteKind
 from matching.windows import Window
 
-__all__ = ["Offer", "Slot"]
+__all__ = ["Crew", "Offer", "Slot"]
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """Volunteers of one slot: how many people each of them serves, the fewest that open it, and those it has."""
+
+    each: int
+    minimum: int
+    volunteers: int
+
+    def missing_for(self, people: int) -> int:
+        """How many more volunteers it would take to serve so many people."""
+        return max(volunteers_for(people, self.each, self.minimum) - self.volunteers, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
     """One dated piece of capacity: places in all, places still free, and until when a party may arrive.
 
-    `unstaffed` places are in the room too, but nobody serves them yet.
+    `unstaffed` places are in the room too, but nobody serves them yet; `crew` where the site asks for volunteers.
+    `price` is what one more place is worth to others, in kilometres, as far as it counts for the need it is read for.
     """
 
     id: int
@@ -27,11 +42,16 @@ class Slot:
     capacity: int
     free: int
     unstaffed: int = 0
+    crew: Crew | None = None
+    price: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One kind of help at a site. `provides` is the site's and the offer's together; `slots` in time order."""
+    """One kind of help at a site. `provides` is the site's and the offer's together; `slots` in time order.
+
+    The loads are those of its town and its association, in times the network's.
+    """
 
     id: OfferId
     organization_id: UUID
@@ -49,3 +69,5 @@ class Offer:
     nights_max: int | None
     verified_at: datetime
     slots: tuple[Slot, ...] = ()
+    town_load: float = 0.0
+    association_load: float = 0.0

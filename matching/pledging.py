@@ -6,7 +6,7 @@ from datetime import date, datetime, time
 from matching.schedule import Schedule, Session, sessions_ahead, zone_named
 from matching.vocabulary import Coverage
 
-__all__ = ["PledgeTerms", "turns_of"]
+__all__ = ["PledgeTerms", "turns_of", "volunteers_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,11 @@ class PledgeTerms:
     closes: time
     rrule: str
     shifts_per_week_max: int
+
+
+def volunteers_for(people: int, each: int, minimum: int) -> int:
+    """How many volunteers a site needs while so many people are in it; none for nobody."""
+    return 0 if people == 0 else max(1, minimum, -(-people // each))
 
 
 def turns_of(terms: PledgeTerms, now: datetime) -> tuple[Session, ...]:

@@ -6,7 +6,7 @@ that were in force.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from matching.vocabulary import Urgency
 
@@ -24,8 +24,32 @@ class Policy:
     """How many of the nearest feasible offers are weighed for one need."""
     load_km: int
     """Kilometres that a full offer costs against an empty one: load is spread before it fills one house."""
+    price_percent: int
+    """How much of a place's scarcity price, as the last round left it, counts at once for needs that are not vital."""
+    price_most_km: int
+    """What scarcity may cost a party at most, in kilometres, all its nights together."""
+    price_hours: int
+    """How long a scarcity price counts after a round has set it."""
+    town_load_times: float
+    """Up to so many times the network's people per 1,000 inhabitants tonight, a town's load costs nothing."""
+    town_load_km: int
+    """Kilometres for each further time that a town is above the mean."""
+    town_load_most_km: int
+    """What a town's load costs at most."""
+    association_load_times: float
+    """Up to so many times the network's share of places taken tonight, an association's load costs nothing."""
+    association_load_km: int
+    """Kilometres for each further time that an association's share is above the network's."""
+    association_load_most_km: int
+    """What an association's load costs at most."""
+    fair_from_people: int
+    """With fewer people placed tonight a town or an association is never far above its share."""
     tentative_seconds: int
-    """How long a hold that is not vital may still be improved before its provider is asked."""
+    """How long at least a hold that is not vital may still be improved before its provider is asked."""
+    tentative_percent: int
+    """Where its need begins later, so much of the time until then, in per cent."""
+    tentative_most_minutes: int
+    """But never longer than this."""
     answer_minutes: Mapping[str, int]
     """By urgency: how long after its start a need may stay without a place before it is recorded as unmet."""
     ask_again_minutes: int
@@ -47,9 +71,16 @@ class Policy:
     stale_after_days: int
     """Days without confirmation or use after which an offer is no longer proposed."""
 
-    def tentative_for(self, urgency: Urgency) -> timedelta:
-        """How long a hold of this urgency stays tentative: a vital need's is firm at once."""
-        return timedelta(seconds=0 if urgency is Urgency.VITAL else self.tentative_seconds)
+    def tentative_for(self, urgency: Urgency, ahead: timedelta) -> timedelta:
+        """How long a hold stays tentative whose need begins so far ahead: a vital need's is firm at once."""
+        if urgency is Urgency.VITAL:
+            return timedelta(0)
+        share = min(ahead * (self.tentative_percent / 100), timedelta(minutes=self.tentative_most_minutes))
+        return max(share, timedelta(seconds=self.tentative_seconds))
+
+    def prices_since(self, urgency: Urgency, now: datetime) -> datetime:
+        """When a scarcity price must have been set to count for a need of this urgency: never for a vital one."""
+        return _NEVER if urgency is Urgency.VITAL else now - timedelta(hours=self.price_hours)
 
     @property
     def stale_after(self) -> timedelta:
@@ -61,12 +92,25 @@ class Policy:
         return timedelta(minutes=self.answer_minutes[urgency.value])
 
 
+_NEVER = datetime.max.replace(tzinfo=UTC)
 FIRST_POLICY = Policy(
-    version=2,
+    version=3,
     radius_km=50,
     candidates=8,
     load_km=5,
+    price_percent=100,
+    price_most_km=20,
+    price_hours=6,
+    town_load_times=2.0,
+    town_load_km=5,
+    town_load_most_km=10,
+    association_load_times=1.5,
+    association_load_km=5,
+    association_load_most_km=10,
+    fair_from_people=10,
     tentative_seconds=20,
+    tentative_percent=25,
+    tentative_most_minutes=60,
     answer_minutes={"vital": 30, "high": 120, "normal": 360},
     ask_again_minutes=60,
     round_seconds=5,

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 
 import numpy as np
 
+from matching.assign import Way
 from matching.engine.problem import DEFAULT_WEIGHTS, Floats, Integers, Load, Plan, Problem, Weights
 from matching.policy import Policy
 
@@ -35,9 +36,13 @@ class Asking:
 
 @dataclass(frozen=True, slots=True)
 class Giving:
-    """Places of one offer, by night, that are free when nobody holds one tentatively."""
+    """Places of one offer, by night, that are free when nobody holds one tentatively, and what it costs to be fair.
+
+    `fairness_km` is what its town and its association carry beyond their share, as at once.
+    """
 
     free: Mapping[date, int]
+    fairness_km: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,12 @@ class Exchange:
         """The steps of those who had a place."""
         return tuple(step for step in self.steps if step.leaves is not None)
 
+    def way_of(self, step: Step, policy: Policy) -> Way:
+        """Why a step of this exchange is made."""
+        if step.leaves is None:
+            return Way.ROUND
+        return Way.NEARER if step.spared_km >= policy.move_gain_km else Way.MADE_ROOM
+
     @property
     def newly_placed(self) -> int:
         """People who had no place before."""
@@ -80,7 +91,8 @@ def problem_of(
 ) -> Problem:
     """The engine's problem; `pairs` are (pairs,) needs, (pairs,) offers, and (pairs,) whole kilometres.
 
-    `load_km`: what the last free place of an offer costs against its first, in kilometres.
+    A pair costs its way and the fairness of its offer, as at once. `load_km`: what the last free place of an offer
+    costs against its first, in kilometres.
     """
     first = min(day for need in needs for day in need.days)
     last = max(day for need in needs for day in need.days)
@@ -100,18 +112,21 @@ def problem_of(
         capacity=capacity,
         need=pairs[0],
         offer=pairs[1],
-        km=pairs[2],
+        km=pairs[2] + np.array([offer.fairness_km for offer in offers], np.float64)[pairs[1]],
         weights=weights,
         load=Load(load_km, np.zeros_like(capacity)) if load_km > 0 else None,
     )
 
 
-def exchanges(needs: Sequence[Asking], problem: Problem, plan: Plan, policy: Policy) -> list[Exchange]:
+def exchanges(
+    needs: Sequence[Asking], offers: Sequence[Giving], problem: Problem, plan: Plan, policy: Policy
+) -> list[Exchange]:
     """What there is to do for a plan, in pieces that stand alone; moves that are not worth it are left out.
 
-    A move is worth it when it spares its party `move_gain_km`, or when people without a place are placed with it.
+    A move is worth it when it spares its party `move_gain_km` of its way, or when people without a place are placed
+    with it.
     """
-    km = {(int(n), int(o)): int(d) for n, o, d in zip(problem.need, problem.offer, problem.km, strict=True)}
+    km = _ways(offers, problem, plan)
     steps = [
         Step(
             need=need,
@@ -134,6 +149,15 @@ def prices_of(needs: Sequence[Asking], problem: Problem, plan: Plan) -> dict[tup
         (int(offer), first + timedelta(days=int(night))): float(plan.prices[offer, night] / problem.weights.km)
         for offer, night in zip(*np.nonzero(plan.prices > 0), strict=True)
     }
+
+
+def _ways(offers: Sequence[Giving], problem: Problem, plan: Plan) -> dict[tuple[int, int], int]:
+    """By need and offer of the plan, how far that is: what a pair costs, less the fairness in it."""
+    planned = np.isin(problem.need * len(offers) + problem.offer, plan.need * len(offers) + plan.offer)
+    pairs = zip(
+        problem.need[planned].tolist(), problem.offer[planned].tolist(), problem.km[planned].tolist(), strict=True
+    )
+    return {(need, offer): round(cost - offers[offer].fairness_km) for need, offer, cost in pairs}
 
 
 def _hanging_together(steps: Sequence[Step]) -> list[tuple[Step, ...]]:

@@ -200,7 +200,17 @@ def has_volunteers(need: Need, offer: Offer, at: Circumstances) -> Verdict:
     slots = cover(need, offer, at.now)
     room = min((slot.free + slot.unstaffed for slot in slots), default=0)
     served = min((slot.free for slot in slots), default=0)
-    return ok if room < _least(need) or served >= _least(need) else fails(free=max(served, 0))
+    if room < _least(need) or served >= _least(need):
+        return ok
+    short = [missing for slot in slots if (missing := _volunteers_missing(slot, _least(need)))]
+    return fails(free=max(served, 0), volunteers=max(short, default=0), slots=len(short))
+
+
+def _volunteers_missing(slot: Slot, people: int) -> int:
+    """How many more volunteers would open a slot to so many more people."""
+    if slot.crew is None or slot.free >= people:
+        return 0
+    return slot.crew.missing_for(slot.capacity - slot.free + people)
 
 
 def _least(need: Need) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from uuid import UUID
 
+from matching.pledging import volunteers_for
 from matching.windows import Window
 
 __all__ = [
@@ -128,11 +129,6 @@ class StaffingPlan:
     def merit(self) -> tuple[int, ...]:
         """What is better: more people; then fewer slots opened, fewer shifts; nearer."""
         return (*self.served, -self.opened, -len(self.calls), -self.km)
-
-
-def volunteers_for(people: int, each: int, minimum: int) -> int:
-    """How many volunteers a site needs while so many people are in it; none for nobody."""
-    return 0 if people == 0 else max(1, minimum, -(-people // each))
 
 
 def monday_of(day: date) -> date:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import policies
 from db.settings import Settings
-from db.weeks import read_week
+from db.weeks import read_network, read_week
 from matching.policy import Policy
 from matching.refusals import StaleVersion
 from matching.replay import Outcome, replay
@@ -52,7 +52,9 @@ def set_policy(
         before = await policies.in_force(tx)
         after = _revised(before, changes)
         asked, offers = await read_week(tx, MOST_NEEDS)
-        return before, after, len(asked), replay(asked, offers, before), replay(asked, offers, after)
+        network = await read_network(tx, offers)
+        was, would = (replay(asked, offers, policy, network) for policy in (before, after))
+        return before, after, len(asked), was, would
 
     async def publish(tx: AsyncConnection, _: Settings) -> tuple[Policy, Policy]:
         before = await policies.in_force(tx)
@@ -131,7 +133,7 @@ def _print_week(console: Console, needs: int, was: Outcome, would: Outcome) -> N
     console.print(table)
     console.print(
         "Each need was placed at once, in the order of posting, in offers as they stand today with nobody in them: "
-        "declines, rounds and volunteers are not replayed, and what was deleted is not known.",
+        "declines, rounds with their prices and volunteers are not replayed, and what was deleted is not known.",
         highlight=False,
     )
 

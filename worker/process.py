@@ -8,6 +8,7 @@ import gc
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,7 +24,7 @@ from worker.rounds import on_the_beat
 from worker.settings import WorkerSettings
 from worker.solving import Thinkers
 from worker.staffing import Staffing
-from worker.upkeep import keep_up
+from worker.upkeep import keep_loads, keep_up
 
 __all__ = ["serve"]
 
@@ -31,6 +32,7 @@ _UPKEEP_SECONDS = 1.0
 _STAFFING_SECONDS = 3.0
 _RETENTION_SECONDS = 60.0
 _LINK_SECONDS = 1.0
+_LOADS_SECONDS = 20.0
 Act = Callable[[], Awaitable[float]]
 _log = structlog.get_logger()
 
@@ -89,15 +91,23 @@ def _acts(settings: WorkerSettings, engine: AsyncEngine, bell: Bell, ear: Ear, t
             ear.wake()
         return _STAFFING_SECONDS
 
-    async def link() -> float:
-        await link_acts(engine)
-        return _LINK_SECONDS
+    return (
+        match,
+        upkeep,
+        decide_together,
+        staff,
+        _every(_LINK_SECONDS, partial(link_acts, engine)),
+        _every(_RETENTION_SECONDS, partial(purge, engine, settings)),
+        _every(_LOADS_SECONDS, partial(keep_loads, engine)),
+    )
 
-    async def forget() -> float:
-        await purge(engine, settings)
-        return _RETENTION_SECONDS
 
-    return match, upkeep, decide_together, staff, link, forget
+def _every(seconds: float, act: Callable[[], Awaitable[object]]) -> Act:
+    async def again() -> float:
+        await act()
+        return seconds
+
+    return again
 
 
 async def _repeat(act: Act, stopping: asyncio.Event) -> None:

@@ -21,6 +21,7 @@ from db.connection import looking, snapshot, transaction
 from db.markets import Market, read_market
 from db.policies import in_force
 from matching.engine.problem import Plan, Problem
+from matching.fairness import association_km, town_km
 from matching.policy import Policy
 from matching.rounds import Asking, Exchange, Giving, exchanges, prices_of, problem_of
 from worker.solving import Thinkers, solve_within
@@ -61,12 +62,15 @@ async def hold_round(
             market = await read_market(tx, policy)
         if not market.needs:
             return None
-        asking, problem = _problem(market, policy)
+        asking, giving, problem = _problem(market, policy)
+        round_id = await rounds.next_number(turn)
         loop = asyncio.get_running_loop()
         plan = await loop.run_in_executor(processes, partial(solver, problem, policy.round_solve_seconds))
-        done = await _carry_out(engine, market, exchanges(asking, problem, plan, policy), policy, side_by_side)
+        done = await _carry_out(
+            engine, market, exchanges(asking, giving, problem, plan, policy), policy, round_id, side_by_side
+        )
         async with transaction(engine) as tx:
-            await rounds.set_prices(tx, market, prices_of(asking, problem, plan))
+            await rounds.set_prices(tx, market, prices_of(asking, problem, plan), policy)
         facts = rounds.RoundFacts(
             policy_version=policy.version,
             needs=len(market.needs),
@@ -80,7 +84,7 @@ async def hold_round(
             method=plan.method,
             seconds=perf_counter() - began,
         )
-        await rounds.keep(turn, facts)
+        await rounds.keep(turn, round_id, facts)
     for each in done:
         for need_id in (*each.placed, *each.moved):
             bell.settled(need_id)
@@ -89,7 +93,7 @@ async def hold_round(
     return facts
 
 
-def _problem(market: Market, policy: Policy) -> tuple[list[Asking], Problem]:
+def _problem(market: Market, policy: Policy) -> tuple[list[Asking], list[Giving], Problem]:
     index = {stall.offer_id: number for number, stall in enumerate(market.stalls)}
     asking = [
         Asking(
@@ -103,12 +107,19 @@ def _problem(market: Market, policy: Policy) -> tuple[list[Asking], Problem]:
         )
         for each in market.needs
     ]
-    giving = [Giving({day: night.free for day, night in stall.nights.items()}) for stall in market.stalls]
-    return asking, problem_of(asking, giving, (market.need, market.stall, market.km), load_km=policy.load_km)
+    giving = [
+        Giving(
+            free={day: night.free for day, night in stall.nights.items()},
+            fairness_km=town_km(stall.town_load, policy) + association_km(stall.association_load, policy),
+        )
+        for stall in market.stalls
+    ]
+    pairs = (market.need, market.stall, market.km)
+    return asking, giving, problem_of(asking, giving, pairs, load_km=policy.load_km)
 
 
 async def _carry_out(
-    engine: AsyncEngine, market: Market, todo: list[Exchange], policy: Policy, side_by_side: int
+    engine: AsyncEngine, market: Market, todo: list[Exchange], policy: Policy, round_id: int, side_by_side: int
 ) -> list[rounds.Done]:
     places = asyncio.Semaphore(side_by_side)
 
@@ -116,7 +127,7 @@ async def _carry_out(
         async with places:
             try:
                 async with transaction(engine) as tx:
-                    return await rounds.carry_out(tx, market, exchange, policy)
+                    return await rounds.carry_out(tx, market, exchange, policy, round_id)
             except rounds.Overtaken:
                 ids = {market.needs[step.need].seeker.need.id for step in exchange.steps}
                 return rounds.Done(lost=tuple(ids))

@@ -5,14 +5,14 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import allocations, due, policies, seekers, surroundings
+from db import allocations, due, loads, policies, seekers, surroundings
 from db.bell import Bell
 from db.connection import transaction
 from matching.explain import unmet_reasons
 from matching.rules import Circumstances
 from matching.states import AllocationState
 
-__all__ = ["keep_up"]
+__all__ = ["keep_loads", "keep_up"]
 
 _AT_ONCE = 100
 
@@ -28,6 +28,12 @@ async def keep_up(engine: AsyncEngine, bell: Bell) -> int:
     async with transaction(engine) as tx:
         changed += await due.ask_to_verify(tx, await policies.in_force(tx), _AT_ONCE)
     return changed
+
+
+async def keep_loads(engine: AsyncEngine) -> None:
+    """Count what towns and associations carry, once a minute whoever looks."""
+    async with transaction(engine) as tx:
+        await loads.count_loads(tx, await policies.in_force(tx))
 
 
 async def _end_allocations(engine: AsyncEngine, bell: Bell, to: AllocationState) -> int:

@@ -5,7 +5,16 @@ What is done with them is written in the query modules beside this folder, mostl
 
 from db.tables.capacity import Category, Offer, Site, SiteLocation, Slot
 from db.tables.demand import Allocation, AllocationSlot, Need
-from db.tables.facts import CapacityNews, Event, FeedbackCount, Idempotency, Policy, Round
+from db.tables.facts import (
+    AssociationLoad,
+    CapacityNews,
+    Event,
+    FeedbackCount,
+    Idempotency,
+    Policy,
+    Round,
+    TownLoad,
+)
 from db.tables.metadata import Row
 from db.tables.organizations import ApiKey, Organization, OrganizationTown
 from db.tables.records import AuditEntry, AuditHead, AuditPending, DailyFigure, Tombstone
@@ -16,6 +25,7 @@ __all__ = [
     "Allocation",
     "AllocationSlot",
     "ApiKey",
+    "AssociationLoad",
     "AuditEntry",
     "AuditHead",
     "AuditPending",
@@ -41,5 +51,6 @@ __all__ = [
     "SlotStaffing",
     "Tombstone",
     "Town",
+    "TownLoad",
     "TownName",
 ]

@@ -139,8 +139,8 @@ class Slot(Row):
     """A dated piece of an offer's capacity.
 
     `last_arrival` is the last instant at which a party is let in. `price` is what one more place here would spare the
-    others, in kilometres, as the last round of matching found it. One without an offer was set aside when the hours
-    changed: nobody is in it, and past allocations show its times.
+    others, in kilometres, as a round of matching found it at `priced_at`. One without an offer was set aside when the
+    hours changed: nobody is in it, and past allocations show its times.
     """
 
     __tablename__ = "slot"
@@ -154,6 +154,7 @@ class Slot(Row):
     capacity: Mapped[int]
     used: Mapped[int] = mapped_column(server_default=text("0"))
     price: Mapped[float] = mapped_column(REAL, server_default=text("0"))
+    priced_at: Mapped[datetime | None]
     version: Mapped[Version]
 
     __table_args__ = (

@@ -96,7 +96,8 @@ class Allocation(Row):
     """People of one need placed in the slots of one offer.
 
     `provider_id` owns the offer, `poster_id` posted the need. A hold is tentative until `firm_from` and ends at
-    `held_until`; both are judged by the database's clock.
+    `held_until`; both are judged by the database's clock. `way` is how it was chosen and `terms` what its place cost
+    then, in kilometres by term; `round_id` names the round, which is written down after its allocations.
     """
 
     __tablename__ = "allocation"
@@ -114,6 +115,9 @@ class Allocation(Row):
     ends: Mapped[datetime]
     distance_km: Mapped[int]
     policy_version: Mapped[int] = mapped_column(ForeignKey("policy.version"))
+    way: Mapped[str | None]
+    terms: Mapped[dict[str, float] | None] = mapped_column(JSONB)
+    round_id: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[CreatedAt]
     ended_at: Mapped[datetime | None]
     reason: Mapped[str | None]

@@ -1,6 +1,6 @@
 """Facts and their guards: events, answers given, feedback counted, published policies, and news of freed capacity."""
 
-from datetime import date
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import ARRAY, BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, Uuid, text
@@ -13,7 +13,7 @@ from sqlalchemy.types import UserDefinedType
 from db.tables.metadata import CreatedAt, Row, one_of
 from matching.vocabulary import RATINGS, FeedbackWord
 
-__all__ = ["CapacityNews", "Event", "FeedbackCount", "Idempotency", "Policy", "Round"]
+__all__ = ["AssociationLoad", "CapacityNews", "Event", "FeedbackCount", "Idempotency", "Policy", "Round", "TownLoad"]
 
 
 class TransactionId(UserDefinedType[str]):
@@ -119,6 +119,28 @@ class FeedbackCount(Row):
         CheckConstraint(one_of("word", [*RATINGS, *FeedbackWord]), name="word"),
         CheckConstraint("times > 0", name="times"),
     )
+
+
+class TownLoad(Row):
+    """People placed tonight in a town per 1,000 inhabitants, in times the network's; counted again every minute."""
+
+    __tablename__ = "town_load"
+
+    town_id: Mapped[int] = mapped_column(
+        ForeignKey("town.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    load: Mapped[float]
+    counted_at: Mapped[datetime]
+
+
+class AssociationLoad(Row):
+    """The share of an association's places taken tonight, in times the network's; counted again every minute."""
+
+    __tablename__ = "association_load"
+
+    organization_id: Mapped[UUID] = mapped_column(ForeignKey("organization.id", ondelete="CASCADE"), primary_key=True)
+    load: Mapped[float]
+    counted_at: Mapped[datetime]
 
 
 class CapacityNews(Row):

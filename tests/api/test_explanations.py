@@ -13,6 +13,7 @@ from db.connection import transaction
 from db.holds import hold_best_places
 from db.seekers import claim
 from geo.distance import kilometres_between
+from matching.assign import Way
 from matching.explain import Term
 from matching.policy import FIRST_POLICY
 from matching.rules import RULES
@@ -22,7 +23,8 @@ from tests.api.conftest import JoinNetwork, Organization
 from tests.builders import add_need, add_offer
 from tests.places import BAYONNE, BRIANCON, MONTGENEVRE, OULX, PlaceRow
 
-PREFIXES = ("rule.", "term.", "unmet.", "chosen.", "summary.", "access.")
+BY_LOAD_ALONE = {"travel": 0.0, "load": 0.0, "price": 0.0, "town": 0.0, "association": 0.0}
+PREFIXES = ("rule.", "term.", "way.", "unmet.", "chosen.", "summary.", "access.")
 
 
 class Evening:
@@ -81,14 +83,20 @@ async def test_a_held_need_is_told_its_place_and_why_not_the_others(evening: Eve
         "state": "held",
         "people": 4,
         "distance_km": 0,
-        "terms": {"travel": 0.0, "load": 2.0},
-        "policy_version": 2,
-        "sentence": "This place is on hold, 0 km away: the best that fits, by distance and by how full each place is.",
+        "terms": BY_LOAD_ALONE,
+        "decision": {
+            "way": "at_once",
+            "round_id": None,
+            "terms": BY_LOAD_ALONE,
+            "sentence": "It was chosen at once, as the least costly of the nearest that fit at that moment.",
+        },
+        "policy_version": FIRST_POLICY.version,
+        "sentence": "This place is on hold, 0 km away.",
     }
     assert explanation == {
         "need_id": str(need_id),
         "state": "held",
-        "policy_version": 2,
+        "policy_version": FIRST_POLICY.version,
         "summary": "Everyone has a place. Other places looked at: 2.",
         "chosen": [place],
         "others": [
@@ -242,6 +250,7 @@ def expected_keys() -> set[str]:
         {f"rule.{code}" for code in RULES}
         | {f"unmet.{code}" for code in RULES}
         | {f"term.{term}" for term in Term}
+        | {f"way.{way}" for way in Way}
         | {f"chosen.{state}" for state in LIVE}
         | {f"access.{code}" for code in ACCESS}
         | {f"summary.{code}" for code in ("placed", "partly", "none", "fits", "ended")}

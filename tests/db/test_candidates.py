@@ -191,7 +191,7 @@ async def test_ranking_depends_on_the_cell_alone_and_equals_are_drawn_by_their_t
     async def order() -> list[OfferId]:
         found = await find(tx, need, FIRST_POLICY, now)
         assert len({each.distance for each in found}) == 1
-        return [each.offer_id for each in ranked(found, 2, FIRST_POLICY)]
+        return [each.offer_id for each in ranked(found, FIRST_POLICY)]
 
     assert await order() == offers[::-1]
     await tx.execute(text("update offer set tie = 10 - tie"))

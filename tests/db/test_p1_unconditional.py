@@ -51,7 +51,7 @@ async def order_for(tx: AsyncConnection, poster: UUID, terms: NeedTerms) -> list
     (posted,) = await needs.add(tx, poster, [terms], datetime.now(UTC))
     seeker = await read_seeker(tx, posted.need.id, FIRST_POLICY)
     found = await find(tx, seeker.need, FIRST_POLICY, seeker.now)
-    return [each.offer_id for each in ranked(found, terms.people.count, FIRST_POLICY)]
+    return [each.offer_id for each in ranked(found, FIRST_POLICY)]
 
 
 async def place_for(tx: AsyncConnection, poster: UUID, terms: NeedTerms) -> UUID:
@@ -105,7 +105,7 @@ async def test_the_order_in_which_a_need_is_written_changes_no_place(tx: AsyncCo
     )
     seeker = await read_seeker(tx, posted.need.id, FIRST_POLICY)
     found = await find(tx, seeker.need, FIRST_POLICY, seeker.now)
-    assert [each.offer_id for each in ranked(found, 4, FIRST_POLICY)] == order
+    assert [each.offer_id for each in ranked(found, FIRST_POLICY)] == order
 
 
 async def test_the_tables_have_no_column_for_who_people_are(tx: AsyncConnection) -> None:

@@ -44,7 +44,7 @@ async def test_offers_read_from_the_tables_get_the_verdicts_of_the_offers_put_in
     world = await World.of(11, offers=90, needs=45).build(tx, town_hall)
     ids = [offer.id for offer in world.offers]
     for need in world.needs:
-        read = {offer.id: offer for offer in await offers_by_id(tx, need, ids, NOW)}
+        read = {offer.id: offer for offer in await offers_by_id(tx, need, ids, FIRST_POLICY, NOW)}
         for offer in world.offers:
             assert list(failures(need, read[offer.id], AT)) == list(failures(need, offer, AT))
             assert cover(need, read[offer.id], NOW) == cover(need, offer, NOW)
@@ -88,7 +88,7 @@ async def test_where_people_of_the_need_are_placed_is_not_around_it(tx: AsyncCon
     seeker = await seeking(tx, town_hall, people=4)
     await hold_best_places(tx, seeker, FIRST_POLICY)
     assert [offer.id for offer in await around(tx, seeker)] == [other]
-    (own,) = await offers_by_id(tx, seeker.need, [OfferId(taken)], seeker.now)
+    (own,) = await offers_by_id(tx, seeker.need, [OfferId(taken)], FIRST_POLICY, seeker.now)
     assert own.id == taken
 
 
@@ -110,7 +110,7 @@ async def test_a_needs_own_places_count_as_free_for_it_and_for_nobody_else(
     holder, other = await seeking(tx, town_hall, people=4), await seeking(tx, town_hall, people=4)
     await hold_best_places(tx, holder, FIRST_POLICY)
     for seeker, free in ((holder, 6), (other, 2)):
-        (found,) = await offers_by_id(tx, seeker.need, [offer], seeker.now)
+        (found,) = await offers_by_id(tx, seeker.need, [offer], FIRST_POLICY, seeker.now)
         assert found.slots[0].free == free
 
 

@@ -52,7 +52,7 @@ def test_a_chosen_place_tells_its_terms_and_the_policy_it_was_chosen_under() -> 
     (place,) = told(asked, chosen).chosen
     assert place.placement.policy_version == FIRST_POLICY.version
     assert place.cost.travel == kilometres_between(BRIANCON.cell, MONTGENEVRE.cell)
-    assert place.cost.load == pytest.approx(FIRST_POLICY.load_km * 8 / 10)
+    assert place.cost.load == pytest.approx(FIRST_POLICY.load_km * 6 / 10)
 
 
 def test_a_chosen_place_is_never_among_the_others() -> None:

@@ -70,7 +70,7 @@ def ranks(need: Need) -> list[Candidate]:
             free, capacity = min(slot.free for slot in slots), min(slot.capacity for slot in slots)
             km = kilometres_between(need.cell, offer.cell)
             found.append(Candidate(offer.id, numbers, free, capacity, km, offer.id.int >> 65, 1))
-    return ranked(found, need.people.count, AT.policy)
+    return ranked(found, AT.policy)
 
 
 @pytest.mark.parametrize("number", range(len(WORLD.needs)))

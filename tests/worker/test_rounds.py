@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from datetime import datetime
 from uuid import UUID
 
 import pytest
@@ -13,7 +14,9 @@ from db.bell import Bell
 from db.connection import transaction
 from db.rounds import RoundFacts, take_turn
 from db.settings import Settings
+from geo.distance import kilometres_between
 from matching.engine.problem import Plan, Problem
+from matching.policy import FIRST_POLICY
 from matching.states import AllocationState
 from matching.vocabulary import OrganizationKind, Urgency
 from tests.builders import add_need, add_offer, add_organization
@@ -105,8 +108,16 @@ async def test_a_party_nobody_was_asked_about_makes_room_for_one_that_fits_nowhe
         "allocation.held",
         "allocation.held",
     ]
-    let_go = await one(engine, "select reason from allocation where state = 'released'")
-    assert let_go.reason == "better_place"
+    let_go = await one(engine, "select reason, way from allocation where state = 'released'")
+    assert (let_go.reason, let_go.way) == ("better_place", "at_once")
+    kept = await one(engine, "select id from round")
+    decided = await rows(engine, "select need_id, way, round_id, terms from allocation where state = 'held'")
+    assert {row.need_id: (row.way, row.round_id) for row in decided} == {
+        early: ("made_room", kept.id),
+        late: ("round", kept.id),
+    }
+    far = kilometres_between(BRIANCON.cell, MONTGENEVRE.cell)
+    assert {row.need_id: row.terms["travel"] for row in decided} == {early: far, late: 0}
 
 
 @pytest.mark.parametrize("answered", [None, AllocationState.CONFIRMED])
@@ -224,7 +235,7 @@ async def test_a_round_is_written_down_with_its_proof_and_leaves_prices(
         await a_party(engine, coordination, people=2, nights=1)
     await a_round(engine, settings, thread)
     kept = await one(engine, "select * from round")
-    assert (kept.needs, kept.offers, kept.pairs, kept.placed, kept.policy_version) == (3, 1, 3, 1, 2)
+    assert (kept.needs, kept.offers, kept.pairs, kept.placed, kept.policy_version) == (3, 1, 3, 1, FIRST_POLICY.version)
     assert 0 < kept.objective == pytest.approx(kept.bound)
     first, second = await rows(engine, "select price from slot where offer_id = :id order by day", id=gym)
     assert first.price > 0 == second.price
@@ -258,3 +269,39 @@ async def test_two_hundred_parties_are_placed_together_and_every_place_is_counte
         await a_round(engine, settings, thread)
     now = await places(engine)
     assert at_once.keys() <= now.keys() <= set(parties), "who had a place has one"
+
+
+async def test_of_two_places_the_one_in_the_town_that_carries_less_is_planned(
+    engine: AsyncEngine, settings: Settings, thread: Executor, town_hall: UUID, coordination: UUID
+) -> None:
+    burdened = await a_gym(engine, town_hall)
+    other = await a_gym(engine, town_hall, MONTGENEVRE)
+    await rows(engine, "insert into town_load values (:town, 9, now())", town=BRIANCON.id)
+    need = await a_party(engine, coordination, urgency=Urgency.NORMAL)
+    await a_round(engine, settings, thread)
+    assert await places(engine) == {need: other}
+    terms = (await one(engine, "select terms from allocation")).terms
+    assert (terms["town"], terms["travel"]) == (0, kilometres_between(BRIANCON.cell, MONTGENEVRE.cell))
+    assert burdened != other
+
+
+async def test_a_price_that_stays_is_dated_anew_now_and_then_and_not_by_every_round(
+    engine: AsyncEngine, settings: Settings, thread: Executor, town_hall: UUID, coordination: UUID
+) -> None:
+    gym = await a_gym(engine, town_hall, capacity=4, nights=1)
+    for _ in range(3):
+        await a_party(engine, coordination, people=4)
+
+    async def dated() -> tuple[float, datetime]:
+        row = await one(engine, "select price, priced_at from slot where offer_id = :id", id=gym)
+        return row.price, row.priced_at
+
+    await a_round(engine, settings, thread)
+    price, first = await dated()
+    assert price > 0
+    await rows(engine, "update allocation set firm_from = now() + interval '1 hour'")
+    await a_round(engine, settings, thread)
+    assert await dated() == (price, first)
+    await rows(engine, "update slot set priced_at = priced_at - interval '1 hour' where offer_id = :id", id=gym)
+    await a_round(engine, settings, thread)
+    assert (await dated())[1] > first
