@@ -1,4 +1,4 @@
-"""`python -m bench [sql] [http] [claims] [together] [engine]`: measure, beside a baseline, and print tables.
+"""`python -m bench [sql] [http] [claims] [together] [engine] [scale]`: measure, beside a baseline, and print tables.
 
 Close what else runs on the machine first: clients, service and servers share its cores.
 """
@@ -18,6 +18,7 @@ from bench.databases import Servers, own_database, plain_connection, servers
 from bench.engine import solve_all
 from bench.http_path import NOBODY_RINGS, post_at_rate
 from bench.open_loop import Latencies
+from bench.scale import Measured, measure_all
 from bench.sql_path import hold_at_rate, search_both_ways
 from bench.together import decide_together
 from bench.world import World, add_past, build
@@ -157,7 +158,56 @@ async def many_claims(settings: Settings, console: Console) -> None:
     console.print(table)
 
 
-BENCHES: dict[str, Bench] = {"sql": sql, "http": http, "claims": many_claims, "together": together, "engine": engine}
+async def scale(_settings: Settings, console: Console) -> None:
+    """A hundred thousand needs."""
+    columns = ("", "processes", "given s", "took s", "of the relaxation", "people", "memory MB", "rules broken")
+    table = Table(*columns, title="One window, ten million pairs", title_justify="left")
+    found = []
+    for each in measure_all():
+        found.append(each)
+        given = f"{each.given:.1f}" if each.given else "-"
+        figures = (f"{each.seconds:.1f}", _share(each), str(each.people), f"{each.megabytes:.0f}", str(each.broken))
+        table.add_row(each.name, str(each.processes), given, *figures)
+    console.print(table)
+    _, two, one, one_longer, two_half, half_the_needs = found
+    greedy = found[0]
+    judged = Table("what", "", "", title="Judged", title_justify="left")
+    judged.add_row(
+        "two processes, whole",
+        _share(two),
+        _judged(_part(two) >= 0.99 and two.seconds <= 30 and two.megabytes <= 1000, "99.0 %, 30 s, 1 GB"),
+    )
+    judged.add_row("people, against greedy", f"{100 * (two.people / greedy.people - 1):+.1f} %", "")
+    judged.add_row("two processes against one, same seconds", f"{_share(two)} : {_share(one)}", "")
+    judged.add_row(
+        "two processes against one, 1.8 times the seconds",
+        f"{_share(two_half)} : {_share(one_longer)}",
+        _judged(_part(two_half) >= _part(one_longer), "two at least as good"),
+    )
+    judged.add_row(
+        "twice the territories, 2.1 times the seconds",
+        f"{_share(two_half)} : {_share(half_the_needs)}",
+        _judged(_part(two_half) >= _part(half_the_needs), "at least as good"),
+    )
+    console.print(judged)
+
+
+def _part(each: Measured) -> float:
+    return each.objective / each.lp_bound if each.lp_bound else 0.0
+
+
+def _share(each: Measured) -> str:
+    return f"{100 * _part(each):.3f} %" if each.lp_bound else "-"
+
+
+BENCHES: dict[str, Bench] = {
+    "sql": sql,
+    "http": http,
+    "claims": many_claims,
+    "together": together,
+    "engine": engine,
+    "scale": scale,
+}
 
 
 async def _run(names: list[str], where: Servers, console: Console) -> None:
