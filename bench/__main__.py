@@ -20,6 +20,7 @@ from bench.engine import solve_all
 from bench.http_path import NOBODY_RINGS, post_at_rate
 from bench.online import DAYS, WAYS, live
 from bench.open_loop import Latencies
+from bench.scale import Measured, measure_all
 from bench.sql_path import hold_at_rate, search_both_ways
 from bench.staffing import plan_all
 from bench.together import decide_together
@@ -216,6 +217,45 @@ async def chains(settings: Settings, console: Console) -> None:
     console.print(table)
 
 
+async def scale(_settings: Settings, console: Console) -> None:
+    """A hundred thousand needs."""
+    found = []
+    console.print("One window, ten million pairs")
+    for each in measure_all():
+        found.append(each)
+        console.print(
+            f"{each.name}, {each.processes} process(es): given {each.given:.1f} s, took {each.seconds:.1f} s, "
+            f"{_share(each)} of the relaxation, {each.people} people, {each.megabytes:.0f} MB, {each.broken} broken"
+        )
+    greedy, two, two_half, one_longer, half_the_needs = found
+    judged = Table("what", "", "", title="Judged", title_justify="left")
+    judged.add_row(
+        "two processes, whole",
+        _share(two),
+        _judged(_part(two) >= 0.99 and two.seconds <= 30 and two.megabytes <= 1000, "99.0 %, 30 s, 1 GB"),
+    )
+    judged.add_row("people, against greedy", f"{100 * (two.people / greedy.people - 1):+.1f} %", "")
+    judged.add_row(
+        "two processes against one, 1.8 times the seconds",
+        f"{_share(two_half)} : {_share(one_longer)}",
+        _judged(_part(two_half) >= _part(one_longer), "two at least as good"),
+    )
+    judged.add_row(
+        "twice the territories, 2.1 times the seconds",
+        f"{_share(two_half)} : {_share(half_the_needs)}",
+        _judged(_part(two_half) >= _part(half_the_needs), "at least as good"),
+    )
+    console.print(judged)
+
+
+def _part(each: Measured) -> float:
+    return each.objective / each.lp_bound if each.lp_bound else 0.0
+
+
+def _share(each: Measured) -> str:
+    return f"{100 * _part(each):.3f} %" if each.lp_bound else "-"
+
+
 BENCHES: dict[str, Bench] = {
     "sql": sql,
     "http": http,
@@ -225,6 +265,7 @@ BENCHES: dict[str, Bench] = {
     "staffing": staffing,
     "audit": chains,
     "online": online,
+    "scale": scale,
 }
 
 

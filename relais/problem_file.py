@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from matching.engine.problem import DEFAULT_WEIGHTS, TIERS, Plan, Problem, Weights
+from matching.engine.problem import DEFAULT_WEIGHTS, TIERS, Floats, Plan, Problem, Weights
 
 __all__ = ["MOST_BYTES", "Position", "ProblemFile", "Unreadable", "answer", "read"]
 
@@ -123,7 +123,6 @@ def read(path: Path) -> ProblemFile:
 def answer(problem: Problem, plan: Plan, seconds: float) -> dict[str, Any]:
     """The plan as it is written."""
     nights = problem.last_night - problem.first_night + 1
-    km = {(int(n), int(o)): float(d) for n, o, d in zip(problem.need, problem.offer, problem.km, strict=True)}
     columns = zip(plan.need.tolist(), plan.offer.tolist(), plan.people.tolist(), strict=True)
     assigned = [{"need": need, "offer": offer, "people": people} for need, offer, people in columns]
     served = np.bincount(problem.tier[plan.need], plan.people * nights[plan.need], TIERS)
@@ -131,7 +130,7 @@ def answer(problem: Problem, plan: Plan, seconds: float) -> dict[str, Any]:
         "assignments": assigned,
         "value": {
             "people_nights_by_tier": [int(count) for count in served],
-            "km_people": sum(each["people"] * km[each["need"], each["offer"]] for each in assigned),
+            "km_people": float(plan.people @ _km_of(problem, plan)),
         },
         "objective": plan.objective,
         "bound": plan.certificate.bound,
@@ -139,6 +138,14 @@ def answer(problem: Problem, plan: Plan, seconds: float) -> dict[str, Any]:
         "seconds": round(seconds, 3),
         "method": plan.method,
     }
+
+
+def _km_of(problem: Problem, plan: Plan) -> Floats:
+    """(a,) the distance of each assignment; found by halving, since there may be millions of pairs."""
+    key = problem.need * len(problem.capacity) + problem.offer
+    order = np.argsort(key)
+    km: Floats = problem.km[order[np.searchsorted(key, plan.need * len(problem.capacity) + plan.offer, sorter=order)]]
+    return km
 
 
 def _place(location: tuple[int | str, ...]) -> str:

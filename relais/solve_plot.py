@@ -29,6 +29,8 @@ def draw(described: ProblemFile, problem: Problem, plan: Plan, path: Path) -> No
         before, after = figure.subplots(1, 2, sharex=True, sharey=True)
         _map(before, problem, needs, offers, None)
         _map(after, problem, needs, offers, plan)
+        # Under both maps: inside one it would cover a town.
+        figure.legend(*after.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     figure.savefig(path, dpi=120)
 
 
@@ -49,10 +51,13 @@ def _map(axes: Axes, problem: Problem, needs: Floats, offers: Floats, plan: Plan
         axes.scatter(needs[served, 0], needs[served, 1], s=8, c=_SERVED, label="placed")
     axes.scatter(needs[~served, 0], needs[~served, 1], s=8, c=_WAITING, marker="x", label="without a place")
     people = int(problem.people.sum())
-    axes.set_title("before" if plan is None else f"after: {int(plan.people.sum())} of {people} people placed")
+    places = int(problem.capacity.max(axis=1, initial=0).sum())
+    before = f"before: {people} people, {places} places"
+    axes.set_title(before if plan is None else f"after: {int(plan.people.sum())} of {people} people placed")
+    # A degree of longitude is shorter than one of latitude.
+    axes.set_aspect(float(1 / np.cos(np.radians(np.clip(needs[:, 1].mean(), -80, 80)))) if len(needs) else 1.0)
     axes.set_xlabel("longitude")
     axes.set_ylabel("latitude")
-    axes.legend(loc="upper right")
 
 
 def _bars(axes: Axes, problem: Problem, plan: Plan) -> None:

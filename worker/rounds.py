@@ -24,12 +24,12 @@ from matching.engine.problem import Plan, Problem
 from matching.fairness import association_km, town_km
 from matching.policy import Policy
 from matching.rounds import Asking, Exchange, Giving, exchanges, prices_of, problem_of
-from worker.solving import Thinkers, solve_within
+from worker.solving import Thinkers
 
 __all__ = ["Solver", "hold_round", "on_the_beat"]
 
 Solver = Callable[[Problem, float], Plan]
-"""Solves a problem within so many seconds; runs in another process."""
+"""Solves a problem within so many seconds; runs in the executor that is given with it."""
 _REST = 4.0
 """Times as long as the last round took to leave to needs that are placed at once."""
 _log = structlog.get_logger()
@@ -38,7 +38,7 @@ _log = structlog.get_logger()
 async def on_the_beat(engine: AsyncEngine, bell: Bell, thinkers: Thinkers, side_by_side: int) -> float:
     """Hold a round; seconds until the next: by the policy in force, or longer where a round takes long."""
     try:
-        held = await hold_round(engine, bell, thinkers.pool, solve_within, side_by_side)
+        held = await hold_round(engine, bell, thinkers.thread, thinkers.solve, side_by_side)
     except BrokenProcessPool as error:
         thinkers.forget(error)
         raise
@@ -50,7 +50,7 @@ async def on_the_beat(engine: AsyncEngine, bell: Bell, thinkers: Thinkers, side_
 
 
 async def hold_round(
-    engine: AsyncEngine, bell: Bell, processes: Executor, solver: Solver, side_by_side: int
+    engine: AsyncEngine, bell: Bell, thinking: Executor, solver: Solver, side_by_side: int
 ) -> rounds.RoundFacts | None:
     """Hold one round: what came of it, or `None` when there was nothing to decide or another worker is at it."""
     began = perf_counter()
@@ -65,7 +65,7 @@ async def hold_round(
         asking, giving, problem = _problem(market, policy)
         round_id = await rounds.next_number(turn)
         loop = asyncio.get_running_loop()
-        plan = await loop.run_in_executor(processes, partial(solver, problem, policy.round_solve_seconds))
+        plan = await loop.run_in_executor(thinking, partial(solver, problem, policy.round_solve_seconds))
         done = await _carry_out(
             engine, market, exchanges(asking, giving, problem, plan, policy), policy, round_id, side_by_side
         )

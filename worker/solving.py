@@ -1,11 +1,14 @@
-"""Where the engine runs: a process of its own, so that thinking hard never keeps the worker from answering."""
+"""Where the engine runs: in processes of its own, so that thinking hard never keeps the worker from answering."""
 
 import os
-from concurrent.futures import ProcessPoolExecutor
+import signal
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context, parent_process
+from threading import Lock, Thread
 from time import perf_counter
 
+from matching.engine.crew import Crew
 from matching.engine.problem import Plan, Problem
 from matching.engine.solve import solve, warm
 
@@ -13,17 +16,30 @@ __all__ = ["Thinkers", "solve_within"]
 
 
 def solve_within(problem: Problem, seconds: float) -> Plan:
-    """The best plan that can be found in so many seconds, from now."""
+    """The best plan that can be found in so many seconds, from now, in this process."""
     return solve(problem, clock=perf_counter, deadline=perf_counter() + seconds, seed=0)
 
 
 def _begin() -> None:
-    """Leave others the processor, keep libraries from greeting in the worker's log, and be ready."""
+    """Leave others the processor, end with the worker alone, keep libraries from greeting in its log, and be ready."""
     os.nice(10)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)
     warm()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(0)
+
+
+def _be_there() -> None:
+    """Be asked, so that who asks knows that a process is started and idle."""
 
 
 class Thinkers:
@@ -32,14 +48,27 @@ class Thinkers:
     def __init__(self, count: int) -> None:
         self._count = count
         self._pool: ProcessPoolExecutor | None = None
+        self._starting = Lock()
+        self.thread = ThreadPoolExecutor(1)
+        """Where to wait for `solve`."""
 
     @property
     def pool(self) -> ProcessPoolExecutor:
         """The pool to ask now."""
-        if self._pool is None:
-            # Not forked: the worker has threads and connections that a child must not inherit.
-            self._pool = ProcessPoolExecutor(self._count, mp_context=get_context("spawn"), initializer=_begin)
-        return self._pool
+        with self._starting:
+            if self._pool is None:
+                # Not forked: the worker has threads and connections that a child must not inherit.
+                self._pool = ProcessPoolExecutor(self._count, mp_context=get_context("spawn"), initializer=_begin)
+            return self._pool
+
+    def solve(self, problem: Problem, seconds: float) -> Plan:
+        """The best plan that the processes find together in so many seconds, from when they are ready.
+
+        Blocks: call it from a thread. A process that is killed meanwhile costs time, not the plan.
+        """
+        self._gather()
+        until = perf_counter() + seconds
+        return solve(problem, clock=perf_counter, deadline=until, seed=0, crew=Crew(self.pool, self._count))
 
     def forget(self, _: BrokenProcessPool) -> None:
         """Start anew at the next question: a process of the pool was killed."""
@@ -47,5 +76,18 @@ class Thinkers:
 
     def end(self) -> None:
         """End the processes, without waiting for what they think about."""
+        self.thread.shutdown(wait=False, cancel_futures=True)
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
+            for process in active_children():
+                process.terminate()
+
+    def _gather(self) -> None:
+        """Wait until the processes are there; those of a pool that died are started anew."""
+        try:
+            for answer in [self.pool.submit(_be_there) for _ in range(self._count)]:
+                answer.result()
+        except BrokenProcessPool as error:
+            self.forget(error)
+            for answer in [self.pool.submit(_be_there) for _ in range(self._count)]:
+                answer.result()

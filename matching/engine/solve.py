@@ -1,15 +1,19 @@
 """The engine's one entry: the best plan that can be found in the time given, and what is proved about it."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import Final
 
 import numpy as np
 
+from matching.engine.crew import Crew, Job, do_all
 from matching.engine.exact import solve_exactly
 from matching.engine.methods import Method
 from matching.engine.nights import solve_greedy, solve_locally, solve_nights
-from matching.engine.problem import Plan, Problem
+from matching.engine.problem import Floats, Integers, Plan, Problem
+from matching.engine.territories import Territories, cut, gather, put_together, territories
+from matching.engine.urgency import place_by_urgency
 
 __all__ = ["solve", "warm"]
 
@@ -17,12 +21,44 @@ _SMALL: Final = 400
 """Pairs up to which the best plan is usually proved in a moment."""
 _EXACT_SHARE: Final = 0.5
 """Of the time, for the proof; without it the other half is searched."""
+_PAIRS_PER_NEED: Final = 64.0
+"""A need is as much work as so many pairs: parties are searched, pairs are only looked through."""
+_LEAST_SECONDS: Final = 0.05
+"""Of thought that is worth the trouble of handing a parcel over."""
+
+_MOST_GATHERED: Final = 1_000.0
+"""Needs, about, that are gathered into one parcel at most, however little time there is."""
 
 
 def solve(
+    problem: Problem,
+    *,
+    clock: Callable[[], float],
+    deadline: float,
+    seed: int,
+    method: Method = Method.AUTO,
+    crew: Crew | None = None,
+) -> Plan:
+    """Plan until `deadline`, an instant of `clock` in seconds; sooner where the plan is proved best.
+
+    `crew`: processes that solve territories side by side, and then nothing is solved here unless one of them dies;
+    `clock` must be one that they share, and can be pickled.
+    """
+    found = territories(problem)
+    seconds = max(0.0, deadline - clock()) * (1 if crew is None else crew.count)
+    work = _work(found)
+    least = min(_MOST_GATHERED, float(work.sum()) * _LEAST_SECONDS / max(seconds, 1e-9))
+    parcel = gather(work, found.pairs, least, _SMALL)
+    if crew is None and parcel.max(initial=0) == 0:
+        return solve_one(problem, clock=clock, deadline=deadline, seed=seed, method=method)
+    ask = partial(solve_one, clock=clock, seed=seed, method=method)
+    return _solve_apart(problem, found, parcel, ask, crew, clock=clock, deadline=deadline)
+
+
+def solve_one(
     problem: Problem, *, clock: Callable[[], float], deadline: float, seed: int, method: Method = Method.AUTO
 ) -> Plan:
-    """Plan until `deadline`, an instant of `clock` in seconds; sooner where the plan is proved best."""
+    """Plan as `solve` does, in one piece whether or not it falls into territories."""
     match method:
         case Method.GREEDY:
             return solve_greedy(problem)
@@ -34,6 +70,35 @@ def solve(
         case _:
             every = method is not Method.AUTO
             return solve_nights(problem, clock=clock, deadline=deadline, seed=seed, to_the_end=every)
+
+
+def _solve_apart(
+    problem: Problem,
+    found: Territories,
+    parcel: Integers,
+    ask: Callable[..., Plan],
+    crew: Crew | None,
+    *,
+    clock: Callable[[], float],
+    deadline: float,
+) -> Plan:
+    parcels = cut(problem, found, parcel)
+    work = np.bincount(parcel, _work(found))
+
+    def job(number: int) -> Job[Plan]:
+        return Job(
+            work=float(work[number]),
+            ready=lambda until: partial(ask, parcels.part(number), deadline=until),
+            otherwise=lambda: place_by_urgency(parcels.part(number)),
+        )
+
+    plans = do_all([job(number) for number in range(len(parcels))], crew, clock=clock, deadline=deadline)
+    return put_together(problem, [(parcels[number], plan) for number, plan in enumerate(plans)])
+
+
+def _work(found: Territories) -> Floats:
+    """(t,) of each territory, against the others."""
+    return found.needs + found.pairs / _PAIRS_PER_NEED
 
 
 def warm() -> None:
@@ -55,3 +120,5 @@ def warm() -> None:
         # A clock of its own that is soon at the end: a few steps of each stage are enough.
         solve(tiny, clock=count(0.0, 0.3).__next__, deadline=9.0, seed=0, method=Method.LOCAL)
         solve(tiny, clock=count(0.0, 0.3).__next__, deadline=9.0, seed=0, method=Method.LP)
+    parcels = cut(tiny, territories(tiny), np.zeros(1, np.int64))
+    place_by_urgency(parcels.part(0))

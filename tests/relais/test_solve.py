@@ -1,14 +1,21 @@
 """`relais solve`: the page's example, and what a tired person is told about a wrong file."""
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from bench.weeks import week
 from relais.command import main
+from relais.embedded.processes import wait_until
 from tests.conftest import ROOT
 
 Json = dict[str, Any]
@@ -54,6 +61,11 @@ def test_a_picture_is_drawn(tmp_path: Path, places: str) -> None:
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_several_processes_plan_what_one_does(tmp_path: Path) -> None:
+    shown = json.loads(solve(tmp_path, EXAMPLES[0], "--processes", "2").stdout)
+    assert shown["assignments"] == EXAMPLES[1]["assignments"]
+
+
 def test_weights_of_the_file_decide(tmp_path: Path) -> None:
     dear = EXAMPLES[0] | {"weights": {"tier": [10.0, 10.0, 10.0], "km": 100.0}}
     assert json.loads(solve(tmp_path, dear).stdout)["assignments"] == []
@@ -88,3 +100,86 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["solve", str(tmp_path / "none.json")])
     assert result.exit_code == 2
     assert "cannot be read" in result.stderr
+
+
+@pytest.fixture
+def thinking(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A command that thinks for two minutes about what is not proved sooner, in a session of its own."""
+    problem = week(600, 200, 1)
+    file = tmp_path / "week.json"
+    needs = zip(problem.people, problem.tier, problem.first_night, problem.last_night, strict=True)
+    file.write_text(
+        json.dumps(
+            {
+                "nights": 7,
+                "needs": [
+                    {"id": at, "people": int(p), "tier": int(t), "first_night": int(f), "last_night": int(last)}
+                    for at, (p, t, f, last) in enumerate(needs)
+                ],
+                "offers": [{"id": at, "capacity": row} for at, row in enumerate(problem.capacity.tolist())],
+                "candidates": list(
+                    zip(problem.need.tolist(), problem.offer.tolist(), problem.km.tolist(), strict=True)
+                ),
+            }
+        )
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "relais", "solve", str(file), "--deadline", "120", "--processes", "2"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert wait_until(lambda: len(helpers(process.pid)) == 2 or process.poll() is not None, 60)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def members(session: int) -> list[int]:
+    """The processes of a session that live."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, its_session = stat.read_text().rpartition(")")[2].split()[:4]
+        except OSError:
+            continue
+        if int(its_session) == session and state != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+def helpers(session: int) -> list[int]:
+    """Those of them that think."""
+    return [each for each in members(session) if b"spawn_main" in Path(f"/proc/{each}/cmdline").read_bytes()]
+
+
+def test_ctrl_c_ends_the_thinking_with_the_best_plan_so_far(thinking: subprocess.Popen[str]) -> None:
+    os.killpg(thinking.pid, signal.SIGINT)
+    out, said = thinking.communicate(timeout=60)
+    assert thinking.returncode == 0, said
+    assert "Ending with the best plan so far" in said
+    assert "Traceback" not in said
+    assert len(json.loads(out)["assignments"]) > 100
+    assert wait_until(lambda: not members(thinking.pid), 10), "something is left running"
+
+
+def test_ctrl_c_twice_leaves_with_a_line(thinking: subprocess.Popen[str]) -> None:
+    # Its helpers stand still, so that it cannot be done before the second.
+    for helper in helpers(thinking.pid):
+        os.kill(helper, signal.SIGSTOP)
+    os.killpg(thinking.pid, signal.SIGINT)
+    assert thinking.stderr is not None
+    while "Ending with" not in thinking.stderr.readline():
+        assert thinking.poll() is None
+    os.kill(thinking.pid, signal.SIGINT)
+    out, said = thinking.communicate(timeout=60)
+    assert (thinking.returncode, out) == (128 + signal.SIGINT, "")
+    assert said.strip() == "Stopped."
+    assert wait_until(lambda: not members(thinking.pid), 10), "something is left running"
+
+
+def test_no_process_outlives_a_command_that_was_killed(thinking: subprocess.Popen[str]) -> None:
+    thinking.kill()
+    assert wait_until(lambda: not members(thinking.pid), 10), "something is left running"
