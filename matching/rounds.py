@@ -5,16 +5,15 @@ them enough of the way or makes room for others.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
 
 import numpy as np
 
 from matching.engine.problem import DEFAULT_WEIGHTS, Floats, Integers, Plan, Problem, Weights
 from matching.policy import Policy
 
-__all__ = ["Asking", "Exchange", "Giving", "Step", "exchanges", "prices_of", "problem_of"]
+__all__ = ["Asking", "Exchange", "Step", "exchanges", "prices_of", "problem_of"]
 
 _SETTLED_TIER = 0
 """Who has a place keeps one: such needs are weighed like the most urgent."""
@@ -27,17 +26,11 @@ class Asking:
     people: int
     tier: int
     waited_hours: float
-    days: Sequence[date]
+    first_night: int
+    last_night: int
     divisible: bool
     held: int | None = None
     held_km: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Giving:
-    """Places of one offer, by night, that are free when nobody holds one tentatively."""
-
-    free: Mapping[date, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,27 +65,23 @@ class Exchange:
 
 def problem_of(
     needs: Sequence[Asking],
-    offers: Sequence[Giving],
+    free: Integers,
     pairs: tuple[Integers, Integers, Floats],
     weights: Weights = DEFAULT_WEIGHTS,
 ) -> Problem:
-    """The engine's problem; `pairs` are (pairs,) needs, (pairs,) offers, and (pairs,) whole kilometres."""
-    first = min(day for need in needs for day in need.days)
-    last = max(day for need in needs for day in need.days)
-    nights = (last - first).days + 1
-    capacity = np.zeros((len(offers), nights), np.int64)
-    for number, offer in enumerate(offers):
-        for day, free in offer.free.items():
-            if first <= day <= last:
-                capacity[number, (day - first).days] = max(free, 0)
+    """The engine's problem.
+
+    `free` are (offers, nights) places when nobody holds one tentatively; `pairs` are (pairs,) needs, (pairs,) offers,
+    and (pairs,) whole kilometres.
+    """
     return Problem(
         people=np.array([need.people for need in needs], np.int64),
         tier=np.array([_SETTLED_TIER if need.held is not None else need.tier for need in needs], np.int64),
         waited=np.array([need.waited_hours for need in needs], np.float64),
-        first_night=np.array([(need.days[0] - first).days for need in needs], np.int64),
-        last_night=np.array([(need.days[-1] - first).days for need in needs], np.int64),
+        first_night=np.array([need.first_night for need in needs], np.int64),
+        last_night=np.array([need.last_night for need in needs], np.int64),
         divisible=np.array([need.divisible for need in needs], np.bool_),
-        capacity=capacity,
+        capacity=np.maximum(free, 0),
         need=pairs[0],
         offer=pairs[1],
         km=pairs[2],
@@ -105,29 +94,34 @@ def exchanges(needs: Sequence[Asking], problem: Problem, plan: Plan, policy: Pol
 
     A move is worth it when it spares its party `move_gain_km`, or when people without a place are placed with it.
     """
-    km = {(int(n), int(o)): int(d) for n, o, d in zip(problem.need, problem.offer, problem.km, strict=True)}
     steps = [
         Step(
             need=need,
             offer=offer,
             people=people,
             leaves=needs[need].held,
-            km=km[need, offer],
-            spared_km=needs[need].held_km - km[need, offer],
+            km=km,
+            spared_km=needs[need].held_km - km,
         )
-        for need, offer, people in zip(plan.need.tolist(), plan.offer.tolist(), plan.people.tolist(), strict=True)
+        for need, offer, people, km in zip(
+            plan.need.tolist(), plan.offer.tolist(), plan.people.tolist(), _kilometres(problem, plan), strict=True
+        )
         if needs[need].held != offer
     ]
     return [kept for piece in _hanging_together(steps) if (kept := _worth_it(piece, policy)) is not None]
 
 
-def prices_of(needs: Sequence[Asking], problem: Problem, plan: Plan) -> dict[tuple[int, date], float]:
-    """What one more place would be worth to the others, in kilometres, by offer and night, where it is anything."""
-    first = min(day for need in needs for day in need.days)
-    return {
-        (int(offer), first + timedelta(days=int(night))): float(plan.prices[offer, night] / problem.weights.km)
-        for offer, night in zip(*np.nonzero(plan.prices > 0), strict=True)
-    }
+def prices_of(problem: Problem, plan: Plan) -> Floats:
+    """(offers, nights) what one more place would be worth to the others, in kilometres."""
+    return np.round(np.maximum(plan.prices, 0.0) / problem.weights.km, 1)
+
+
+def _kilometres(problem: Problem, plan: Plan) -> list[int]:
+    """How far each assignment of the plan is."""
+    pairs = problem.need * len(problem.capacity) + problem.offer
+    order = np.argsort(pairs, kind="stable")
+    at = np.searchsorted(pairs[order], plan.need * len(problem.capacity) + plan.offer)
+    return [int(km) for km in problem.km[order[at]]]
 
 
 def _hanging_together(steps: Sequence[Step]) -> list[tuple[Step, ...]]:

@@ -16,7 +16,7 @@ from db.bell import WORK, Bell, Ear
 from db.connection import connect
 from worker.doorbell import answer_the_door
 from worker.matching_round import AT_ONCE, look_for_places
-from worker.rounds import on_the_beat
+from worker.rounds import Rounds
 from worker.settings import WorkerSettings
 from worker.solving import Thinkers
 from worker.staffing import Staffing
@@ -45,11 +45,13 @@ async def serve(settings: WorkerSettings) -> None:
         helpers.append(asyncio.create_task(ear.run()))
     if settings.redis_url:
         helpers.append(asyncio.create_task(answer_the_door(settings.redis_url, ear.wake)))
-    acts = _acts(settings, engine, bell, ear, thinkers)
+    rounds = Rounds(engine, bell, thinkers, settings.side_by_side)
+    acts = _acts(settings, engine, bell, ear, thinkers, rounds)
     loops = [asyncio.create_task(_repeat(act, stopping)) for act in acts]
     _log.info("worker.ready")
     await stopping.wait()
     ear.wake()
+    rounds.hurry()
     await asyncio.wait(loops, timeout=20)
     await _end([*loops, *helpers])
     thinkers.end()
@@ -57,12 +59,15 @@ async def serve(settings: WorkerSettings) -> None:
     _log.info("worker.stopped")
 
 
-def _acts(settings: WorkerSettings, engine: AsyncEngine, bell: Bell, ear: Ear, thinkers: Thinkers) -> tuple[Act, ...]:
+def _acts(
+    settings: WorkerSettings, engine: AsyncEngine, bell: Bell, ear: Ear, thinkers: Thinkers, rounds: Rounds
+) -> tuple[Act, ...]:
     """What the worker does again and again; each says in how many seconds it wants to be called next."""
 
     async def match() -> float:
-        while await look_for_places(engine, bell, settings.side_by_side, settings.park_after) == AT_ONCE:
-            pass
+        looked = AT_ONCE
+        while looked == AT_ONCE:
+            looked = await look_for_places(engine, bell, settings.side_by_side, settings.park_after, rounds.hurry)
         await ear.anything(settings.poll_seconds)
         return 0.0
 
@@ -71,9 +76,6 @@ def _acts(settings: WorkerSettings, engine: AsyncEngine, bell: Bell, ear: Ear, t
             ear.wake()
         return _UPKEEP_SECONDS
 
-    async def decide_together() -> float:
-        return await on_the_beat(engine, bell, thinkers, settings.side_by_side)
-
     staffing = Staffing(engine, bell)
 
     async def staff() -> float:
@@ -81,7 +83,7 @@ def _acts(settings: WorkerSettings, engine: AsyncEngine, bell: Bell, ear: Ear, t
             ear.wake()
         return _STAFFING_SECONDS
 
-    return match, upkeep, decide_together, staff
+    return match, upkeep, rounds.on_the_beat, staff
 
 
 async def _repeat(act: Act, stopping: asyncio.Event) -> None:

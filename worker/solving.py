@@ -6,6 +6,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from time import perf_counter
 
+from matching import pairing
 from matching.engine.problem import Plan, Problem
 from matching.engine.solve import solve, warm
 
@@ -23,6 +24,7 @@ def _begin() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)
+    pairing.warm()
     warm()
 
 

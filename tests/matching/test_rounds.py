@@ -1,30 +1,23 @@
 """Rounds between the world and the engine: what is asked, what hangs together, and what is worth a move."""
 
-from datetime import date, timedelta
-
 import numpy as np
 
 from matching.engine.problem import Certificate, Plan, Problem
 from matching.policy import FIRST_POLICY
-from matching.rounds import Asking, Giving, exchanges, prices_of, problem_of
-
-TONIGHT = date(2026, 12, 1)
-
-
-def nights(*numbers: int) -> list[date]:
-    return [TONIGHT + timedelta(days=number) for number in numbers]
+from matching.rounds import Asking, exchanges, prices_of, problem_of
 
 
 def asking(
-    people: int = 2, *, tier: int = 2, on: list[date] | None = None, held: int | None = None, km: int = 0
+    people: int = 2, *, tier: int = 2, on: tuple[int, int] = (0, 0), held: int | None = None, km: int = 0
 ) -> Asking:
-    return Asking(people, tier, 0.0, on or nights(0), divisible=False, held=held, held_km=km)
+    return Asking(people, tier, 0.0, *on, divisible=False, held=held, held_km=km)
 
 
 def problem(needs: list[Asking], offers: int, pairs: list[tuple[int, int, int]]) -> Problem:
     need, offer, km = zip(*pairs, strict=True)
-    giving = [Giving(dict.fromkeys(nights(0, 1, 2), 4))] * offers
-    return problem_of(needs, giving, (np.array(need), np.array(offer), np.array(km, np.float64)))
+    free = np.full((offers, 3), 4)
+    free[:, 2] = -1
+    return problem_of(needs, free, (np.array(need), np.array(offer), np.array(km, np.float64)))
 
 
 def plan(*assigned: tuple[int, int, int], prices: list[list[float]] | None = None) -> Plan:
@@ -33,10 +26,10 @@ def plan(*assigned: tuple[int, int, int], prices: list[list[float]] | None = Non
     return Plan(need, offer, people, 0.0, proved, np.array(prices or [[0.0]]), "by hand")
 
 
-def test_nights_are_counted_from_the_first_that_anybody_asks_for() -> None:
-    asked = problem([asking(on=nights(1, 2)), asking(on=nights(2))], 1, [(0, 0, 3), (1, 0, 3)])
-    assert (asked.first_night.tolist(), asked.last_night.tolist()) == ([0, 1], [1, 1])
-    assert asked.capacity.tolist() == [[4, 4]]
+def test_where_an_offer_has_no_night_it_has_no_places() -> None:
+    asked = problem([asking(on=(1, 2)), asking(on=(2, 2))], 1, [(0, 0, 3), (1, 0, 3)])
+    assert (asked.first_night.tolist(), asked.last_night.tolist()) == ([1, 2], [2, 2])
+    assert asked.capacity.tolist() == [[4, 4, 0]]
 
 
 def test_who_has_a_place_is_weighed_like_the_most_urgent() -> None:
@@ -80,7 +73,7 @@ def test_two_who_change_places_must_both_be_worth_it() -> None:
 
 
 def test_prices_are_kilometres_of_the_nights_that_cost_anything() -> None:
-    needs = [asking(on=nights(1, 2))]
+    needs = [asking(on=(1, 2))]
     asked = problem(needs, 2, [(0, 0, 1), (0, 1, 1)])
-    priced = prices_of(needs, asked, plan(prices=[[0.0, 2.0], [0.0, 0.0]]))
-    assert priced == {(0, nights(2)[0]): 2.0 / asked.weights.km}
+    priced = prices_of(asked, plan(prices=[[0.0, 2.0], [0.0, 0.0]]))
+    assert priced.tolist() == [[0.0, 2.0 / asked.weights.km], [0.0, 0.0]]
