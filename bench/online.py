@@ -21,7 +21,7 @@ from matching.engine.problem import DEFAULT_WEIGHTS, Floats, Problem
 from matching.engine.solve import solve, warm
 from matching.needs import OfferId
 from matching.policy import FIRST_POLICY, Policy
-from matching.rounds import Asking, Exchange, Giving, exchanges, prices_of, problem_of
+from matching.rounds import Asking, Exchange, exchanges, prices_of, problem_of
 from matching.vocabulary import Urgency
 
 __all__ = ["DAYS", "WAYS", "Lived", "Played", "Way", "live"]
@@ -232,16 +232,16 @@ class _Evening:
         asked = self._asked(pool)
         if asked is None:
             return
-        needs, giving, problem, numbers = asked
+        needs, problem, numbers = asked
         plan = solve(problem, clock=perf_counter, deadline=perf_counter() + _THINKING_SECONDS, seed=0)
         weighed = np.unique(problem.offer)
-        self.price[weighed], self.priced_at[weighed] = 0.0, at
-        for (offer, _), price in prices_of(needs, problem, plan).items():
-            self.price[offer] = price
-        for exchange in exchanges(needs, giving, problem, plan, self.way.policy):
+        self.priced_at[weighed] = at
+        priced = prices_of(problem, plan)[:, 0]
+        self.price[weighed] = priced[weighed]
+        for exchange in exchanges(needs, problem, plan, self.way.policy):
             self._carry_out(exchange, numbers, at)
 
-    def _asked(self, pool: Sequence[int]) -> tuple[list[Asking], list[Giving], Problem, list[int]] | None:
+    def _asked(self, pool: Sequence[int]) -> tuple[list[Asking], Problem, list[int]] | None:
         """The round's problem as `db.markets` would read it, or none when nobody who waits could be placed."""
         whole, policy = self.day.problem, self.way.policy
         given = self.free.copy()
@@ -267,17 +267,18 @@ class _Evening:
                 people=int(whole.people[need]),
                 tier=int(whole.tier[need]),
                 waited_hours=0.0,
-                days=[TONIGHT],
+                first_night=0,
+                last_night=0,
                 divisible=False,
                 held=self.held[need][0] if need in self.held else None,
                 held_km=self.held[need][1] if need in self.held else 0,
             )
             for need in numbers
         ]
-        giving = [Giving({TONIGHT: int(free)}) for free in given]
         chosen = np.concatenate([pairs for _, pairs in parts])
         index = np.repeat(np.arange(len(parts)), [len(pairs) for _, pairs in parts]).astype(np.int64)
-        return needs, giving, problem_of(needs, giving, (index, whole.offer[chosen], whole.km[chosen])), numbers
+        pairs_now = (index, whole.offer[chosen], whole.km[chosen])
+        return needs, problem_of(needs, given[:, None], pairs_now), numbers
 
     def _carry_out(self, exchange: Exchange, numbers: Sequence[int], at: float) -> None:
         people = self.day.problem.people

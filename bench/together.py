@@ -20,11 +20,15 @@ from db.bell import Bell
 from db.connection import connect, snapshot, transaction
 from db.markets import read_market
 from db.policies import in_force
+from db.rounds import Pace
 from db.seekers import InPool
 from db.settings import Settings
+from matching import pairing
+from matching.engine.solve import warm
+from matching.pairing import pairs_of
 from matching.policy import Policy
 from matching.vocabulary import Coverage
-from worker.rounds import hold_round
+from worker.rounds import hold_round, waiting_territories
 from worker.solving import solve_within
 
 __all__ = ["Together", "decide_together"]
@@ -36,6 +40,10 @@ _PLACED = text("""
     select n.tier, sum(a.people) as people from allocation a join need n on n.id = a.need_id
      where a.state = 'held' or a.state = 'confirmed' group by n.tier order by n.tier
 """)
+_ONE_IN_VAIN = """
+    update need set fruitless = 1 where id = (select id from need where state = 'open' order by id limit 1)
+"""
+"""There is a round where somebody looked in vain; the territories of the world hang together."""
 _PUT_BACK = (
     "delete from allocation_slot",
     "delete from allocation where state in ('held', 'confirmed', 'released')",
@@ -73,9 +81,14 @@ async def decide_together(settings: Settings, world: World, count: int) -> Toget
     async with snapshot(engine) as tx:
         waiting = await seekers.pool(tx, policy, count)
     alone = await _search_one_by_one(engine, waiting[::_SAMPLE], policy) * _SAMPLE
+    await plain.execute(_ONE_IN_VAIN)
+    pairing.warm()
     async with snapshot(engine) as tx:
         began = perf_counter()
-        await read_market(tx, policy)
+        market = await read_market(tx, policy)
+        if market is None:
+            raise AssertionError("one looked in vain, so there is a market")
+        pairs_of(market.wishes, market.stalls, policy.round_candidates)
         together = perf_counter() - began
     began = perf_counter()
     await _place_one_by_one(engine, policy)
@@ -85,10 +98,15 @@ async def decide_together(settings: Settings, world: World, count: int) -> Toget
         await plain.execute(statement)
     await plain.execute("vacuum analyze")
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:
-        processes.submit(len, ()).result()
-        held = await hold_round(engine, Bell(settings), processes, solve_within, side_by_side=4)
-    if held is None:
-        raise AssertionError("needs wait, so there is a round")
+        processes.submit(_get_ready).result()
+        await plain.execute(_ONE_IN_VAIN)
+        before = perf_counter()
+        held = [
+            await hold_round(engine, Bell(settings), processes, solve_within, 4, territory, Pace(0, 0))
+            for territory, _ in await waiting_territories(engine, policy)
+        ]
+        whole = perf_counter() - before
+    facts = [each for each in held if each is not None]
     people_together = await _people(engine)
     await plain.close()
     await engine.dispose()
@@ -96,11 +114,17 @@ async def decide_together(settings: Settings, world: World, count: int) -> Toget
         searched_one_by_one=alone,
         searched_together=together,
         placed_one_by_one=greedy,
-        round_whole=held.seconds,
+        round_whole=whole,
         people_one_by_one=people_one_by_one,
         people_together=people_together,
-        gap=(held.bound - held.objective) / held.bound,
+        gap=1 - sum(each.objective for each in facts) / sum(each.bound for each in facts),
     )
+
+
+def _get_ready() -> None:
+    """Compile what the measured round uses."""
+    pairing.warm()
+    warm()
 
 
 async def _search_one_by_one(engine: AsyncEngine, waiting: list[InPool], policy: Policy) -> float:

@@ -24,6 +24,8 @@ __all__ = [
     "hold_best_places",
     "settle",
     "take",
+    "tentative_for",
+    "written_terms",
 ]
 
 
@@ -192,11 +194,11 @@ async def take(
                 "people": people,
                 "need": seeker.need.id,
                 "poster": seeker.organization_id,
-                "tentative": _tentative_for(seeker, policy) if tentative is None else tentative,
+                "tentative": tentative_for(seeker, policy) if tentative is None else tentative,
                 "km": candidate.distance,
                 "policy": policy.version,
                 "way": decided.way,
-                "terms": json.dumps({name: round(km, 1) for name, km in asdict(decided.cost).items()}),
+                "terms": written_terms(decided),
                 "round_id": decided.round_id,
             },
         )
@@ -204,8 +206,14 @@ async def take(
     return None if row is None else row.id
 
 
-def _tentative_for(seeker: Seeker, policy: Policy) -> timedelta:
+def tentative_for(seeker: Seeker, policy: Policy) -> timedelta:
+    """How long a hold for this need may be improved before its provider is asked."""
     return policy.tentative_for(seeker.need.urgency, seeker.need.window.starts - seeker.now)
+
+
+def written_terms(decision: Decision) -> str:
+    """What a place cost when it was decided, as it is stored: kilometres by term, to a tenth."""
+    return json.dumps({name: round(km, 1) for name, km in asdict(decision.cost).items()})
 
 
 async def free_places(tx: AsyncConnection, allocation_id: UUID, *, whole: bool) -> None:

@@ -1,202 +1,253 @@
-"""Markets: the needs of a round, every place that they may take, and what is free there, all of one moment.
+"""Markets: the needs of a round, the offers around them and what is free there night by night, all of one moment.
 
-The same search as for one need, asked for all of them in one statement. Places that are held tentatively count as
-free: who holds them is in the round as well.
+One statement brings the offers; which need may take which is `matching.pairing`'s to say. Places that are held
+tentatively count as free: who holds them is in the round as well.
 """
 
-import json
-import re
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
+from typing import TypeVar
 
+import h3
 import numpy as np
-import numpy.typing as npt
-from sqlalchemy import TextClause, text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import candidates, seekers
-from db.candidates import Parameter
+from db import seekers
 from db.seekers import InPool
+from geo.cells import Cell, Point, cell_text, centroid
+from geo.distance import Kilometres, great_circle
+from matching.engine.problem import Floats, Integers
 from matching.needs import OfferId
+from matching.pairing import ANY_NUMBER, Kind, Pairs, Stalls, Wish
 from matching.policy import Policy
 from matching.rules import radius
+from matching.vocabulary import SiteKind
 
-__all__ = ["Market", "Night", "Stall", "read_market"]
+__all__ = ["Market", "Terms", "met", "read_market"]
 
-
-@dataclass(frozen=True, slots=True)
-class Night:
-    """One night of an offer: its slot, and the places free when nobody holds one tentatively."""
-
-    slot_id: int
-    free: int
+_REGION = 2
+"""H3 resolution (three hundred kilometres across) of the regions in which doors are looked around together."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stall:
-    """What an offer has night by night, under the terms of this version."""
+class Terms:
+    """An offer under the terms of this version."""
 
     offer_id: OfferId
     version: int
     tie: int
-    nights: Mapping[date, Night]
     town_load: float
     association_load: float
 
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """Needs, offers, and which of them may meet."""
+    """Needs (n), and offers (m) around them with their nights (h) from the first that anybody asks for."""
 
     needs: Sequence[InPool]
-    stalls: Sequence[Stall]
-    need: npt.NDArray[np.int64]
-    """(pairs,) index of the need."""
-    stall: npt.NDArray[np.int64]
-    """(pairs,) index of the offer."""
-    km: npt.NDArray[np.float64]
-    """(pairs,) whole kilometres."""
+    wishes: Sequence[Wish]
+    """(n,) what each asks for, in numbers of this market."""
+    terms: Sequence[Terms]
+    """(m,)"""
+    stalls: Stalls
+    """(m,) what is free when nobody holds a place tentatively."""
+    slots: Integers
+    """(m, h) ids; 0 where the offer has no slot that night."""
+    prices: Floats
+    """(m, h) what the last round left on them, in kilometres."""
+    held: Sequence[int | None]
+    """(n,) the offer, by index, where a need holds places tentatively."""
 
 
-# What is one need's parameter alone becomes its column among many. An offer where somebody holds places tentatively is
-# found even when it is full.
-_COLUMNS = """
-    category text, point text, metres float8, first_day date, last_day date, arrives timestamptz,
-    now timestamptz, least int, countries text[], fresh_since timestamptz, alone boolean, audience text[],
-    requires text[], teaches text, level text, divisible boolean, people int, nights bigint, turned_down uuid[],
-    candidates bigint, priced_since timestamptz
-"""
-_NAMES = ", ".join(column.split()[0] for column in _COLUMNS.split(","))
-_AT_ONCE = 500
-"""Questions in one statement: so many are answered well before a statement is cut off."""
-_ROOM = "min(s.capacity - s.used) >= k.least"
-
-
-def _for_many(search: str) -> str:
-    asked = re.sub(r":(\w+)", r"k.\1", search)
-    if _ROOM not in asked:
-        raise AssertionError("the search asks for room in other words than these")
-    found = asked.replace(_ROOM, f"({_ROOM} or o.id = any(cast(:held_at as uuid[])))")
-    return f"""
-        select k.number, c.offers, c.km
-          from rows from (jsonb_to_recordset(cast(:asked as jsonb)) as ({_COLUMNS}))
-               with ordinality as k ({_NAMES}, number)
-          cross join lateral (select array_agg(f.id) as offers, array_agg(f.km) as km from ({found}) f) c
-    """
-
-
-_WALK = text(_for_many(candidates.NIGHTS_WALK))
-_DISC = text(_for_many(candidates.NIGHTS_DISC))
-_STALLS = text("""
-    select o.id, o.version, o.tie, array_agg(s.day order by s.day) as days, array_agg(s.id order by s.day) as slots,
-           array_agg(s.capacity - s.used + coalesce(t.people, 0) order by s.day) as free,
-           coalesce((select l.load from site h join town_load l using (town_id) where h.id = o.site_id), 0)
-               as town_load,
-           coalesce((select l.load from association_load l where l.organization_id = o.organization_id), 0)
-               as association_load
-      from offer o
-      join slot s on s.offer_id = o.id and s.day between :first_day and :last_day
-      left join (select k.slot_id, sum(k.people) as people
-                   from allocation_slot k
-                  where k.allocation_id = any(cast(:tentative as uuid[])) and k.taken
-                  group by k.slot_id) t on t.slot_id = s.id
-     where o.id = any(cast(:offers as uuid[]))
-     group by o.id
+# The regions overlap, and an offer may stand in several; what lies beyond a need's own reach is left to the pairing.
+_OFFERS = text("""
+    with region as materialized (
+        select category, cast(point as geography) as point, metres
+          from unnest(cast(:categories as text[]), cast(:points as text[]), cast(:metres as float8[]))
+               as asked (category, point, metres)
+    ), around as materialized (
+        select distinct a.id
+          from region
+          join offer a on a.state = 'open' and a.category = region.category
+                      and st_dwithin(a.point, region.point, region.metres, false)
+    ), offers as materialized (
+        select row_number() over () - 1 as number, o.id, o.version, o.tie, o.cell,
+               coalesce(o.party_max, :any_number) as party_max, coalesce(o.nights_max, :any_number) as nights_max,
+               coalesce((select l.load from town_load l where l.town_id = h.town_id), 0) as town_load,
+               coalesce((select l.load from association_load l where l.organization_id = o.organization_id), 0)
+                   as association_load,
+               concat_ws('|', o.category, o.country, h.kind, array_to_string(o.audience, ','),
+                         array_to_string(h.provides || o.provides, ',')) as words
+          from around join offer o using (id) join site h on h.id = o.site_id
+         where o.country = any(cast(:countries as text[])) and o.verified_at > :fresh_since
+           and (h.kind <> 'private_home' or h.vetted_at is not null)
+    ), nights as materialized (
+        select o.number, s.day - cast(:first_day as date) as night, s.id,
+               s.capacity - s.used + coalesce(t.people, 0) as free, s.price,
+               cast(extract(epoch from s.last_arrival) as float8) as last_arrival
+          from offers o
+          join slot s on s.offer_id = o.id and s.day between :first_day and :last_day and s.ends > :now
+          left join (select k.slot_id, sum(k.people) as people
+                       from allocation_slot k
+                      where k.allocation_id = any(cast(:tentative as uuid[])) and k.taken
+                      group by k.slot_id) t on t.slot_id = s.id
+    )
+    select *
+      from (select array_agg(number) as numbers, array_agg(id) as ids, array_agg(version) as versions,
+                   array_agg(tie) as ties, array_agg(cell) as cells, array_agg(party_max) as party_max,
+                   array_agg(nights_max) as nights_max, array_agg(words) as words,
+                   array_agg(town_load) as town_loads, array_agg(association_load) as association_loads
+              from offers) o,
+           (select array_agg(number) as at, array_agg(night) as nights, array_agg(id) as slots,
+                   array_agg(cast(free as int)) as free, array_agg(last_arrival) as last_arrivals,
+                   array_agg(price) as prices
+              from nights) n
 """)
 
 
-async def read_market(tx: AsyncConnection, policy: Policy) -> Market:
-    """The market as it is now; to be read within one snapshot.
+async def read_market(tx: AsyncConnection, policy: Policy, cells: Collection[Cell] | None = None) -> Market | None:
+    """The market as it is now, of the needs that stand in these cells or anywhere; to be read within one snapshot.
 
-    Needs whose nights have passed, and those that nothing fits, are not in it. Where nobody has looked for a place
-    in vain it is empty: what is placed at once as it comes is not moved for kilometres alone.
+    `None` where nobody has looked for a place in vain: what is placed at once as it comes is not moved for kilometres
+    alone. Needs whose nights have passed are not in it.
     """
-    waiting = [each for each in await seekers.pool(tx, policy, policy.round_needs) if each.seeker.need.days]
+    waiting = [each for each in await seekers.pool(tx, policy, policy.round_needs, cells) if each.seeker.need.days]
     if not any(each.in_vain for each in waiting):
-        waiting = []
-    found = await _search(tx, waiting, policy)
-    # Whose present place is not to be had any more, because it was paused or changed, is left where they are.
-    numbers = [
-        number
-        for number, places in sorted(found.items())
-        if (held := waiting[number].held) is None or held.offer_id in places.offers
-    ]
-    stalls = await _stalls(tx, waiting, {offer for places in found.values() for offer in places.offers})
-    index = {stall.offer_id: number for number, stall in enumerate(stalls)}
+        return None
+    days = [day for each in waiting for day in (each.seeker.need.days[0], each.seeker.need.days[-1])]
+    first, last, now = min(days), max(days), waiting[0].seeker.now
+    values = {
+        **_regions(waiting, policy),
+        "any_number": ANY_NUMBER,
+        "countries": sorted({country for each in waiting for country in each.seeker.need.countries}),
+        "fresh_since": now - policy.stale_after,
+        "first_day": first,
+        "last_day": last,
+        "now": now,
+        "tentative": [each.held.allocation_id for each in waiting if each.held],
+    }
+    row = (await tx.execute(_OFFERS, values)).one()
+    told = (row.ids, row.versions, row.ties, row.town_loads, row.association_loads)
+    terms = [Terms(*each) for each in zip(*(column or () for column in told), strict=True)]
+    index = {each.offer_id: number for number, each in enumerate(terms)}
+    nights = (last - first).days + 1
+    order = np.zeros(len(terms), np.int64)
+    order[_whole(row.numbers)] = np.arange(len(terms))
+    night = (order[_whole(row.at)], _whole(row.nights))
+    shape = (len(terms), nights)
     return Market(
-        needs=[waiting[number] for number in numbers],
-        stalls=stalls,
-        need=np.repeat(np.arange(len(numbers)), [len(found[number].offers) for number in numbers]).astype(np.int64),
-        stall=np.array([index[offer] for number in numbers for offer in found[number].offers], np.int64),
-        km=np.array([km for number in numbers for km in found[number].km], np.float64),
+        needs=waiting,
+        wishes=[_wish(each, policy, index, first) for each in waiting],
+        terms=terms,
+        stalls=_stalls(row, night, shape),
+        slots=_spread(night, _whole(row.slots), np.zeros(shape, np.int64)),
+        prices=_spread(night, np.array(row.prices or (), np.float64), np.zeros(shape, np.float64)),
+        held=[index.get(each.held.offer_id) if each.held else None for each in waiting],
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Places:
-    """The offers found for one need, and how far each is."""
+def met(market: Market, pairs: Pairs) -> tuple[Market, Pairs]:
+    """The market without needs that nothing fits and offers that nobody may take, and the pairs in its numbers.
 
-    offers: Sequence[OfferId]
-    km: Sequence[int]
+    Whose present place is not to be had any more, because it was paused or changed, is left where they are too.
+    """
+    home = np.array([-1 if at is None else at for at in market.held], np.int64)
+    in_it = np.zeros(len(market.needs), np.bool_)
+    in_it[pairs.need[(home[pairs.need] == pairs.offer) | (home[pairs.need] < 0)]] = True
+    in_it &= np.array([each.held is None or at is not None for each, at in zip(market.needs, market.held, strict=True)])
+    free = market.stalls.free.copy()
+    for stays in np.flatnonzero(~in_it).tolist():
+        wish, at = market.wishes[stays], market.held[stays]
+        if at is not None:
+            free[at, wish.first_night : wish.last_night + 1] -= wish.people
+    kept = in_it[pairs.need]
+    needs, offers = np.flatnonzero(in_it).tolist(), np.unique(pairs.offer[kept])
+    number: Integers = np.full(len(market.terms), -1, np.int64)
+    number[offers] = np.arange(len(offers))
+    held = [market.held[at] for at in needs]
+    return Market(
+        needs=[market.needs[at] for at in needs],
+        wishes=[market.wishes[at] for at in needs],
+        terms=[market.terms[at] for at in offers.tolist()],
+        stalls=replace(
+            market.stalls,
+            kind=market.stalls.kind[offers],
+            cell=market.stalls.cell[offers],
+            party_max=market.stalls.party_max[offers],
+            nights_max=market.stalls.nights_max[offers],
+            free=free[offers],
+            last_arrival=market.stalls.last_arrival[offers],
+        ),
+        slots=market.slots[offers],
+        prices=market.prices[offers],
+        held=[None if at is None else int(number[at]) for at in held],
+    ), Pairs(np.searchsorted(needs, pairs.need[kept]), number[pairs.offer[kept]], pairs.km[kept])
 
 
-async def _search(tx: AsyncConnection, waiting: Sequence[InPool], policy: Policy) -> dict[int, _Places]:
-    """What fits each need: asked once for all that ask the same, as many do at one door on one evening."""
-    alike: defaultdict[str, list[int]] = defaultdict(list)
-    for number, each in enumerate(waiting):
-        alike[json.dumps(_asked(each, policy), default=str)].append(number)
-    held_at = [each.held.offer_id for each in waiting if each.held]
-    found: dict[int, _Places] = {}
-    questions = list(alike.items())
-    for start in range(0, len(questions), _AT_ONCE):
-        some = questions[start : start + _AT_ONCE]
-        places = await _find(tx, _WALK, [asked for asked, _ in some], held_at)
-        # Who found something near is not helped by what lies beyond hundreds of offers that did not fit.
-        short = [at for at in range(len(some)) if not places[at].offers]
-        fuller = await _find(tx, _DISC, [some[at][0] for at in short], held_at)
-        places |= {at: fuller[number] for number, at in enumerate(short)}
-        found |= {number: places[at] for at, (_, numbers) in enumerate(some) for number in numbers}
-    return {number: places for number, places in found.items() if places.offers}
+def _stalls(row: Row[tuple[object, ...]], night: tuple[Integers, Integers], shape: tuple[int, int]) -> Stalls:
+    kinds: dict[str, int] = {}
+    kind = [kinds.setdefault(words, len(kinds)) for words in row.words or ()]
+    return Stalls(
+        kinds=[_kind(words) for words in kinds],
+        kind=_whole(kind),
+        cell=_whole(row.cells),
+        party_max=_whole(row.party_max),
+        nights_max=_whole(row.nights_max),
+        free=_spread(night, _whole(row.free), np.full(shape, -1, np.int64)),
+        last_arrival=_spread(night, np.array(row.last_arrivals or (), np.float64), np.zeros(shape, np.float64)),
+    )
 
 
-async def _find(
-    tx: AsyncConnection, statement: TextClause, asked: Sequence[str], held_at: Sequence[OfferId]
-) -> dict[int, _Places]:
-    """By the number of each question, as JSON objects."""
-    if not asked:
-        return {}
-    rows = await tx.execute(statement, {"asked": f"[{','.join(asked)}]", "held_at": held_at})
-    return {row.number - 1: _Places(row.offers or (), row.km or ()) for row in rows}
+Numbers = TypeVar("Numbers", Integers, Floats)
 
 
-def _asked(each: InPool, policy: Policy) -> dict[str, Parameter]:
-    seeker = each.seeker
-    values = candidates.parameters(seeker.need, policy, seeker.now, seeker.people_left)
-    values["candidates"] = policy.round_candidates
+def _spread(night: tuple[Integers, Integers], values: Numbers, over: Numbers) -> Numbers:
+    """Values by offer and night."""
+    over[night] = values
+    return over
+
+
+def _whole(values: Sequence[int] | None) -> Integers:
+    return np.array(values or (), np.int64)
+
+
+def _kind(words: str) -> Kind:
+    category, country, site_kind, audience, provides = words.split("|")
+    return Kind(category, country, SiteKind(site_kind), frozenset(audience.split(",")), frozenset(provides.split(",")))
+
+
+def _wish(each: InPool, policy: Policy, index: dict[OfferId, int], first: date) -> Wish:
+    seeker, need = each.seeker, each.seeker.need
+    reach = radius(need, policy)
     if each.held is not None:
-        reach = min(radius(seeker.need, policy), each.held.distance + policy.move_most_km)
-        values["metres"] = reach * 1000 + 499.999
-    return values
+        reach = Kilometres(min(reach, each.held.distance + policy.move_most_km))
+    return Wish(
+        need=need,
+        people=seeker.people_left,
+        reach=reach,
+        arrives=max(need.window.starts, seeker.now).timestamp(),
+        first_night=(need.days[0] - first).days,
+        last_night=(need.days[-1] - first).days,
+        not_at=[index[offer] for offer in need.turned_down if offer in index],
+    )
 
 
-async def _stalls(tx: AsyncConnection, waiting: Sequence[InPool], offers: Iterable[OfferId]) -> list[Stall]:
-    days = [day for each in waiting for day in each.seeker.need.days]
-    values = {
-        "offers": list(offers),
-        "first_day": min(days, default=None),
-        "last_day": max(days, default=None),
-        "tentative": [each.held.allocation_id for each in waiting if each.held],
-    }
-    return [
-        Stall(
-            offer_id=OfferId(row.id),
-            version=row.version,
-            tie=row.tie,
-            nights={day: Night(slot, free) for day, slot, free in zip(row.days, row.slots, row.free, strict=True)},
-            town_load=row.town_load,
-            association_load=row.association_load,
+def _regions(waiting: Sequence[InPool], policy: Policy) -> dict[str, list[str] | list[float]]:
+    """Discs that hold all that is in anybody's reach: one for the doors of a category in a region."""
+    doors: dict[tuple[str, str], dict[Cell, Kilometres]] = {}
+    for each in waiting:
+        need = each.seeker.need
+        region = doors.setdefault((need.category, h3.cell_to_parent(cell_text(need.cell), _REGION)), {})
+        region[need.cell] = max(region.get(need.cell, Kilometres(0)), radius(need, policy))
+    middles, metres = [], []
+    for region in doors.values():
+        points = [centroid(cell) for cell in region]
+        middle = Point(
+            sum(point.longitude for point in points) / len(points),
+            sum(point.latitude for point in points) / len(points),
         )
-        for row in await tx.execute(_STALLS, values)
-    ]
+        middles.append(middle.ewkt)
+        metres.append(1000 * max(great_circle(middle, centroid(cell)) + km + 1 for cell, km in region.items()))
+    return {"categories": [category for category, _ in doors], "points": middles, "metres": metres}

@@ -1,29 +1,47 @@
 """Rounds: what is decided together is carried out here, piece by piece, and written down with its proof."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from uuid import UUID
 
+import numpy as np
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import events, holds
+from db import events, holds, takings
 from db.markets import Market
 from geo.distance import Kilometres
-from matching.assign import Candidate, Cost, Decision
+from geo.territories import Territory
+from matching.assign import Candidate, Cost, Decision, Way
+from matching.engine.problem import Floats
 from matching.fairness import association_km, town_km
 from matching.policy import Policy
 from matching.rounds import Exchange, Step
-from matching.vocabulary import MoveReason
+from matching.vocabulary import MoveCause, MoveReason
 
-__all__ = ["Done", "Overtaken", "RoundFacts", "carry_out", "keep", "next_number", "set_prices", "take_turn"]
+__all__ = [
+    "Done",
+    "Overtaken",
+    "Pace",
+    "RoundFacts",
+    "carry_out",
+    "has_rested",
+    "keep",
+    "next_number",
+    "place_all",
+    "set_prices",
+    "take_turn",
+]
 
-_TURN = text("select pg_try_advisory_xact_lock(:number)")
+_TURN = text("select pg_try_advisory_xact_lock(cell) from unnest(cast(:cells as bigint[])) as cell")
+_RESTED = text("""
+    select coalesce(max(decided_at + make_interval(secs => greatest(:beat, (1 + :rest) * seconds))) <= now(), true)
+      from round
+     where territory = :territory and decided_at > now() - interval '1 day'
+""")
 # It waits while the round thinks and acts elsewhere; it has no snapshot and holds nothing but its turn.
 _UNHURRIED = text("set local idle_in_transaction_session_timeout = 0")
-_ROUND = 7_267_133
-"""Number of the advisory lock of rounds."""
 _LOCK_NEEDS = text("""
     select id, version from need where id = any(cast(:ids as uuid[])) order by id for update
 """)
@@ -35,6 +53,8 @@ _LOCK_SLOTS = text("""
                               where allocation_id = any(cast(:allocations as uuid[]))))
      order by id for update
 """)
+_SAME_PRICE = 0.05
+"""Kilometres by which a price may differ from the one that stands."""
 _LET_GO = text("""
     update allocation
        set state = 'released', reason = :reason, ended_at = clock_timestamp(), version = version + 1
@@ -57,10 +77,11 @@ _PRICES = text("""
 
 _NEXT = text("select nextval(pg_get_serial_sequence('round', 'id'))")
 _KEEP = text("""
-    insert into round (id, policy_version, needs, offers, pairs, placed, moved, lost, objective, bound, method, seconds)
+    insert into round (id, territory, policy_version, needs, offers, pairs, placed, moved, lost, objective, bound,
+                       method, seconds)
     overriding system value
-    values (:id, :policy_version, :needs, :offers, :pairs, :placed, :moved, :lost, :objective, :bound, :method,
-            :seconds)
+    values (:id, :territory, :policy_version, :needs, :offers, :pairs, :placed, :moved, :lost, :objective, :bound,
+            :method, :seconds)
 """)
 _REFRESHED = 10
 """How often a price is dated anew in the time for which it counts."""
@@ -77,6 +98,17 @@ class Done:
     placed: tuple[UUID, ...] = ()
     moved: tuple[UUID, ...] = ()
     lost: tuple[UUID, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often a territory is decided: seconds from one beginning to the next, and the rest after each.
+
+    `rest` is in times as long as the round took.
+    """
+
+    beat: float
+    rest: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +133,22 @@ async def next_number(tx: AsyncConnection) -> int:
     return int((await tx.execute(_NEXT)).scalar_one())
 
 
-async def take_turn(tx: AsyncConnection) -> bool:
-    """Whether this transaction is the only one that decides a round, until it ends."""
+async def take_turn(tx: AsyncConnection, territory: Territory) -> bool:
+    """Whether this transaction is the only one that decides anything in the territory, until it ends.
+
+    Its cells are locked one by one, the first alone: of two that come at the same time one goes on.
+    """
     await tx.execute(_UNHURRIED)
-    return bool((await tx.execute(_TURN, {"number": _ROUND})).scalar_one())
+    for cells in ([territory.number], list(territory.cells)):
+        if not all((await tx.execute(_TURN, {"cells": cells})).scalars()):
+            return False
+    return True
+
+
+async def has_rested(tx: AsyncConnection, territory: Territory, pace: Pace) -> bool:
+    """Whether the territory may be decided again."""
+    values = {"territory": territory.number, "beat": pace.beat, "rest": pace.rest}
+    return bool((await tx.execute(_RESTED, values)).scalar_one())
 
 
 async def carry_out(tx: AsyncConnection, market: Market, exchange: Exchange, policy: Policy, round_id: int) -> Done:
@@ -118,7 +162,7 @@ async def carry_out(tx: AsyncConnection, market: Market, exchange: Exchange, pol
     candidates = {step: _candidate(market, step) for step in steps}
     leaving = {step: held.allocation_id for step in steps if (held := market.needs[step.need].held) is not None}
     offers = {candidate.offer_id for candidate in candidates.values()}
-    offers |= {market.stalls[step.leaves].offer_id for step in steps if step.leaves is not None}
+    offers |= {market.terms[step.leaves].offer_id for step in steps if step.leaves is not None}
     await tx.execute(_LOCK_OFFERS, {"ids": sorted(offers)})
     slots = sorted({slot for candidate in candidates.values() for slot in candidate.slots})
     await tx.execute(_LOCK_SLOTS, {"ids": slots, "allocations": list(leaving.values())})
@@ -131,6 +175,8 @@ async def carry_out(tx: AsyncConnection, market: Market, exchange: Exchange, pol
         made = await holds.take(tx, seeker, candidates[step], step.people, policy, tentative.get(step), decision)
         if made is None and step in leaving:
             raise Overtaken
+        if made is not None and step in leaving:
+            await _tell_of_the_move(tx, market, step, (leaving[step], made), policy)
         (placed if made else lost).append(step)
     return Done(
         placed=tuple(_need_id(market, step) for step in placed if step not in leaving),
@@ -139,22 +185,40 @@ async def carry_out(tx: AsyncConnection, market: Market, exchange: Exchange, pol
     )
 
 
-async def set_prices(
-    tx: AsyncConnection, market: Market, prices: Mapping[tuple[int, date], float], policy: Policy
-) -> None:
-    """Let the slots of a market carry these prices, by offer and night, from now on; 0 where there is none."""
-    slots, values = [], []
-    for number, stall in enumerate(market.stalls):
-        for day, night in stall.nights.items():
-            slots.append(night.slot_id)
-            values.append(round(prices.get((number, day), 0.0), 1))
-    refresh = timedelta(hours=policy.price_hours) / _REFRESHED
-    await tx.execute(_PRICES, {"slots": slots, "prices": values, "refresh": refresh})
+async def place_all(tx: AsyncConnection, market: Market, steps: Sequence[Step], policy: Policy, round_id: int) -> Done:
+    """Place many who have no place yet, each as if alone: what changed or was taken meanwhile is lost to that need."""
+    wanted = await _still_as_they_were(tx, market, steps)
+    made = await takings.take_all(
+        tx,
+        [
+            takings.Taking(
+                market.needs[step.need].seeker,
+                _candidate(market, step),
+                step.people,
+                Decision(Way.ROUND, _cost(market, step, policy), round_id),
+            )
+            for step in sorted(wanted, key=lambda step: (market.needs[step.need].seeker.need.urgency.tier, step.need))
+        ],
+        policy,
+    )
+    placed = {taking.seeker.need.id for taking in made}
+    return Done(placed=tuple(placed), lost=tuple({_need_id(market, step) for step in wanted} - placed))
 
 
-async def keep(tx: AsyncConnection, round_id: int, facts: RoundFacts) -> None:
+async def set_prices(tx: AsyncConnection, market: Market, prices: Floats, policy: Policy) -> None:
+    """Let the slots of a market carry these prices from now on: (offers, nights) kilometres, 0 where there is none."""
+    changed = np.abs(prices - market.prices) > _SAME_PRICE
+    where = np.nonzero((market.slots > 0) & (changed | (prices > 0)))
+    if len(where[0]):
+        refresh = timedelta(hours=policy.price_hours) / _REFRESHED
+        values = {"slots": market.slots[where].tolist(), "prices": prices[where].tolist(), "refresh": refresh}
+        await tx.execute(_PRICES, values)
+
+
+async def keep(tx: AsyncConnection, round_id: int, territory: Territory, facts: RoundFacts) -> None:
     """Write a round down under the number that its allocations name."""
-    await tx.execute(_KEEP, {"id": round_id} | {name: getattr(facts, name) for name in RoundFacts.__slots__})
+    values = {name: getattr(facts, name) for name in RoundFacts.__slots__}
+    await tx.execute(_KEEP, {"id": round_id, "territory": territory.number, **values})
 
 
 async def _still_as_they_were(tx: AsyncConnection, market: Market, steps: Sequence[Step]) -> list[Step]:
@@ -175,27 +239,39 @@ async def _let_go(tx: AsyncConnection, market: Market, step: Step, allocation_id
     return left
 
 
+async def _tell_of_the_move(
+    tx: AsyncConnection, market: Market, step: Step, allocations: tuple[UUID, UUID], policy: Policy
+) -> None:
+    """Say to the poster that, and why, their party has another place: `allocations` are the old and the new."""
+    nearer = step.spared_km >= policy.move_gain_km
+    facts = {"need_id": str(_need_id(market, step)), "left": str(allocations[0])}
+    why = MoveCause.NEARER if nearer else MoveCause.MAKES_ROOM
+    poster = market.needs[step.need].seeker.organization_id
+    await events.record(tx, "allocation.moved", allocations[1], [poster], because=why, **facts)
+
+
 def _candidate(market: Market, step: Step) -> Candidate:
-    stall, days = market.stalls[step.offer], market.needs[step.need].seeker.need.days
+    terms, wish = market.terms[step.offer], market.wishes[step.need]
+    nights = slice(wish.first_night, wish.last_night + 1)
     return Candidate(
-        offer_id=stall.offer_id,
-        slots=tuple(stall.nights[day].slot_id for day in days),
-        free=min(stall.nights[day].free for day in days),
+        offer_id=terms.offer_id,
+        slots=tuple(market.slots[step.offer, nights].tolist()),
+        free=int(market.stalls.free[step.offer, nights].min()),
         capacity=0,
         distance=Kilometres(step.km),
-        tie=stall.tie,
-        version=stall.version,
+        tie=terms.tie,
+        version=terms.version,
     )
 
 
 def _cost(market: Market, step: Step, policy: Policy) -> Cost:
     """What a round weighs of a place: the way, and what its hosts carry."""
-    stall = market.stalls[step.offer]
+    terms = market.terms[step.offer]
     return Cost(
         travel=float(step.km),
         load=0.0,
-        town=town_km(stall.town_load, policy),
-        association=association_km(stall.association_load, policy),
+        town=town_km(terms.town_load, policy),
+        association=association_km(terms.association_load, policy),
     )
 
 

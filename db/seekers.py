@@ -1,5 +1,6 @@
 """Seekers: needs as the matching sees them, one or many, and the lock that every act on a need takes first."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -16,7 +17,19 @@ from matching.states import NeedState
 from matching.vocabulary import Audience, Coverage, Stay, Urgency
 from matching.windows import Window, nights_of
 
-__all__ = ["InPool", "Seeker", "Tentative", "claim", "living", "lock_need", "pool", "read_seeker"]
+__all__ = [
+    "Door",
+    "InPool",
+    "Seeker",
+    "Tentative",
+    "claim",
+    "doors",
+    "living",
+    "lock_need",
+    "pool",
+    "posted",
+    "read_seeker",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +63,15 @@ class InPool:
     held: Tentative | None
     in_vain: bool
     """Whether it was looked for a place before and found none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A cell where needs for nights stand that a round may place, and whether any was looked at in vain."""
+
+    cell: Cell
+    needs: int
+    in_vain: bool
 
 
 _LAST_MOMENT = timedelta(minutes=1)
@@ -89,6 +111,7 @@ _POOL = text(f"""
       ) held on n.state = 'held'
      where n.parked_at is null and n.ended_at is null and c.coverage = 'every' and n.ends > now()
        and (n.state in ('open', 'unmet') or held.id is not null)
+       and (cast(:cells as bigint[]) is null or n.cell = any(cast(:cells as bigint[])))
      order by n.tier, n.posted_at
      limit :limit
 """)
@@ -98,6 +121,16 @@ _LIVING = text(f"""
        and n.ends > now() and n.starts < :before and c.coverage = 'every'
      order by n.tier, n.posted_at
      limit :limit
+""")
+_DOORS = text("""
+    select n.cell, count(*) as needs, bool_or(n.fruitless > 0 and n.state in ('open', 'unmet')) as in_vain
+      from need n join category c on c.code = n.category
+     where n.parked_at is null and n.ended_at is null and c.coverage = 'every' and n.ends > now()
+       and n.state in ('open', 'unmet', 'held')
+       and (n.state <> 'held'
+            or (not n.divisible and exists (select from allocation a
+                                             where a.need_id = n.id and a.state = 'held' and a.firm_from > now())))
+     group by n.cell
 """)
 _POSTED = text(f"select {_FACTS} {_SETTING} where n.posted_at > :since order by n.posted_at, n.id limit :limit")
 _LOCK = text("select id from need where id = :id for update")
@@ -135,12 +168,23 @@ async def living(tx: AsyncConnection, policy: Policy, before: datetime, limit: i
     ]
 
 
-async def pool(tx: AsyncConnection, policy: Policy, limit: int) -> list[InPool]:
+async def doors(tx: AsyncConnection) -> list[Door]:
+    """Where those stand whom rounds may place."""
+    return [Door(Cell(row.cell), row.needs, row.in_vain) for row in await tx.execute(_DOORS)]
+
+
+async def pool(tx: AsyncConnection, policy: Policy, limit: int, cells: Collection[Cell] | None = None) -> list[InPool]:
     """All needs for nights that lack a place or hold one tentatively, the most urgent first, then the longest waiting.
+
+    Those that stand in these cells, or anywhere.
 
     For a tentative one, its people count as without a place and its offer as one that it may take.
     """
-    values = {"limit": limit, "ask_again_minutes": policy.ask_again_minutes}
+    values = {
+        "limit": limit,
+        "ask_again_minutes": policy.ask_again_minutes,
+        "cells": None if cells is None else list(cells),
+    }
     return [_in_pool(row) for row in await tx.execute(_POOL, values)]
 
 

@@ -14,11 +14,11 @@ from uuid import UUID
 import numpy as np
 
 from geo.distance import kilometres_between
-from matching.engine.problem import Plan, Problem
+from matching.engine.problem import Integers, Plan, Problem
 from matching.needs import Need, NeedId
 from matching.offers import Offer
 from matching.pictures import House, Picture, Room, Serving, Stay, Volunteers
-from matching.rounds import Asking, Giving, problem_of
+from matching.rounds import Asking, problem_of
 from matching.rules import RULES, Circumstances, cover, failures, radius
 from matching.staffing import Choice, Crew, Duty, Party, Region, StaffingPlan, Watch
 
@@ -120,16 +120,15 @@ class _Evening:
         ]
         if not pairs:
             return False
-        asking = [self._asking(number) for number in waiting]
-        giving = [
-            Giving({slot.day: self._open(slot.id) for slot in house.offer.slots}) for house in self.picture.houses
-        ]
+        days = [day for number in waiting for day in self.picture.guests[number].need.days]
+        asking = [self._asking(number, min(days)) for number in waiting]
+        free = self._free(min(days), (max(days) - min(days)).days + 1)
         columns = (
             np.array([row for row, _ in pairs], np.int64),
             np.array([place.house for _, place in pairs], np.int64),
             np.array([place.km for _, place in pairs], np.float64),
         )
-        plan = solve(problem_of(asking, giving, columns))
+        plan = solve(problem_of(asking, free, columns))
         at = {(row, place.house): place for row, place in pairs}
         for row, house, people in zip(plan.need.tolist(), plan.offer.tolist(), plan.people.tolist(), strict=True):
             self._seat(waiting[row], at[row, house], people)
@@ -195,10 +194,26 @@ class _Evening:
                     break
         return tuple(found)
 
-    def _asking(self, number: int) -> Asking:
+    def _asking(self, number: int, first: date) -> Asking:
         guest = self.picture.guests[number]
         need = guest.need
-        return Asking(self.left[number], need.urgency.tier, guest.waited_hours, need.days, need.divisible)
+        return Asking(
+            people=self.left[number],
+            tier=need.urgency.tier,
+            waited_hours=guest.waited_hours,
+            first_night=(need.days[0] - first).days,
+            last_night=(need.days[-1] - first).days,
+            divisible=need.divisible,
+        )
+
+    def _free(self, first: date, nights: int) -> Integers:
+        """(houses, nights) places that may be given now, from the first day on."""
+        free = np.zeros((len(self.picture.houses), nights), np.int64)
+        for number, house in enumerate(self.picture.houses):
+            for slot in house.offer.slots:
+                if 0 <= (night := (slot.day - first).days) < nights:
+                    free[number, night] = self._open(slot.id)
+        return free
 
     def _least(self, number: int) -> int:
         return 1 if self.picture.guests[number].need.divisible else self.left[number]

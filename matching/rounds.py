@@ -5,9 +5,8 @@ them enough of the way or makes room for others.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from matching.assign import Way
 from matching.engine.problem import DEFAULT_WEIGHTS, Floats, Integers, Load, Plan, Problem, Weights
 from matching.policy import Policy
 
-__all__ = ["Asking", "Exchange", "Giving", "Step", "exchanges", "prices_of", "problem_of"]
+__all__ = ["Asking", "Exchange", "Step", "exchanges", "prices_of", "problem_of"]
 
 _SETTLED_TIER = 0
 """Who has a place keeps one: such needs are weighed like the most urgent."""
@@ -28,21 +27,11 @@ class Asking:
     people: int
     tier: int
     waited_hours: float
-    days: Sequence[date]
+    first_night: int
+    last_night: int
     divisible: bool
     held: int | None = None
     held_km: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Giving:
-    """Places of one offer, by night, that are free when nobody holds one tentatively, and what it costs to be fair.
-
-    `fairness_km` is what its town and its association carry beyond their share, as at once.
-    """
-
-    free: Mapping[date, int]
-    fairness_km: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,81 +72,74 @@ class Exchange:
 
 def problem_of(
     needs: Sequence[Asking],
-    offers: Sequence[Giving],
+    free: Integers,
     pairs: tuple[Integers, Integers, Floats],
     weights: Weights = DEFAULT_WEIGHTS,
     *,
+    fairness_km: Floats | None = None,
     load_km: float = 0.0,
 ) -> Problem:
-    """The engine's problem; `pairs` are (pairs,) needs, (pairs,) offers, and (pairs,) whole kilometres.
+    """The engine's problem.
 
-    A pair costs its way and the fairness of its offer, as at once. `load_km`: what the last free place of an offer
-    costs against its first, in kilometres.
+    `free` are (offers, nights) places when nobody holds one tentatively; `pairs` are (pairs,) needs, (pairs,) offers,
+    and (pairs,) whole kilometres. `fairness_km` is (offers,) what the town and the association of each carry beyond
+    their share, as at once; `load_km` what the last free place of an offer costs against its first, in kilometres.
     """
-    first = min(day for need in needs for day in need.days)
-    last = max(day for need in needs for day in need.days)
-    nights = (last - first).days + 1
-    capacity = np.zeros((len(offers), nights), np.int64)
-    for number, offer in enumerate(offers):
-        for day, free in offer.free.items():
-            if first <= day <= last:
-                capacity[number, (day - first).days] = max(free, 0)
+    capacity = np.maximum(free, 0)
     return Problem(
         people=np.array([need.people for need in needs], np.int64),
         tier=np.array([_SETTLED_TIER if need.held is not None else need.tier for need in needs], np.int64),
         waited=np.array([need.waited_hours for need in needs], np.float64),
-        first_night=np.array([(need.days[0] - first).days for need in needs], np.int64),
-        last_night=np.array([(need.days[-1] - first).days for need in needs], np.int64),
+        first_night=np.array([need.first_night for need in needs], np.int64),
+        last_night=np.array([need.last_night for need in needs], np.int64),
         divisible=np.array([need.divisible for need in needs], np.bool_),
         capacity=capacity,
         need=pairs[0],
         offer=pairs[1],
-        km=pairs[2] + np.array([offer.fairness_km for offer in offers], np.float64)[pairs[1]],
+        km=pairs[2] if fairness_km is None else pairs[2] + fairness_km[pairs[1]],
         weights=weights,
         load=Load(load_km, np.zeros_like(capacity)) if load_km > 0 else None,
     )
 
 
 def exchanges(
-    needs: Sequence[Asking], offers: Sequence[Giving], problem: Problem, plan: Plan, policy: Policy
+    needs: Sequence[Asking], problem: Problem, plan: Plan, policy: Policy, fairness_km: Floats | None = None
 ) -> list[Exchange]:
     """What there is to do for a plan, in pieces that stand alone; moves that are not worth it are left out.
 
     A move is worth it when it spares its party `move_gain_km` of its way, or when people without a place are placed
-    with it.
+    with it. `fairness_km` is what the problem was made with.
     """
-    km = _ways(offers, problem, plan)
+    ways = _kilometres(problem, plan, fairness_km)
     steps = [
         Step(
             need=need,
             offer=offer,
             people=people,
             leaves=needs[need].held,
-            km=km[need, offer],
-            spared_km=needs[need].held_km - km[need, offer],
+            km=km,
+            spared_km=needs[need].held_km - km,
         )
-        for need, offer, people in zip(plan.need.tolist(), plan.offer.tolist(), plan.people.tolist(), strict=True)
+        for need, offer, people, km in zip(
+            plan.need.tolist(), plan.offer.tolist(), plan.people.tolist(), ways, strict=True
+        )
         if needs[need].held != offer
     ]
     return [kept for piece in _hanging_together(steps) if (kept := _worth_it(piece, policy)) is not None]
 
 
-def prices_of(needs: Sequence[Asking], problem: Problem, plan: Plan) -> dict[tuple[int, date], float]:
-    """What one more place would be worth to the others, in kilometres, by offer and night, where it is anything."""
-    first = min(day for need in needs for day in need.days)
-    return {
-        (int(offer), first + timedelta(days=int(night))): float(plan.prices[offer, night] / problem.weights.km)
-        for offer, night in zip(*np.nonzero(plan.prices > 0), strict=True)
-    }
+def prices_of(problem: Problem, plan: Plan) -> Floats:
+    """(offers, nights) what one more place would be worth to the others, in kilometres."""
+    return np.round(np.maximum(plan.prices, 0.0) / problem.weights.km, 1)
 
 
-def _ways(offers: Sequence[Giving], problem: Problem, plan: Plan) -> dict[tuple[int, int], int]:
-    """By need and offer of the plan, how far that is: what a pair costs, less the fairness in it."""
-    planned = np.isin(problem.need * len(offers) + problem.offer, plan.need * len(offers) + plan.offer)
-    pairs = zip(
-        problem.need[planned].tolist(), problem.offer[planned].tolist(), problem.km[planned].tolist(), strict=True
-    )
-    return {(need, offer): round(cost - offers[offer].fairness_km) for need, offer, cost in pairs}
+def _kilometres(problem: Problem, plan: Plan, fairness_km: Floats | None) -> list[int]:
+    """How far each assignment of the plan is: what its pair costs, less the fairness in it."""
+    pairs = problem.need * len(problem.capacity) + problem.offer
+    order = np.argsort(pairs, kind="stable")
+    at = np.searchsorted(pairs[order], plan.need * len(problem.capacity) + plan.offer)
+    cost = problem.km[order[at]]
+    return [round(km) for km in (cost if fairness_km is None else cost - fairness_km[plan.offer]).tolist()]
 
 
 def _hanging_together(steps: Sequence[Step]) -> list[tuple[Step, ...]]:

@@ -19,6 +19,7 @@ __all__ = [
     "DeclineReason",
     "FeedbackWord",
     "Level",
+    "MoveCause",
     "MoveReason",
     "OrganizationKind",
     "RefuseReason",
@@ -180,6 +181,15 @@ class MoveReason(StrEnum):
     """Nobody had been asked about it, and its party was placed elsewhere in the same moment."""
     NO_VOLUNTEERS = "no_volunteers"
     """Volunteers declined, others were not found, and the site cannot open for as many."""
+
+
+class MoveCause(StrEnum):
+    """Why a round moved a party whose provider had not been asked yet."""
+
+    NEARER = "nearer"
+    """The new place spares it enough of the way."""
+    MAKES_ROOM = "makes_room"
+    """Somebody who fits nowhere else has its place now."""
 
 
 class ShiftDeclineReason(StrEnum):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 __all__ = ["MORNING", "Window", "day_of", "nights_of"]
@@ -32,6 +33,7 @@ class Window:
         return max(min(self.ends, other.ends) - max(self.starts, other.starts), timedelta(0))
 
 
+@lru_cache(maxsize=4096)
 def nights_of(window: Window, zone: ZoneInfo) -> tuple[date, ...]:
     """The nights that a window asks for, each by the local date of its evening.
 

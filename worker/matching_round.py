@@ -1,6 +1,7 @@
 """One look at the needs that are due: each gets the best place there is, in a transaction of its own."""
 
 import asyncio
+from collections.abc import Callable
 from uuid import UUID
 
 import structlog
@@ -19,16 +20,20 @@ AT_ONCE = 100
 _log = structlog.get_logger()
 
 
-async def look_for_places(engine: AsyncEngine, bell: Bell, side_by_side: int, park_after: int) -> int:
+async def look_for_places(
+    engine: AsyncEngine, bell: Bell, side_by_side: int, park_after: int, appeared: Callable[[], None]
+) -> int:
     """Wake needs around new places and match all that are due, most urgent first. How many were looked at.
 
+    `appeared` is called when somebody looked again because places had appeared.
     Raises only when the database is away; what goes wrong with one need is counted on that need.
     """
     async with looking(engine) as connection:
         found = await due.look(connection, AT_ONCE)
+    woken = 0
     if found.news:
         async with transaction(engine) as tx:
-            await due.wake_needs(tx, found.policy, AT_ONCE)
+            woken = await due.wake_needs(tx, found.policy, AT_ONCE)
             found = await due.look(tx, AT_ONCE)
     places = asyncio.Semaphore(side_by_side)
 
@@ -39,6 +44,8 @@ async def look_for_places(engine: AsyncEngine, bell: Bell, side_by_side: int, pa
     async with asyncio.TaskGroup() as group:
         for need_id in found.needs:
             group.create_task(look(need_id))
+    if woken:
+        appeared()
     return len(found.needs)
 
 

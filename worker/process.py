@@ -20,7 +20,7 @@ from db.linking import link_acts
 from worker.doorbell import answer_the_door
 from worker.matching_round import AT_ONCE, look_for_places
 from worker.retention import purge
-from worker.rounds import on_the_beat
+from worker.rounds import Rounds
 from worker.settings import WorkerSettings
 from worker.solving import Thinkers
 from worker.staffing import Staffing
@@ -52,7 +52,8 @@ async def serve(settings: WorkerSettings) -> None:
         helpers.append(asyncio.create_task(ear.run()))
     if settings.redis_url:
         helpers.append(asyncio.create_task(answer_the_door(settings.redis_url, ear.wake)))
-    acts = _acts(settings, engine, bell, ear, thinkers)
+    rounds = Rounds(engine, bell, thinkers, settings.side_by_side)
+    acts = _acts(settings, engine, bell, ear, thinkers, rounds)
     loops = [asyncio.create_task(_repeat(act, stopping)) for act in acts]
     # What was loaded at the start stays: the collector need not look through it in the middle of a look.
     gc.collect()
@@ -60,6 +61,7 @@ async def serve(settings: WorkerSettings) -> None:
     _log.info("worker.ready")
     await stopping.wait()
     ear.wake()
+    rounds.hurry()
     await asyncio.wait(loops, timeout=20)
     await _end([*loops, *helpers])
     thinkers.end()
@@ -67,12 +69,15 @@ async def serve(settings: WorkerSettings) -> None:
     _log.info("worker.stopped")
 
 
-def _acts(settings: WorkerSettings, engine: AsyncEngine, bell: Bell, ear: Ear, thinkers: Thinkers) -> tuple[Act, ...]:
+def _acts(
+    settings: WorkerSettings, engine: AsyncEngine, bell: Bell, ear: Ear, thinkers: Thinkers, rounds: Rounds
+) -> tuple[Act, ...]:
     """What the worker does again and again; each says in how many seconds it wants to be called next."""
 
     async def match() -> float:
-        while await look_for_places(engine, bell, settings.side_by_side, settings.park_after) == AT_ONCE:
-            pass
+        looked = AT_ONCE
+        while looked == AT_ONCE:
+            looked = await look_for_places(engine, bell, settings.side_by_side, settings.park_after, rounds.hurry)
         await ear.anything(settings.poll_seconds)
         return 0.0
 
@@ -80,9 +85,6 @@ def _acts(settings: WorkerSettings, engine: AsyncEngine, bell: Bell, ear: Ear, t
         if await keep_up(engine, bell):
             ear.wake()
         return _UPKEEP_SECONDS
-
-    async def decide_together() -> float:
-        return await on_the_beat(engine, bell, thinkers, settings.side_by_side)
 
     staffing = Staffing(engine, bell)
 
@@ -94,7 +96,7 @@ def _acts(settings: WorkerSettings, engine: AsyncEngine, bell: Bell, ear: Ear, t
     return (
         match,
         upkeep,
-        decide_together,
+        rounds.on_the_beat,
         staff,
         _every(_LINK_SECONDS, partial(link_acts, engine)),
         _every(_RETENTION_SECONDS, partial(purge, engine, settings)),

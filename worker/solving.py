@@ -2,12 +2,13 @@
 
 import os
 import signal
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context, parent_process
 from threading import Lock, Thread
 from time import perf_counter
 
+from matching import pairing
 from matching.engine.crew import Crew
 from matching.engine.problem import Plan, Problem
 from matching.engine.solve import solve, warm
@@ -28,6 +29,7 @@ def _begin() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)
+    pairing.warm()
     warm()
 
 
@@ -49,8 +51,6 @@ class Thinkers:
         self._count = count
         self._pool: ProcessPoolExecutor | None = None
         self._starting = Lock()
-        self.thread = ThreadPoolExecutor(1)
-        """Where to wait for `solve`."""
 
     @property
     def pool(self) -> ProcessPoolExecutor:
@@ -76,7 +76,6 @@ class Thinkers:
 
     def end(self) -> None:
         """End the processes, without waiting for what they think about."""
-        self.thread.shutdown(wait=False, cancel_futures=True)
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
             for process in active_children():

@@ -79,13 +79,15 @@ class Round(Row):
     """One round of the matching: what it decided over, what came of it, and how good its plan was proved to be.
 
     `needs`, `offers` and `pairs` are what was weighed; `placed`, `moved` and `lost` are parties: placed anew, moved to
-    something better, and planned but overtaken. `bound` is above the objective of any plan.
+    something better, and planned but overtaken. `bound` is above the objective of any plan. `territory` is the number
+    of the part of the land that was decided.
     """
 
     __tablename__ = "round"
 
     id: Mapped[int] = mapped_column(BigInteger, Serial(always=True), primary_key=True)
     decided_at: Mapped[CreatedAt]
+    territory: Mapped[int | None] = mapped_column(BigInteger)
     policy_version: Mapped[int] = mapped_column(ForeignKey("policy.version"))
     needs: Mapped[int]
     offers: Mapped[int]
@@ -98,7 +100,10 @@ class Round(Row):
     method: Mapped[str]
     seconds: Mapped[float]
 
-    __table_args__ = (Index("round_decided_at_idx", "decided_at"),)
+    __table_args__ = (
+        Index("round_decided_at_idx", "decided_at"),
+        Index("round_territory_idx", "territory", "decided_at"),
+    )
 
 
 class FeedbackCount(Row):

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from bench import scale
+from bench import checker, scale
 from bench.weeks import week
 from matching.engine.problem import Plan, Problem
 from matching.engine.urgency import place_by_urgency
-from bench import checker
 from tests.matching.engine.test_solve import problems
 
 

@@ -12,17 +12,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.bell import Bell
 from db.connection import transaction
-from db.rounds import RoundFacts, take_turn
+from db.policies import in_force
+from db.rounds import Pace, RoundFacts, has_rested, take_turn
 from db.settings import Settings
 from geo.distance import kilometres_between
+from geo.territories import Territory
 from matching.engine.problem import Plan, Problem
 from matching.policy import FIRST_POLICY
 from matching.states import AllocationState
 from matching.vocabulary import OrganizationKind, Urgency
 from tests.builders import add_need, add_offer, add_organization
 from tests.db.acts import answer, hold, look_at_all_due, one, rows
-from tests.places import BRIANCON, MONTGENEVRE, PlaceRow
-from worker.rounds import Solver, hold_round
+from tests.places import BRIANCON, HENDAYE, MONTGENEVRE, PlaceRow
+from worker.rounds import Solver, hold_round, waiting_territories
 from worker.solving import solve_within
 
 LIVE = (
@@ -74,7 +76,14 @@ def quickly(problem: Problem, _seconds: float) -> Plan:
 async def a_round(
     engine: AsyncEngine, settings: Settings, thread: Executor, solver: Solver = quickly
 ) -> RoundFacts | None:
-    return await hold_round(engine, Bell(settings), thread, solver, side_by_side=4)
+    """Every territory is decided once, whenever that was done last: what came of it, where only one had to be."""
+    async with transaction(engine) as tx:
+        policy = await in_force(tx)
+    held = [
+        await hold_round(engine, Bell(settings), thread, solver, 4, territory, Pace(0, 0))
+        for territory, _ in await waiting_territories(engine, policy)
+    ]
+    return held[0] if held else None
 
 
 async def places(engine: AsyncEngine) -> dict[UUID, UUID]:
@@ -106,8 +115,13 @@ async def test_a_party_nobody_was_asked_about_makes_room_for_one_that_fits_nowhe
         "allocation.held",
         "allocation.released",
         "allocation.held",
+        "allocation.moved",
         "allocation.held",
     ]
+    moved_to = await one(engine, "select * from event where kind = 'allocation.moved'")
+    assert moved_to.organizations == [coordination]
+    left = await one(engine, "select id from allocation where state = 'released'")
+    assert moved_to.facts == {"need_id": str(early), "left": str(left.id), "because": "makes_room"}
     let_go = await one(engine, "select reason, way from allocation where state = 'released'")
     assert (let_go.reason, let_go.way) == ("better_place", "at_once")
     kept = await one(engine, "select id from round")
@@ -214,17 +228,54 @@ async def test_nobody_is_moved_while_nobody_waits(
     assert await places(engine) == {early: farther}
 
 
-async def test_only_one_decides_at_a_time(
+async def the_territories(engine: AsyncEngine) -> list[Territory]:
+    async with transaction(engine) as tx:
+        policy = await in_force(tx)
+    return [territory for territory, _ in await waiting_territories(engine, policy)]
+
+
+async def test_only_one_decides_a_territory_at_a_time(
     engine: AsyncEngine, settings: Settings, thread: Executor, town_hall: UUID, coordination: UUID
 ) -> None:
     await a_gym(engine, town_hall)
     await a_party(engine, coordination)
+    (territory,) = await the_territories(engine)
     async with transaction(engine) as tx:
-        assert await take_turn(tx)
+        assert await take_turn(tx, territory)
         assert await a_round(engine, settings, thread) is None
         assert await places(engine) == {}
     assert await a_round(engine, settings, thread) is not None
     assert len(await places(engine)) == 1
+
+
+async def test_two_workers_decide_two_territories_side_by_side(
+    engine: AsyncEngine, settings: Settings, thread: Executor, town_hall: UUID, coordination: UUID
+) -> None:
+    await a_gym(engine, town_hall, HENDAYE)
+    await a_gym(engine, town_hall)
+    by_the_sea = await a_party(engine, coordination, place=HENDAYE)
+    await a_party(engine, coordination)
+    coast, _ = sorted(await the_territories(engine), key=lambda each: HENDAYE.cell not in each.doors)
+    async with transaction(engine) as tx:
+        (mountains,) = [each for each in await the_territories(engine) if each != coast]
+        assert await take_turn(tx, mountains)
+        held = await hold_round(engine, Bell(settings), thread, quickly, 4, coast, Pace(0, 0))
+    assert held is not None
+    assert set(await places(engine)) == {by_the_sea}
+
+
+async def test_a_territory_that_another_worker_has_just_decided_is_left_to_rest(
+    engine: AsyncEngine, settings: Settings, thread: Executor, town_hall: UUID, coordination: UUID
+) -> None:
+    await a_gym(engine, town_hall, capacity=1)
+    for _ in range(2):
+        await a_party(engine, coordination)
+    assert await a_round(engine, settings, thread) is not None
+    (territory,) = await the_territories(engine)
+    async with transaction(engine) as tx:
+        assert await has_rested(tx, territory, Pace(0, 0))
+        assert not await has_rested(tx, territory, Pace(60, 0))
+        assert not await has_rested(tx, territory, Pace(0, 1_000_000))
 
 
 async def test_a_round_is_written_down_with_its_proof_and_leaves_prices(
