@@ -106,7 +106,7 @@ async def together(settings: Settings, console: Console) -> None:
         f"{found.placed_one_by_one:.1f}",
         f"{found.round_whole:.1f}",
         f"{found.placed_one_by_one / found.round_whole:.1f} times",
-        "",
+        _judged(found.placed_one_by_one >= 5 * found.round_whole, "at least 5 times"),
     )
     before, after = (sum(people.values()) for people in (found.people_one_by_one, found.people_together))
     table.add_row("people placed", str(before), str(after), f"{100 * (after / before - 1):+.1f} %", "")

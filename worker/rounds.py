@@ -15,7 +15,8 @@ from time import perf_counter
 
 import numpy as np
 import structlog
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db import rounds, seekers
 from db.bell import Bell
@@ -42,6 +43,7 @@ _SMALLEST_SHARE = 0.1
 """Of the time to think, for a territory with few of those who wait."""
 _AT_ONCE = 50
 """Steps that are carried out in one transaction: others wait for its locks some hundredths of a second."""
+_DEADLOCK = "40P01"
 _log = structlog.get_logger()
 
 
@@ -193,17 +195,23 @@ async def _carry_out(
     places = asyncio.Semaphore(side_by_side)
 
     async def place(steps: Sequence[Step]) -> Done:
-        async with places, transaction(engine) as tx:
-            return await rounds.place_all(tx, market, steps, policy, round_id)
+        return await done(lambda tx: rounds.place_all(tx, market, steps, policy, round_id), steps)
 
     async def move(exchange: Exchange) -> Done:
+        return await done(lambda tx: rounds.carry_out(tx, market, exchange, policy, round_id), exchange.steps)
+
+    async def done(act: Callable[[AsyncConnection], Awaitable[Done]], steps: Sequence[Step]) -> Done:
         async with places:
             try:
                 async with transaction(engine) as tx:
-                    return await rounds.carry_out(tx, market, exchange, policy, round_id)
+                    return await act(tx)
             except rounds.Overtaken:
-                ids = {market.needs[step.need].seeker.need.id for step in exchange.steps}
-                return Done(lost=tuple(ids))
+                pass
+            except DBAPIError as error:
+                # A divisible party takes one offer after the other, in the order of what is best for it.
+                if getattr(error.orig, "sqlstate", None) != _DEADLOCK:
+                    raise
+        return Done(lost=tuple({market.needs[step.need].seeker.need.id for step in steps}))
 
     acts: list[Awaitable[Done]] = [move(exchange) for exchange in todo if exchange.moves]
     acts += [place(steps) for steps in _together(todo)]

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -24,6 +25,7 @@ from matching.vocabulary import OrganizationKind, Urgency
 from tests.builders import add_need, add_offer, add_organization
 from tests.db.acts import answer, hold, look_at_all_due, one, rows
 from tests.places import BRIANCON, HENDAYE, MONTGENEVRE, PlaceRow
+from tests.waiting import eventually
 from worker.rounds import Solver, hold_round, waiting_territories
 from worker.solving import solve_within
 
@@ -356,3 +358,34 @@ async def test_a_price_that_stays_is_dated_anew_now_and_then_and_not_by_every_ro
     await rows(engine, "update slot set priced_at = priced_at - interval '1 hour' where offer_id = :id", id=gym)
     await a_round(engine, settings, thread)
     assert (await dated())[1] > first
+
+
+async def test_who_is_in_a_circle_of_locks_with_a_round_goes_on_and_the_next_round_places_everybody(
+    engine: AsyncEngine, settings: Settings, thread: Executor, town_hall: UUID, coordination: UUID
+) -> None:
+    for _ in range(2):
+        await a_gym(engine, town_hall, capacity=2)
+        await a_party(engine, coordination, people=2)
+    tonight = "select id from slot where day = (select min(day) from slot) order by id"
+    first, last = (row.id for row in await rows(engine, tonight))
+    lock = text("select from slot where id = :id for update")
+    async with transaction(engine) as other:
+        # Whose patience ends first is the one who gives way.
+        await other.execute(text("set local deadlock_timeout = '30s'"))
+        await other.execute(lock, {"id": last})
+        deciding = asyncio.create_task(a_round(engine, settings, thread))
+        await eventually(partial(somebody_waits, engine), "the round waits for the slot")
+        await other.execute(lock, {"id": first})
+    found = await deciding
+    assert found is not None
+    assert (found.placed, found.lost) == (0, 2)
+    assert await places(engine) == {}
+    again = await a_round(engine, settings, thread)
+    assert again is not None
+    assert again.placed == 2
+
+
+async def somebody_waits(engine: AsyncEngine) -> bool:
+    return bool(
+        await rows(engine, "select pid from pg_locks where not granted and locktype in ('transactionid', 'tuple')")
+    )
