@@ -79,10 +79,10 @@ async def _admitted(request: Request, who: Caller) -> Caller:
 
 
 class _With:
-    """The permission that any of these scopes gives."""
+    """The permission that any of these scopes gives; the audit names the first that the key has."""
 
     def __init__(self, *scopes: Scope) -> None:
-        self.scopes = frozenset(scopes)
+        self.scopes = scopes
 
     async def __call__(self, request: Request, who: Annotated[Caller, Depends(_known)]) -> Caller:
         self.check(request, who)
@@ -90,10 +90,10 @@ class _With:
 
     def check(self, request: Request, who: Caller) -> None:
         """Whether the key may do this; who acts and with what right is then known to the audit."""
-        held = self.scopes & who.scopes
-        if not held:
+        held = next((scope for scope in self.scopes if scope in who.scopes), None)
+        if held is None:
             raise Forbidden
-        turn_of(request).actor = Actor(who.organization_id, who.kind, min(held))
+        turn_of(request).actor = Actor(who.organization_id, who.kind, held)
 
 
 class _ToRead(_With):
@@ -121,7 +121,7 @@ WritesNeeds = Annotated[Caller, Depends(_With(Scope.NEEDS_WRITE))]
 ReadsOffers = Annotated[Caller, Depends(_With(Scope.OFFERS_READ))]
 WritesOffers = Annotated[Caller, Depends(_With(Scope.OFFERS_WRITE))]
 ReadsAllocations = Annotated[Caller, Depends(_With(Scope.ALLOCATIONS_READ))]
-AnswersAllocations = Annotated[Caller, Depends(_With(Scope.ALLOCATIONS_CONFIRM, Scope.ALLOCATIONS_WRITE))]
+AnswersAllocations = Annotated[Caller, Depends(_With(Scope.ALLOCATIONS_WRITE, Scope.ALLOCATIONS_CONFIRM))]
 """The permission to say yes or no to a hold, which keys that can do nothing else have too."""
 ReadsAddresses = Annotated[Caller, Depends(_ToRead(Scope.ALLOCATIONS_WRITE))]
 """Not of keys that only read: those stand in screens and feeds."""

@@ -52,6 +52,7 @@ KEPT: Final[dict[str, Kept]] = {
             "firm_from held_until last_arrival ends created_at ended_at": "its times",
             "distance_km": "whole kilometres between the centres of two cells",
             "policy_version": "the policy that decided",
+            "way terms round_id": "at once or in which round, and what the place cost then, in kilometres by term",
             "version": "counts changes",
         },
         "keep_needs_hours",
@@ -109,6 +110,16 @@ KEPT: Final[dict[str, Kept]] = {
         "until the worker has linked them, mostly within a second",
         {"id organization_id at role scope act objects": "as in `audit_entry`"},
     ),
+    "association_load": Kept(
+        "so that load is spread over associations",
+        "the operator; explanations say of an offer that its association carries more than its share",
+        "until the next count, a minute later",
+        {
+            "organization_id load counted_at": (
+                "which association carries far more than its share tonight, how much, and as of when"
+            )
+        },
+    ),
     "capacity_news": Kept(
         "word that places appeared",
         "nobody",
@@ -142,6 +153,15 @@ KEPT: Final[dict[str, Kept]] = {
         "keep_events_days",
         _past("r.at", "days"),
     ),
+    "feedback_count": Kept(
+        "how people found it, counted",
+        _OPERATOR,
+        _STAYS,
+        {
+            "day town_id category": "when, and for which help asked for in which town: no need, no offer, no hour",
+            "word times": "how often a word of a closed list was said",
+        },
+    ),
     "idempotency": Kept(
         "so that a request sent twice acts once",
         "whoever sends the same request with a live key of the organization",
@@ -168,6 +188,8 @@ KEPT: Final[dict[str, Kept]] = {
             "audience requires countries max_km divisible teaches level": "what a place must have, from closed lists",
             "state unmet_reasons": "where it stands; which rules failed, counted",
             "look_at fruitless failures parked_at": "when the matching looks again",
+            "slip": "a keyed hash of its code: finds the need for who has the code, and gives no code away",
+            "feedback_given": "whether its people told how it was; what they told is only counted, without the need",
             "version": "counts changes",
         },
         "keep_needs_hours",
@@ -235,6 +257,7 @@ KEPT: Final[dict[str, Kept]] = {
         "after it was held",
         {
             "id decided_at policy_version method seconds": "when and how",
+            "territory": "one of the wide cells in which it was held",
             "needs offers pairs placed moved lost objective bound": "counts and sums over a whole round",
         },
         "keep_rounds_days",
@@ -248,6 +271,7 @@ KEPT: Final[dict[str, Kept]] = {
             "id pledge_id site_id slot_id": "whose, where",
             "volunteers": "how many",
             "day starts ends created_at": "when",
+            "asked asked_at answered_at at_risk_at": "how often and when it was asked whether they still come",
             "state reason version": "where it stands, from closed lists",
         },
         "keep_shifts_days",
@@ -290,7 +314,7 @@ KEPT: Final[dict[str, Kept]] = {
         {
             "id offer_id": "of which offer",
             "day starts ends last_arrival": "when",
-            "capacity used price": "how many places, how many taken, how scarce",
+            "capacity used price priced_at": "how many places, how many taken, how scarce and as of when",
             "version": "counts changes",
         },
         "keep_slots_days",
@@ -320,6 +344,12 @@ KEPT: Final[dict[str, Kept]] = {
             "id name country timezone population roles": "from GeoNames; its roles in the network",
             "longitude latitude cell point": "where: a town is no secret",
         },
+    ),
+    "town_load": Kept(
+        "so that load is spread over towns",
+        "the operator; explanations say of an offer that its town carries more than its share",
+        "until the next count, a minute later",
+        {"town_id load counted_at": "which town carries far more than its share tonight, how much, and as of when"},
     ),
     "town_name": Kept(
         "to find a town",

@@ -18,7 +18,15 @@ async def test_a_key_tells_its_organization_its_towns_and_its_rights(client: Joi
         "self_organized": False,
         "towns": sorted((BRIANCON.id, OULX.id)),
         "scopes": sorted(
-            ["needs:read", "needs:write", "offers:read", "offers:write", "allocations:read", "allocations:write"]
+            [
+                "needs:read",
+                "needs:write",
+                "offers:read",
+                "offers:write",
+                "allocations:confirm",
+                "allocations:read",
+                "allocations:write",
+            ]
         ),
     }
 

@@ -33,7 +33,8 @@ def solve(folder: Path, problem: Json | str, *options: str) -> Result:
 def test_the_example_of_the_page_gives_the_plan_of_the_page(tmp_path: Path) -> None:
     problem, plan = EXAMPLES
     out = tmp_path / "plan.json"
-    assert solve(tmp_path, problem, "--out", str(out)).exit_code == 0
+    # It is proved best in a moment; a busy machine may take longer for it.
+    assert solve(tmp_path, problem, "--out", str(out), "--deadline", "20").exit_code == 0
     written = json.loads(out.read_text())
     assert written["seconds"] >= 0
     for figure in ("objective", "bound", "gap"):

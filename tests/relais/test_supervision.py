@@ -158,7 +158,7 @@ class Served:
                 return running_with(mark_of_postgres(self.root / "postgres"))
             case "Redis":
                 return running_with(mark_of_redis(self.root / "redis"))
-        words = {"The API": b"api.app:create", "The worker": b"-m\0worker"}[who]
+        words = {"The API": b"-m\0api\0", "The worker": b"-m\0worker"}[who]
         return [pid for pid in running_with(words) if self._ours(pid)]
 
     def kill(self, who: str) -> None:
