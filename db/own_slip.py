@@ -47,7 +47,8 @@ class There:
 
     name: str | None
     what: Revealed
-    text: str
+    text: str | None
+    """How to get there; `None` where its owner has not written it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,13 +251,12 @@ async def _whereabouts(
 
 
 async def _there(tx: AsyncConnection, row: Row[tuple[object, ...]], what: Revealed, vault: Vault) -> There | None:
-    """The place, if its owner has written how to get there. Of a rendezvous not even the name is told."""
+    """The place by name, and how to get there if its owner has written it. Of a rendezvous the meeting point alone."""
     there = row._mapping
     told = await locations.read_address(tx, there["site_id"], vault)
-    if told is None:
-        return None
-    shown = told.meeting_point if what is Revealed.MEETING_POINT else told.address
-    if not shown:
+    meeting = what is Revealed.MEETING_POINT
+    shown = None if told is None else told.meeting_point if meeting else told.address
+    if meeting and not shown:
         return None
     await events.record(tx, "slip.place_shown", there["id"], [])
-    return There(there["name"] if what is Revealed.ADDRESS else None, what, shown)
+    return There(None if meeting else there["name"], what, shown)

@@ -113,6 +113,22 @@ async def test_of_a_rendezvous_only_the_meeting_point_is_told(
     assert "Prorel" not in str(slip)
 
 
+async def test_where_nobody_wrote_how_to_get_there_the_place_is_told_by_its_name(
+    anyone: httpx.AsyncClient, coordination: Organization, association: Organization, engine: AsyncEngine
+) -> None:
+    await open_offer(association)
+    posted = await post_need(coordination)
+    await hold(engine, UUID(posted["id"]))
+    (allocation,) = (await read_need(coordination, posted["id"]))["allocations"]
+    await answer(engine, UUID(allocation["id"]), association.id, AllocationState.CONFIRMED)
+    await starts_in(engine, 13)
+    (early,) = (await look(anyone, posted["code"]))["places"]
+    assert early["name"] is None
+    await starts_in(engine, 11)
+    (near,) = (await look(anyone, posted["code"]))["places"]
+    assert (near["name"], near["address"], near["meeting_point"]) == ("Gymnase du Prorel", None, None)
+
+
 async def test_a_public_place_is_told_as_soon_as_it_is_confirmed(
     anyone: httpx.AsyncClient, coordination: Organization, association: Organization, engine: AsyncEngine
 ) -> None:
