@@ -176,7 +176,7 @@ async def carry_out(tx: AsyncConnection, market: Market, exchange: Exchange, pol
         if made is None and step in leaving:
             raise Overtaken
         if made is not None and step in leaving:
-            await _tell_of_the_move(tx, market, step, (leaving[step], made), policy)
+            await _tell_of_the_move(tx, market, step, (leaving[step], made), decision.way)
         (placed if made else lost).append(step)
     return Done(
         placed=tuple(_need_id(market, step) for step in placed if step not in leaving),
@@ -240,12 +240,11 @@ async def _let_go(tx: AsyncConnection, market: Market, step: Step, allocation_id
 
 
 async def _tell_of_the_move(
-    tx: AsyncConnection, market: Market, step: Step, allocations: tuple[UUID, UUID], policy: Policy
+    tx: AsyncConnection, market: Market, step: Step, allocations: tuple[UUID, UUID], way: Way
 ) -> None:
     """Say to the poster that, and why, their party has another place: `allocations` are the old and the new."""
-    nearer = step.spared_km >= policy.move_gain_km
     facts = {"need_id": str(_need_id(market, step)), "left": str(allocations[0])}
-    why = MoveCause.NEARER if nearer else MoveCause.MAKES_ROOM
+    why = MoveCause.NEARER if way is Way.NEARER else MoveCause.MAKES_ROOM
     poster = market.needs[step.need].seeker.organization_id
     await events.record(tx, "allocation.moved", allocations[1], [poster], because=why, **facts)
 
