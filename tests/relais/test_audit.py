@@ -1,36 +1,18 @@
 """`relais audit` and `relais tombstones`: what an operator runs, and what it answers when something is wrong."""
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
-from typer.testing import CliRunner, Result
 
 from db.linking import link_acts
 from db.settings import Settings
-from relais.command import main
 from tests.db.acts import one, rows
+from tests.relais.conftest import Relais
 from tests.worker.test_retention import ended_needs
 from worker.retention import purge
 from worker.settings import WorkerSettings
-
-Relais = Callable[..., Awaitable[Result]]
-
-
-@pytest.fixture
-def relais(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Relais:
-    """Run the command against the test's own database."""
-    monkeypatch.setenv("RELAIS_DATABASE_URL", settings.database_url)
-    monkeypatch.setenv("RELAIS_SECRET_FILE", str(settings.secret_file))
-    monkeypatch.setenv("RELAIS_ADDRESS_KEY_FILE", str(settings.address_key_file))
-
-    async def run(*arguments: str) -> Result:
-        return await asyncio.to_thread(CliRunner().invoke, main, list(arguments))
-
-    return run
 
 
 async def join(relais: Relais) -> str:

@@ -1,37 +1,20 @@
 """`relais org` and `relais key`: an operator lets an organization take part with one command."""
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
-from typer.testing import CliRunner, Result
 
 from db import keys, towns
 from db.connection import transaction
 from db.settings import Settings
 from relais import running
-from relais.command import main
 from tests.places import BRIANCON, OULX
+from tests.relais.conftest import Relais
 
-Relais = Callable[..., Awaitable[Result]]
 KOMOTINI_AREA = 256866
 """A town of Greece, which the tests' gazetteer does not have."""
-
-
-@pytest.fixture
-def relais(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Relais:
-    """Run the command against the test's own database."""
-    monkeypatch.setenv("RELAIS_DATABASE_URL", settings.database_url)
-    monkeypatch.setenv("RELAIS_SECRET_FILE", str(settings.secret_file))
-    monkeypatch.setenv("RELAIS_ADDRESS_KEY_FILE", str(settings.address_key_file))
-
-    async def run(*arguments: str) -> Result:
-        return await asyncio.to_thread(CliRunner().invoke, main, list(arguments))
-
-    return run
 
 
 async def _added(relais: Relais, kind: str = "municipality", *towns_of: int) -> tuple[str, str]:

@@ -2,38 +2,27 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
-from typer.testing import CliRunner, Result
 
 from db import policies
 from db.connection import transaction
-from db.settings import Settings
 from matching.policy import FIRST_POLICY
 from matching.refusals import StaleVersion
-from relais.command import main
 from tests.builders import add_need, add_offer, add_organization
 from tests.db.acts import hold, one, rows
 from tests.places import MONTGENEVRE
-
-Relais = Callable[..., Awaitable[Result]]
+from tests.relais.conftest import Relais
 
 
 @pytest.fixture
-def relais(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Relais:
-    """Run the command against the test's own database."""
-    monkeypatch.setenv("RELAIS_DATABASE_URL", settings.database_url)
-    monkeypatch.setenv("RELAIS_SECRET_FILE", str(settings.secret_file))
-    monkeypatch.setenv("RELAIS_ADDRESS_KEY_FILE", str(settings.address_key_file))
-
-    async def run(*arguments: str) -> Result:
-        return await asyncio.to_thread(CliRunner().invoke, main, ["policy", *arguments])
-
-    return run
+def relais(relais: Relais) -> Relais:
+    """Run `relais policy`."""
+    return partial(relais, "policy")
 
 
 def written(folder: Path, changes: object) -> str:

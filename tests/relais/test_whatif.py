@@ -1,10 +1,9 @@
 """`relais whatif`: true figures of what would change, nothing written, and plain words for a wrong question."""
 
-import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -13,35 +12,27 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from db.bell import Bell
 from db.connection import snapshot, transaction
 from db.pictures import read_picture
 from db.settings import Settings
-from relais.command import main
 from tests.builders import TONIGHT, add_need, add_offer, add_organization
 from tests.conftest import ROOT
 from tests.db.acts import hold, look_at_all_due, one, rows
 from tests.places import BRIANCON, MONTGENEVRE, OULX
+from tests.relais.conftest import Relais
 from tests.volunteers import add_gym, add_pledge
 from worker.staffing import Staffing
 
-WhatIf = Callable[..., Awaitable[Result]]
 Figures = dict[str, tuple[int, int]]
 
 
 @pytest.fixture
-def whatif(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> WhatIf:
-    """Run the command against the test's own database, thinking for a short while."""
-    monkeypatch.setenv("RELAIS_DATABASE_URL", settings.database_url)
-    monkeypatch.setenv("RELAIS_SECRET_FILE", str(settings.secret_file))
-    monkeypatch.setenv("RELAIS_ADDRESS_KEY_FILE", str(settings.address_key_file))
-
-    async def run(*arguments: str) -> Result:
-        return await asyncio.to_thread(CliRunner().invoke, main, ["whatif", "--seconds", "0.3", *arguments])
-
-    return run
+def whatif(relais: Relais) -> Relais:
+    """Run `relais whatif`, thinking for a short while."""
+    return partial(relais, "whatif", "--seconds", "0.3")
 
 
 def figures(answer: Result) -> Figures:
@@ -88,7 +79,7 @@ async def organization(engine: AsyncEngine) -> UUID:
 
 
 async def test_who_is_in_a_site_that_closes_goes_elsewhere_or_stays_without(
-    whatif: WhatIf, engine: AsyncEngine
+    whatif: Relais, engine: AsyncEngine
 ) -> None:
     town = await organization(engine)
     async with transaction(engine) as tx:
@@ -107,7 +98,7 @@ async def test_who_is_in_a_site_that_closes_goes_elsewhere_or_stays_without(
 
 
 async def test_a_hall_that_is_not_there_opens_with_volunteers_who_are_not_there(
-    whatif: WhatIf, engine: AsyncEngine, tmp_path: Path
+    whatif: Relais, engine: AsyncEngine, tmp_path: Path
 ) -> None:
     await waiting(engine, 4)
     staffing = {"skill": "night_watch", "people_per_volunteer": 10, "minimum": 2}
@@ -122,7 +113,7 @@ async def test_a_hall_that_is_not_there_opens_with_volunteers_who_are_not_there(
 
 
 async def test_arrivals_stay_together_and_on_their_side_of_the_border(
-    whatif: WhatIf, engine: AsyncEngine, tmp_path: Path
+    whatif: Relais, engine: AsyncEngine, tmp_path: Path
 ) -> None:
     town = await organization(engine)
     async with transaction(engine) as tx:
@@ -136,7 +127,7 @@ async def test_arrivals_stay_together_and_on_their_side_of_the_border(
 
 
 async def test_without_a_pledge_others_are_called_before_people_lose_a_place(
-    whatif: WhatIf, engine: AsyncEngine, settings: Settings
+    whatif: Relais, engine: AsyncEngine, settings: Settings
 ) -> None:
     town = await organization(engine)
     async with transaction(engine) as tx:
@@ -166,7 +157,7 @@ async def contents(engine: AsyncEngine) -> dict[str, str]:
     return found
 
 
-async def test_nothing_is_written(whatif: WhatIf, engine: AsyncEngine, tmp_path: Path) -> None:
+async def test_nothing_is_written(whatif: Relais, engine: AsyncEngine, tmp_path: Path) -> None:
     town = await organization(engine)
     async with transaction(engine) as tx:
         await add_offer(tx, town, capacity=3)
@@ -185,7 +176,7 @@ async def test_nothing_is_written(whatif: WhatIf, engine: AsyncEngine, tmp_path:
             await tx.execute(text("update need set version = version + 1"))
 
 
-async def test_the_picture_is_drawn(whatif: WhatIf, engine: AsyncEngine, tmp_path: Path) -> None:
+async def test_the_picture_is_drawn(whatif: Relais, engine: AsyncEngine, tmp_path: Path) -> None:
     town = await organization(engine)
     async with transaction(engine) as tx:
         await add_offer(tx, town, capacity=3)
@@ -195,7 +186,7 @@ async def test_the_picture_is_drawn(whatif: WhatIf, engine: AsyncEngine, tmp_pat
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 
-async def test_the_file_of_the_page_is_understood(whatif: WhatIf, engine: AsyncEngine, tmp_path: Path) -> None:
+async def test_the_file_of_the_page_is_understood(whatif: Relais, engine: AsyncEngine, tmp_path: Path) -> None:
     (example,) = re.findall(r"```json\n(.*?)```", (ROOT / "docs/whatif.md").read_text(), re.DOTALL)
     day = (TONIGHT + timedelta(days=30)).isoformat()
     ahead = re.sub(r"2026-12-31", day, re.sub(r"2026-12-01", TONIGHT.isoformat(), example))
@@ -220,13 +211,13 @@ async def test_the_file_of_the_page_is_understood(whatif: WhatIf, engine: AsyncE
         ({}, "Nothing would change"),
     ],
 )
-async def test_a_wrong_question_is_told_in_words(whatif: WhatIf, tmp_path: Path, changes: object, told: str) -> None:
+async def test_a_wrong_question_is_told_in_words(whatif: Relais, tmp_path: Path, changes: object, told: str) -> None:
     answer = await whatif(written(tmp_path, changes))
     assert answer.exit_code == 2
     assert told in answer.stderr
     assert "Traceback" not in answer.output
 
 
-async def test_a_number_without_a_town_is_told_in_words(whatif: WhatIf) -> None:
+async def test_a_number_without_a_town_is_told_in_words(whatif: Relais) -> None:
     answer = await whatif("--arrivals", "forty")
     assert (answer.exit_code, "as in 40@3030142" in answer.stderr) == (2, True)
