@@ -50,6 +50,7 @@ from db.bell import SETTLED, Bell, Ear
 from db.connection import connect
 from db.environment import read_or_leave
 from db.own_slip import file_missing
+from db.roles import Role
 from db.settings import Keys
 from db.slips import SlipKeys
 from matching.refusals import Invalid, NotFound, Refusal
@@ -115,7 +116,7 @@ def _life(settings: ApiSettings) -> Callable[[FastAPI], AbstractAsyncContextMana
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
         keys = settings.keys()
-        engine = connect(settings, "api")
+        engine = connect(settings, "api", Role.APP)
         bell = Bell(settings)
         ear = Ear(settings, SETTLED)
         pace = Pace(settings.redis_url)

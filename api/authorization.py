@@ -4,7 +4,7 @@ Every failure to show a live key answers the same bytes. A request with an `Idem
 its key was checked, so that an old answer is never given to a key that may no longer ask.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -47,6 +47,7 @@ class Caller:
     towns: frozenset[int]
     key_expires_at: datetime
     key_prefix: str
+    key_digest: bytes = field(repr=False)
 
 
 _bearer = HTTPBearer(
@@ -65,7 +66,15 @@ async def _known(request: Request, given: Annotated[HTTPAuthorizationCredentials
     request.state.organization_id = holder.organization_id
     per_minute = Rate(turn.house.settings.key_requests_per_minute, 60)
     await turn.house.pace.take([Bucket(f"key:{holder.prefix}", per_minute)])
-    return Caller(holder.organization_id, holder.kind, holder.scopes, holder.towns, holder.expires_at, holder.prefix)
+    return Caller(
+        holder.organization_id,
+        holder.kind,
+        holder.scopes,
+        holder.towns,
+        holder.expires_at,
+        holder.prefix,
+        holder.digest,
+    )
 
 
 async def _admitted(request: Request, who: Caller) -> Caller:

@@ -19,6 +19,7 @@ from api.wire import Wire
 from api.wording import language_of, say
 from db import allocations, needs, policies, seekers, surroundings
 from db.allocations import AllocationFacts
+from db.roles import Role, acting_as
 from geo.distance import Kilometres
 from matching.assign import Cost, Decision, Way
 from matching.explain import MOST_OTHERS, Chosen, Explanation, Other, Placement, Term, explain, unmet_reasons
@@ -113,13 +114,14 @@ async def explain_need(need_id: UUID, who: ReadsNeeds, tx: Tx, request: Request,
     """Why this place, and why not each of the nearest others, in the language of `Accept-Language`."""
     asked = await needs.read(tx, need_id, who.organization_id)
     policy = await policies.in_force(tx)
-    seeker = await seekers.read_seeker(tx, need_id, policy)
-    at = Circumstances(policy, seeker.now)
     given = (await allocations.of_needs(tx, [need_id]))[need_id]
     placements = [_placement(each) for each in given if each.state in LIVE]
-    had = await surroundings.offers_by_id(tx, seeker.need, [each.offer_id for each in placements], policy, at.now)
-    ended = asked.state in _ENDED or seeker.need.window.ends <= at.now
-    around = [] if ended else await surroundings.offers_around(tx, seeker.need, policy, at.now)
+    async with acting_as(tx, Role.MATCHER):
+        seeker = await seekers.read_seeker(tx, need_id, policy)
+        at = Circumstances(policy, seeker.now)
+        had = await surroundings.offers_by_id(tx, seeker.need, [each.offer_id for each in placements], policy, at.now)
+        ended = asked.state in _ENDED or seeker.need.window.ends <= at.now
+        around = [] if ended else await surroundings.offers_around(tx, seeker.need, policy, at.now)
     told = explain(seeker.need, placements, had, around, at)
     language = language_of(request.headers.get("accept-language"))
     reply.headers |= {"Content-Language": language, "Vary": "Accept-Language"}

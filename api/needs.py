@@ -317,7 +317,7 @@ async def _after_first_hold(
                 return None
             heard.clear()
             async with snapshot(house.engine) as tx:
-                if not await keys.lives(tx, who.key_prefix):
+                if not await keys.lives(tx, who.key_prefix, who.key_digest):
                     return None
                 (facts,) = await needs.read_all(tx, [posted.id])
                 placed = (await allocations.of_needs(tx, [posted.id]))[posted.id]

@@ -13,6 +13,7 @@ from api.metrics import Metrics
 from api.problems import problems
 from api.wire import Wire
 from db.connection import transaction
+from db.roles import Role, acting_as
 
 __all__ = ["router"]
 
@@ -52,7 +53,7 @@ def router(metrics: Metrics) -> APIRouter:
     )
     async def show_metrics(house: TheHouse) -> Response:
         """Figures about the service itself, for Prometheus; nothing about needs, places or organizations."""
-        async with asyncio.timeout(_PATIENCE), transaction(house.engine) as tx:
+        async with asyncio.timeout(_PATIENCE), transaction(house.engine) as tx, acting_as(tx, Role.MATCHER):
             metrics.parked.set((await tx.execute(_PARKED)).scalar_one())
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 

@@ -16,6 +16,7 @@ from api.clients import hidden_client, networks
 from api.house import House
 from api.pace import Bucket, Rate
 from db.connection import transaction
+from db.roles import Role, acting_as
 from matching.refusals import NotFound
 
 __all__ = ["with_code"]
@@ -37,7 +38,7 @@ async def with_code(
     await house.pace.take([*misses, _this_code(house, slip)])
     missed = False
     try:
-        async with transaction(house.engine) as tx:
+        async with transaction(house.engine) as tx, acting_as(tx, Role.MATCHER):
             return await act(tx, slip)
     except NotFound:
         missed = True

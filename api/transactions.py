@@ -23,6 +23,7 @@ from db import audit
 from db.audit import Actor
 from db.connection import snapshot, transaction
 from db.idempotency import Ticket
+from db.roles import act_for
 from db.slips import slip_code
 
 __all__ = ["Answer", "Reply", "TransactionalRoute", "Turn", "Tx", "turn_of"]
@@ -166,6 +167,7 @@ async def _amend(house: House, ticket: Ticket, response: Response, reply: Answer
     """Let a repeated request get the fuller answer; without it, it gets the first, which is true as well."""
     try:
         async with transaction(house.engine) as tx:
+            await act_for(tx, ticket.organization_id)
             await idempotency.amend(tx, ticket, response, reply.codes, house.slip_key)
     except Exception as error:  # noqa: BLE001 - the answer at hand is not to be lost for the stored one
         _log.warning("reply.not_amended", exception=type(error).__name__)

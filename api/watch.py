@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db import needs
 from db.bell import Ear
 from db.connection import transaction
+from db.roles import Role, acting_as
 
 __all__ = ["keep_watch"]
 
@@ -31,7 +32,7 @@ async def keep_watch(engine: AsyncEngine, ear: Ear) -> None:
         if not awaited:
             continue
         try:
-            async with transaction(engine) as tx:
+            async with transaction(engine) as tx, acting_as(tx, Role.MATCHER):
                 answered = await needs.answered(tx, awaited)
         except (SQLAlchemyError, OSError) as error:
             _log.warning("watch.database_away", exception=type(error).__name__)

@@ -23,10 +23,12 @@ from bench.open_loop import Latencies
 from bench.scale import Measured, measure_all
 from bench.sql_path import hold_at_rate, search_both_ways
 from bench.staffing import plan_all
+from bench.tenancy import OWNER, search_in_each_role
 from bench.together import decide_together
 from bench.world import World, add_past, build
 from db import holds
 from db.connection import connect
+from db.roles import Role
 from db.settings import Settings
 
 Bench = Callable[[Settings, Console], Awaitable[None]]
@@ -217,6 +219,23 @@ async def chains(settings: Settings, console: Console) -> None:
     console.print(table)
 
 
+async def tenancy(settings: Settings, console: Console) -> None:
+    """The search under row security."""
+    with console.status("Building a network of 200,000 sites…"):
+        connection = await plain_connection(settings)
+        world = await build(connection, offers=200_000)
+        await connection.close()
+    found = await search_in_each_role(settings, world, 200)
+    plain = found[OWNER].quantile(0.5)
+    table = Table("candidates of one need, ms", "p50", "p99", "ratio", "", title="Row security", title_justify="left")
+    for who, taken in found.items():
+        ratio = taken.quantile(0.5) / plain
+        judged = _judged(ratio <= 3, "at most 3 times") if who == Role.MATCHER else ""
+        named = f"{who}, of which nothing asks this (control)" if who == Role.APP else who
+        table.add_row(named, *_figures(taken), f"{ratio:.2f}", judged)
+    console.print(table)
+
+
 async def scale(_settings: Settings, console: Console) -> None:
     """A hundred thousand needs."""
     found = []
@@ -266,6 +285,7 @@ BENCHES: dict[str, Bench] = {
     "audit": chains,
     "online": online,
     "scale": scale,
+    "tenancy": tenancy,
 }
 
 

@@ -212,11 +212,11 @@ _FILL = (
     """,
     """
     insert into offer (id, site_id, organization_id, category, capacity, audience, provides, confirmation,
-                       confirm_within_minutes, first_day, last_day, timezone, opens, closes, rrule, country, cell,
-                       point, tie)
+                       confirm_within_minutes, first_day, last_day, timezone, opens, closes, rrule, town_id, visibility,
+                       country, cell, point, tie)
     select id, site_id, organization_id, category, capacity, audience, '{}', 'each', 60, current_date,
-           current_date + nights - 1, 'Europe/Paris', '19:00', '08:00', 'FREQ=DAILY', country, cell,
-           st_point(longitude, latitude)::geography, tie
+           current_date + nights - 1, 'Europe/Paris', '19:00', '08:00', 'FREQ=DAILY', town_id, 'on_confirmation',
+           country, cell, st_point(longitude, latitude)::geography, tie
       from staged_offer
     """,
     """

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import events, holds, seekers
 from db.pages import Page, Place, reading
+from db.roles import Role, acting_as
 from matching.assign import Cost, Decision, Way
 from matching.refusals import Conflict, NoLongerHeld, NotFound, OnlyTheProvider
 from matching.states import ALLOCATION_TRANSITIONS, AllocationState
@@ -25,6 +26,7 @@ __all__ = [
     "SlotTimes",
     "end_hold",
     "end_unstaffed",
+    "is_side",
     "move",
     "of_needs",
     "page",
@@ -141,6 +143,11 @@ async def read(tx: AsyncConnection, allocation_id: UUID, organization_id: UUID) 
     return _as_told(_facts(row), organization_id)
 
 
+async def is_side(tx: AsyncConnection, allocation_id: UUID, organization_id: UUID) -> bool:
+    """Whether this organization is a side of an allocation that there is."""
+    return await _need_of(tx, allocation_id, organization_id) is not None
+
+
 async def of_needs(tx: AsyncConnection, needs: list[UUID]) -> dict[UUID, list[AllocationFacts]]:
     """The allocations of these needs, oldest first."""
     found: dict[UUID, list[AllocationFacts]] = {need: [] for need in needs}
@@ -177,9 +184,21 @@ async def move(
     Raises `NotFound`; `OnlyTheProvider`; `NoLongerHeld` when an answer to a hold comes too late; `Conflict` when the
     state does not allow the step, or its time has not come.
     """
-    need_id = (await tx.execute(_OWNED, {"id": allocation_id, "organization": organization_id})).scalar_one_or_none()
+    need_id = await _need_of(tx, allocation_id, organization_id)
     if need_id is None:
         raise NotFound
+    async with acting_as(tx, Role.MATCHER):
+        await _move_owned(tx, allocation_id, need_id, organization_id, to, reason)
+
+
+async def _move_owned(
+    tx: AsyncConnection,
+    allocation_id: UUID,
+    need_id: UUID,
+    organization_id: UUID,
+    to: AllocationState,
+    reason: str | None,
+) -> None:
     await seekers.lock_need(tx, need_id)
     row = (await tx.execute(_LOCK, {"id": allocation_id})).one_or_none()
     if row is None:  # purged while its need was waited for
@@ -261,6 +280,12 @@ _STILL_DUE = {
          where id = :id and state in ('confirmed', 'arrived') and ends <= clock_timestamp() for update
     """),
 }
+
+
+async def _need_of(tx: AsyncConnection, allocation_id: UUID, organization_id: UUID) -> UUID | None:
+    found = await tx.execute(_OWNED, {"id": allocation_id, "organization": organization_id})
+    need_id: UUID | None = found.scalar_one_or_none()
+    return need_id
 
 
 def _check(allocation_id: UUID, state: AllocationState, to: AllocationState, *, overdue: bool) -> None:

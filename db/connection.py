@@ -10,13 +10,16 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from db.roles import Role
 from db.settings import Settings
 
 __all__ = ["connect", "listening_address", "looking", "snapshot", "transaction"]
 
 
-def connect(settings: Settings, name: str) -> AsyncEngine:
-    """The process's engine. `name` is what the database's list of sessions shows.
+def connect(settings: Settings, name: str, role: Role | None = None) -> AsyncEngine:
+    """The process's engine, every connection in a role; without one, as the operator.
+
+    `name` is what the database's list of sessions shows.
 
     Errors never carry the values of a statement, and a session that forgets its transaction is ended by the server.
     Connections are not tried before use, which would be a round trip an act: the first to find the server gone
@@ -28,10 +31,12 @@ def connect(settings: Settings, name: str) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=settings.statement_seconds,
         hide_parameters=True,
+        execution_options={"role": role},
         connect_args={
             "timeout": 10,
             "server_settings": {
                 "application_name": f"relais-{name}",
+                **({"role": role.value} if role else {}),
                 "statement_timeout": str(settings.statement_seconds * 1000),
                 "idle_in_transaction_session_timeout": str(settings.statement_seconds * 2000),
                 "jit": "off",

@@ -7,13 +7,13 @@ bits. Two keys of an organization may live at once, so that one can be replaced 
 import hmac
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import insert, text
+from sqlalchemy import Row, insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.tables import ApiKey
@@ -86,6 +86,7 @@ class Holder:
     towns: frozenset[int]
     expires_at: datetime
     prefix: str
+    digest: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +106,7 @@ _LIVE = text("""
     select count(*) from api_key
      where organization_id = :id and revoked_at is null and expires_at > clock_timestamp()
 """)
-_HOLDER = text("""
-    select k.digest, k.scopes, k.expires_at, o.id, o.kind,
-           array(select town_id from organization_town t where t.organization_id = o.id) as towns
-      from api_key k join organization o on o.id = k.organization_id
-     where k.prefix = :prefix and k.revoked_at is null and k.expires_at > clock_timestamp()
-""")
+_HOLDER = text("select * from key_holder(:prefix, :digest)")
 _OF_ORGANIZATION = text("""
     select prefix, scopes, created_at, expires_at, revoked_at,
            revoked_at is null and expires_at > clock_timestamp() as live
@@ -123,10 +119,6 @@ _REVOKE_ALL = text("""
     update api_key set revoked_at = now()
      where organization_id = :id and revoked_at is null
     returning expires_at > clock_timestamp() as lived
-""")
-_LIVES = text("""
-    select exists (select from api_key
-                    where prefix = :prefix and revoked_at is null and expires_at > clock_timestamp())
 """)
 _EXPIRY = text("select clock_timestamp() + cast(:lifetime as interval)")
 
@@ -168,28 +160,31 @@ async def issue(
 
 
 async def holder(tx: AsyncConnection, written: str, hashing: bytes) -> Holder | None:
-    """Who holds this key; `None` when it is no key, unknown, expired or revoked, without telling which."""
+    """Who holds this key, and acts from now on until the transaction ends.
+
+    `None` when it is no key, unknown, expired or revoked, without telling which.
+    """
     form = _WRITTEN.fullmatch(written)
     if form is None:
         return None
-    row = (await tx.execute(_HOLDER, {"prefix": form["prefix"]})).one_or_none()
-    # An unknown prefix is compared too: the time to answer tells nothing.
-    stored = bytes(32) if row is None else row.digest
-    if not hmac.compare_digest(stored, _digest(written, hashing)) or row is None:
+    digest = _digest(written, hashing)
+    row = await _holding(tx, form["prefix"], digest)
+    if row is None:
         return None
     return Holder(
-        organization_id=row.id,
+        organization_id=row.organization_id,
         kind=OrganizationKind(row.kind),
         scopes=frozenset(map(Scope, row.scopes)) & SCOPES[OrganizationKind(row.kind)],
         towns=frozenset(row.towns),
         expires_at=row.expires_at,
         prefix=form["prefix"],
+        digest=digest,
     )
 
 
-async def lives(tx: AsyncConnection, prefix: str) -> bool:
-    """Whether a key that was checked before still opens something."""
-    return bool((await tx.execute(_LIVES, {"prefix": prefix})).scalar_one())
+async def lives(tx: AsyncConnection, prefix: str, digest: bytes) -> bool:
+    """Whether a key that was checked before still opens something: then its organization acts in this transaction."""
+    return await _holding(tx, prefix, digest) is not None
 
 
 async def of_organization(tx: AsyncConnection, organization_id: UUID) -> list[KeyFacts]:
@@ -223,6 +218,11 @@ async def revoke_all(tx: AsyncConnection, organization_id: UUID) -> int:
     if (await tx.execute(_LOCK, {"id": organization_id})).one_or_none() is None:
         raise NotFound
     return sum(row.lived for row in await tx.execute(_REVOKE_ALL, {"id": organization_id}))
+
+
+async def _holding(tx: AsyncConnection, prefix: str, digest: bytes) -> Row[tuple[object, ...]] | None:
+    # The database compares keyed hashes: how far two of them agree says nothing of a key, and nobody can choose one.
+    return (await tx.execute(_HOLDER, {"prefix": prefix, "digest": digest})).one_or_none()
 
 
 def _digest(written: str, hashing: bytes) -> bytes:

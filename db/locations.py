@@ -1,7 +1,4 @@
-"""Where sites are, sealed: the one room that reads `site_location`.
-
-Nothing else may: when the database has a role for it, this is what that role does.
-"""
+"""Where sites are, sealed: the one room that reads `site_location`, and the only one that takes the role for it."""
 
 import json
 from dataclasses import dataclass
@@ -12,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.addresses import MARK_BYTES, Part, Vault
+from db.roles import Role, acting_as
 from geo.cells import Point
 
 __all__ = [
@@ -34,9 +32,7 @@ class Address:
     meeting_point: str | None
 
 
-HAS_ADDRESS: Final = (
-    "exists (select from site_location l where l.site_id = h.id and l.address is not null) as has_address"
-)
+HAS_ADDRESS: Final = "exists (select from site_location l where l.site_id = h.id and l.has_address) as has_address"
 """For a statement that reads `site h`: whether its way was described."""
 _KEEP_PLACE = text("""
     insert into site_location (site_id, location) values (:id, :sealed)
@@ -60,12 +56,14 @@ _RESEAL = text("update site_location set location = :location, address = :addres
 async def keep_place(tx: AsyncConnection, site_id: UUID, place: Point, vault: Vault) -> None:
     """Seal the exact place of a site."""
     written = json.dumps([place.longitude, place.latitude])
-    await tx.execute(_KEEP_PLACE, {"id": site_id, "sealed": vault.seal(site_id, Part.PLACE, written)})
+    async with acting_as(tx, Role.REVEAL):
+        await tx.execute(_KEEP_PLACE, {"id": site_id, "sealed": vault.seal(site_id, Part.PLACE, written)})
 
 
 async def read_place(tx: AsyncConnection, site_id: UUID, vault: Vault) -> Point | None:
     """The exact place of a site; `None` when it was forgotten, as those of closed sites are."""
-    sealed = (await tx.execute(_PLACE, {"id": site_id})).scalar_one_or_none()
+    async with acting_as(tx, Role.REVEAL):
+        sealed = (await tx.execute(_PLACE, {"id": site_id})).scalar_one_or_none()
     if sealed is None:
         return None
     longitude, latitude = json.loads(vault.open(site_id, Part.PLACE, sealed))
@@ -75,12 +73,14 @@ async def read_place(tx: AsyncConnection, site_id: UUID, vault: Vault) -> Point 
 async def keep_address(tx: AsyncConnection, site_id: UUID, address: Address, vault: Vault) -> None:
     """Seal how to get to a site."""
     written = json.dumps({"address": address.address, "meeting_point": address.meeting_point})
-    await tx.execute(_KEEP_ADDRESS, {"id": site_id, "sealed": vault.seal(site_id, Part.ADDRESS, written)})
+    async with acting_as(tx, Role.REVEAL):
+        await tx.execute(_KEEP_ADDRESS, {"id": site_id, "sealed": vault.seal(site_id, Part.ADDRESS, written)})
 
 
 async def read_address(tx: AsyncConnection, site_id: UUID, vault: Vault) -> Address | None:
     """How to get to a site; `None` when nobody said so, or it was forgotten."""
-    sealed = (await tx.execute(_ADDRESS, {"id": site_id})).scalar_one_or_none()
+    async with acting_as(tx, Role.REVEAL):
+        sealed = (await tx.execute(_ADDRESS, {"id": site_id})).scalar_one_or_none()
     return None if sealed is None else Address(**json.loads(vault.open(site_id, Part.ADDRESS, sealed)))
 
 

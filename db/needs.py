@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import events, holds, seekers
 from db.pages import Page, Place, reading
 from db.policies import policy_of
+from db.roles import Role, acting_as
 from geo.cells import Cell, centroid
 from matching.needs import People, language_of
 from matching.policy import Policy
@@ -217,10 +218,11 @@ async def withdraw(
     need = await read(tx, need_id, organization_id)
     if need.state is NeedState.WITHDRAWN:
         return
-    for allocation_id in (await tx.execute(_LIVE, {"id": need_id})).scalars().all():
-        sides = (await tx.execute(_LET_GO, {"id": allocation_id, "reason": reason})).one()
-        await holds.free_places(tx, allocation_id, whole=False)
-        await events.record(tx, "allocation.released", allocation_id, list(sides), need_id=str(need_id))
+    async with acting_as(tx, Role.MATCHER):
+        for allocation_id in (await tx.execute(_LIVE, {"id": need_id})).scalars().all():
+            sides = (await tx.execute(_LET_GO, {"id": allocation_id, "reason": reason})).one()
+            await holds.free_places(tx, allocation_id, whole=False)
+            await events.record(tx, "allocation.released", allocation_id, list(sides), need_id=str(need_id))
     if (await tx.execute(_WITHDRAW, {"id": need_id})).one_or_none() is None:
         raise Conflict("need_has_ended", need.state)
     await events.record(tx, "need.withdrawn", need_id, [organization_id])

@@ -53,14 +53,14 @@ class Filter:
     site_id: UUID | None = None
 
 
-_SELECT = "select o.*, h.town_id, h.visibility from offer o join site h on h.id = o.site_id "
+_SELECT = "select o.* from offer o "
 _OWN = " o.organization_id = :organization "
-_IN_TOWNS = " h.town_id = any(cast(:towns as int[])) "
+_IN_TOWNS = " o.town_id = any(cast(:towns as int[])) "
 _READ = text(_SELECT + "where o.id = :id and (" + _OWN + "or" + _IN_TOWNS + ")")
 _CHOSEN = """
        and (cast(:category as text) is null or o.category = :category)
        and (cast(:state as text) is null or o.state = :state)
-       and (cast(:town_id as int) is null or h.town_id = :town_id)
+       and (cast(:town_id as int) is null or o.town_id = :town_id)
        and (cast(:site_id as uuid) is null or (o.site_id = :site_id and o.organization_id = :organization))
        and (cast(:after_at as timestamptz) is null or (o.created_at, o.id) > (:after_at, cast(:after_id as uuid)))
      order by o.created_at, o.id
@@ -74,11 +74,12 @@ _COVERAGE = text("select coverage from category where code = :category")
 _ADD = text("""
     insert into offer (id, site_id, organization_id, category, capacity, audience, provides, confirmation,
                        confirm_within_minutes, first_day, last_day, timezone, opens, closes, rrule, slot_minutes,
-                       party_max, nights_max, arrive_by, release_no_shows, teaches, level, country, cell, point, tie)
+                       party_max, nights_max, arrive_by, release_no_shows, teaches, level, town_id, visibility,
+                       country, cell, point, tie)
     select :id, h.id, h.organization_id, :category, :capacity, :audience, :provides, :confirmation,
-           :confirm_within_minutes, :first_day, :last_day, :timezone, :opens, :closes, :rrule,
-           :slot_minutes, :party_max, :nights_max, :arrive_by, :release_no_shows, :teaches, :level, t.country, h.cell,
-           st_point(:longitude, :latitude)::geography, :tie
+           :confirm_within_minutes, :first_day, :last_day, :timezone, :opens, :closes, :rrule, :slot_minutes,
+           :party_max, :nights_max, :arrive_by, :release_no_shows, :teaches, :level, h.town_id, h.visibility,
+           t.country, h.cell, st_point(:longitude, :latitude)::geography, :tie
       from site h join town t on t.id = h.town_id
      where h.id = :site_id
 """)
@@ -88,8 +89,7 @@ _SITE = text("""
        for share of h
 """)
 _TOWN = text("""
-    select t.timezone, t.country from offer o join site h on h.id = o.site_id join town t on t.id = h.town_id
-     where o.id = :id
+    select t.timezone, t.country from offer o join town t on t.id = o.town_id where o.id = :id
 """)
 _CHANGE = text("""
     update offer

@@ -18,6 +18,7 @@ from db import allocations, events, locations, needs, seekers
 from db.addresses import Vault
 from db.allocations import SlotTimes
 from db.connection import transaction
+from db.roles import Role, act_for, acting_as
 from db.slips import SlipKeys
 from matching.bringing import Thing, what_to_bring
 from matching.refusals import Conflict, NoLongerHeld, NotFound
@@ -194,7 +195,7 @@ async def give_feedback(tx: AsyncConnection, slip: bytes, rating: int, words: Se
 
 async def file_missing(engine: AsyncEngine, keys: SlipKeys) -> None:
     """File the needs that were posted before there were slips, so that the codes given then open something."""
-    async with transaction(engine) as tx:
+    async with transaction(engine) as tx, acting_as(tx, Role.MATCHER):
         ids = (await tx.execute(_UNFILED)).scalars().all()
         if ids:
             await tx.execute(_FILE, {"ids": ids, "slips": [keys.filed(each) for each in ids]})
@@ -204,6 +205,8 @@ async def _find(tx: AsyncConnection, slip: bytes) -> Row[tuple[object, ...]]:
     row = (await tx.execute(_FIND, {"slip": slip, "open_for": OPEN_AFTER_END})).one_or_none()
     if row is None or row.over:
         raise NotFound
+    # The people are who their need was posted for: what they may read of a place, its poster may.
+    await act_for(tx, row.organization_id)
     return row
 
 

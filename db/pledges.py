@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import events
 from db.pages import Page, Place, reading
+from db.roles import Role, acting_as
 from geo.cells import Point, cell_of, centroid
 from matching.pledging import PledgeTerms, turns_of
 from matching.refusals import Conflict, Invalid, NotFound, StaleVersion
@@ -139,7 +140,8 @@ async def change(
     headcount = limits.headcount or before.terms.headcount
     radius_km = before.terms.radius_km if limits.radius_km is None else limits.radius_km
     weekly = limits.shifts_per_week_max or before.terms.shifts_per_week_max
-    needed = (await tx.execute(_NEEDED, {"id": pledge_id, "radius_km": radius_km})).one()
+    async with acting_as(tx, Role.MATCHER):
+        needed = (await tx.execute(_NEEDED, {"id": pledge_id, "radius_km": radius_km})).one()
     if needed.volunteers > headcount or needed.shifts > weekly or needed.beyond:
         raise Conflict("pledge_has_shifts", before.state)
     values = {"headcount": headcount, "radius_km": radius_km, "shifts_per_week_max": weekly}

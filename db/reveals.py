@@ -10,8 +10,9 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import events, locations
+from db import allocations, events, locations
 from db.addresses import Vault
+from db.roles import Role, acting_as
 from geo.cells import Point
 from matching.refusals import CannotBeReadNow, NotFound
 from matching.reveal import Occasion, ReadingTime, Revealed, reading_time, revealed
@@ -45,6 +46,13 @@ _OCCASION = text("""
 
 async def read(tx: AsyncConnection, allocation_id: UUID, organization_id: UUID, role: str, vault: Vault) -> Way:
     """The way, read by one side in its role. Raises `NotFound` to all others, and `CannotBeReadNow`."""
+    if not await allocations.is_side(tx, allocation_id, organization_id):
+        raise NotFound
+    async with acting_as(tx, Role.MATCHER):
+        return await _read(tx, allocation_id, organization_id, role, vault)
+
+
+async def _read(tx: AsyncConnection, allocation_id: UUID, organization_id: UUID, role: str, vault: Vault) -> Way:
     row = (await tx.execute(_OCCASION, {"id": allocation_id, "organization": organization_id})).one_or_none()
     if row is None:
         raise NotFound

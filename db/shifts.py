@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import events, staffing
 from db.pages import Page, Place, reading
+from db.roles import Role, acting_as
 from geo.cells import Cell
 from matching.refusals import Conflict, NotFound
 from matching.states import ShiftState
@@ -105,10 +106,15 @@ _SELECT = """
       join pledge p on p.id = x.pledge_id join site h on h.id = x.site_id
 """
 _SEEN = " :organization in (p.organization_id, h.organization_id) "
-_READ = text(_SELECT + "where x.id = :id and" + _SEEN)
+_DETAILS = text(_SELECT + "where x.id = any(cast(:ids as uuid[])) and" + _SEEN + "order by x.created_at, x.id")
+# One of the two is foreign to most who ask, who see nothing of it but what the details tell.
+_FIND = """
+    select x.id from shift x left join pledge p on p.id = x.pledge_id left join site h on h.id = x.site_id
+     where
+"""
+_READ = text(_FIND + _SEEN + "and x.id = :id")
 _PAGE = text(
-    _SELECT
-    + "where"
+    _FIND
     + _SEEN
     + """
        and (cast(:state as text) is null or x.state = :state)
@@ -186,10 +192,10 @@ async def plan(tx: AsyncConnection, wanted: Sequence[NewShift]) -> int:
 
 async def read(tx: AsyncConnection, shift_id: UUID, organization_id: UUID) -> ShiftFacts:
     """One shift of this organization's pledges or sites. Raises `NotFound`."""
-    row = (await tx.execute(_READ, {"id": shift_id, "organization": organization_id})).one_or_none()
-    if row is None:
+    found = (await tx.execute(_READ, {"id": shift_id, "organization": organization_id})).scalars().all()
+    if not found:
         raise NotFound
-    return _facts(row)
+    return (await _details(tx, found, organization_id))[0]
 
 
 async def page(
@@ -197,17 +203,19 @@ async def page(
 ) -> Page[ShiftFacts]:
     """Shifts of this organization's pledges and at its sites, oldest first."""
     values = {"organization": organization_id, "state": state, **reading(after, limit)}
-    rows = await tx.execute(_PAGE, values)
-    return Page.of([_facts(row) for row in rows], limit, lambda each: Place(each.created_at, each.id))
+    found = (await tx.execute(_PAGE, values)).scalars().all()
+    facts = await _details(tx, found, organization_id)
+    return Page.of(facts, limit, lambda each: Place(each.created_at, each.id))
 
 
 async def confirm(tx: AsyncConnection, shift_id: UUID, organization_id: UUID) -> None:
     """The association says that its volunteers come, or still do; twice is once. Raises `NotFound` and `Conflict`."""
     await _own_slot(tx, shift_id, organization_id)
-    found = await _locked(tx, shift_id)
-    if found.state is ShiftState.PLANNED or found.unanswered:
-        event = "shift.confirmed" if found.state is ShiftState.PLANNED else "shift.still_coming"
-        await _move(tx, shift_id, ShiftState.CONFIRMED, None, event)
+    async with acting_as(tx, Role.MATCHER):
+        found = await _locked(tx, shift_id)
+        if found.state is ShiftState.PLANNED or found.unanswered:
+            event = "shift.confirmed" if found.state is ShiftState.PLANNED else "shift.still_coming"
+            await _move(tx, shift_id, ShiftState.CONFIRMED, None, event)
 
 
 async def decline(tx: AsyncConnection, shift_id: UUID, organization_id: UUID, reason: str) -> None:
@@ -216,12 +224,13 @@ async def decline(tx: AsyncConnection, shift_id: UUID, organization_id: UUID, re
     Raises `NotFound`, and `Conflict` when the shift is over.
     """
     slot = await _own_slot(tx, shift_id, organization_id)
-    if slot is not None:
-        await tx.execute(_LOCK_SLOTS, {"ids": [slot]})
-    if (await _locked(tx, shift_id, also=ShiftState.DECLINED)).state is not ShiftState.DECLINED:
-        await _move(tx, shift_id, ShiftState.DECLINED, reason, "shift.declined")
+    async with acting_as(tx, Role.MATCHER):
         if slot is not None:
-            await staffing.recount(tx, [slot])
+            await tx.execute(_LOCK_SLOTS, {"ids": [slot]})
+        if (await _locked(tx, shift_id, also=ShiftState.DECLINED)).state is not ShiftState.DECLINED:
+            await _move(tx, shift_id, ShiftState.DECLINED, reason, "shift.declined")
+            if slot is not None:
+                await staffing.recount(tx, [slot])
 
 
 async def release_unused(tx: AsyncConnection, minutes: int, limit: int) -> int:
@@ -244,6 +253,14 @@ async def complete(tx: AsyncConnection, limit: int) -> int:
     for row in ended:
         await events.record(tx, "shift.completed", row.id, [row.pledged_by, row.site_of])
     return len(ended)
+
+
+async def _details(tx: AsyncConnection, ids: Sequence[UUID], organization_id: UUID) -> list[ShiftFacts]:
+    if not ids:
+        return []
+    async with acting_as(tx, Role.MATCHER):
+        rows = (await tx.execute(_DETAILS, {"ids": list(ids), "organization": organization_id})).all()
+    return [_facts(row) for row in rows]
 
 
 async def _own_slot(tx: AsyncConnection, shift_id: UUID, organization_id: UUID) -> int | None:

@@ -102,11 +102,11 @@ _LIVE = text("""
      order by a.created_at, a.id
 """)
 _MOVE_OFFERS = text("""
-    update offer set cell = :cell, country = :country, version = version + 1,
+    update offer set town_id = :town_id, cell = :cell, country = :country, version = version + 1,
                      point = st_point(:longitude, :latitude)::geography
      where site_id = :id
 """)
-_RENEW_OFFERS = text("update offer set version = version + 1 where site_id = :id")
+_RENEW_OFFERS = text("update offer set visibility = :visibility, version = version + 1 where site_id = :id")
 _NEWS = text("insert into capacity_news (offer_id) select id from offer where site_id = :id and state = 'open'")
 
 
@@ -164,9 +164,9 @@ async def change(
     country = await _country(tx, terms, place)
     cell = _cell(terms, place)
     if moved or (cell, terms.town_id) != (before.cell, before.terms.town_id):
-        await _move_offers(tx, site_id, cell, country)
-    elif (terms.kind, terms.provides) != (before.terms.kind, before.terms.provides):
-        await _renew_offers(tx, site_id)
+        await _move_offers(tx, site_id, terms.town_id, cell, country)
+    if _what_offers_repeat(terms) != _what_offers_repeat(before.terms):
+        await _renew_offers(tx, site_id, terms.visibility)
     await tx.execute(_CHANGE, _columns(site_id, terms, cell) | {"moved": moved})
     if terms.staffing != before.terms.staffing:
         await tx.execute(_LOCK_OFFERS, {"id": site_id})
@@ -228,20 +228,25 @@ def _cell(terms: SiteTerms, location: Point) -> Cell:
     return cell_of(location, COARSE_RESOLUTION if guarded else RESOLUTION)
 
 
-async def _move_offers(tx: AsyncConnection, site_id: UUID, cell: Cell, country: str) -> None:
+def _what_offers_repeat(terms: SiteTerms) -> tuple[object, ...]:
+    """What an offer says, or is found by, of the site that it is at."""
+    return terms.kind, terms.visibility, terms.provides
+
+
+async def _move_offers(tx: AsyncConnection, site_id: UUID, town_id: int, cell: Cell, country: str) -> None:
     await tx.execute(_LOCK_OFFERS, {"id": site_id})
     live = (await tx.execute(_LIVE, {"id": site_id})).scalars().all()
     if live:
         raise CapacityInUse(tuple(live))
     middle = centroid(cell)
-    moved = {"id": site_id, "cell": cell, "country": country}
+    moved = {"id": site_id, "town_id": town_id, "cell": cell, "country": country}
     await tx.execute(_MOVE_OFFERS, moved | {"longitude": middle.longitude, "latitude": middle.latitude})
 
 
-async def _renew_offers(tx: AsyncConnection, site_id: UUID) -> None:
+async def _renew_offers(tx: AsyncConnection, site_id: UUID, visibility: Visibility) -> None:
     """Nobody who found these offers fitting before the change takes places in them without looking again."""
     await tx.execute(_LOCK_OFFERS, {"id": site_id})
-    await tx.execute(_RENEW_OFFERS, {"id": site_id})
+    await tx.execute(_RENEW_OFFERS, {"id": site_id, "visibility": visibility})
 
 
 def _columns(site_id: UUID, terms: SiteTerms, cell: Cell) -> dict[str, object]:

@@ -11,6 +11,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import events
+from db.roles import Role, acting_as
 
 __all__ = ["bind", "bind_offer", "forget_who_left", "mend", "recount", "release_offer", "release_shifts"]
 
@@ -97,28 +98,31 @@ async def bind(tx: AsyncConnection, site_id: UUID) -> None:
     The caller has locked the site and its offers. Shifts of a skill that is not asked for any more are let go, and all
     of them where none is.
     """
-    await tx.execute(_LOCK_SLOTS, {"site": site_id})
-    freed = (await tx.execute(_FREE_OF_VOLUNTEERS, {"site": site_id})).scalars().all()
-    await release_shifts(tx, freed)
-    await tx.execute(_BIND_SITE, {"site": site_id})
-    slots = list((await tx.execute(_STAFFED_SLOTS, {"site": site_id, "offer": None})).scalars())
-    served = list((await tx.execute(_SERVED, {"slots": slots})).scalars())
-    await _tell(tx, list(await tx.execute(_RELEASE_OTHERS, {"slots": slots})))
-    await tx.execute(_RECOUNT, {"slots": slots})
-    await tx.execute(_KEEP, {"slots": served})
+    async with acting_as(tx, Role.MATCHER):
+        await tx.execute(_LOCK_SLOTS, {"site": site_id})
+        freed = (await tx.execute(_FREE_OF_VOLUNTEERS, {"site": site_id})).scalars().all()
+        await release_shifts(tx, freed)
+        await tx.execute(_BIND_SITE, {"site": site_id})
+        slots = list((await tx.execute(_STAFFED_SLOTS, {"site": site_id, "offer": None})).scalars())
+        served = list((await tx.execute(_SERVED, {"slots": slots})).scalars())
+        await _tell(tx, list(await tx.execute(_RELEASE_OTHERS, {"slots": slots})))
+        await tx.execute(_RECOUNT, {"slots": slots})
+        await tx.execute(_KEEP, {"slots": served})
 
 
 async def bind_offer(tx: AsyncConnection, offer_id: UUID) -> None:
     """Put new slots of an offer under its site's staffing: empty until volunteers are found."""
-    if (await tx.execute(_BIND_OFFER, {"offer": offer_id})).rowcount:
-        slots = (await tx.execute(_STAFFED_SLOTS, {"site": None, "offer": offer_id})).scalars().all()
-        await tx.execute(_RECOUNT, {"slots": list(slots)})
+    async with acting_as(tx, Role.MATCHER):
+        if (await tx.execute(_BIND_OFFER, {"offer": offer_id})).rowcount:
+            slots = (await tx.execute(_STAFFED_SLOTS, {"site": None, "offer": offer_id})).scalars().all()
+            await tx.execute(_RECOUNT, {"slots": list(slots)})
 
 
 async def recount(tx: AsyncConnection, slots: Collection[int]) -> None:
     """Count the volunteers of these slots again, under the slots' locks, and set what may be given."""
-    await tx.execute(_LOCK_THESE, {"slots": sorted(slots)})
-    await tx.execute(_RECOUNT, {"slots": sorted(slots)})
+    async with acting_as(tx, Role.MATCHER):
+        await tx.execute(_LOCK_THESE, {"slots": sorted(slots)})
+        await tx.execute(_RECOUNT, {"slots": sorted(slots)})
 
 
 async def mend(tx: AsyncConnection, limit: int) -> int:
@@ -136,16 +140,18 @@ async def forget_who_left(tx: AsyncConnection) -> None:
 
 async def release_shifts(tx: AsyncConnection, slots: Collection[int]) -> None:
     """Let the volunteers of these slots go; the caller holds the slots' locks and counts again."""
-    if not slots:
-        return
-    await _tell(tx, list(await tx.execute(_RELEASE, {"slots": sorted(slots)})))
+    async with acting_as(tx, Role.MATCHER):
+        if not slots:
+            return
+        await _tell(tx, list(await tx.execute(_RELEASE, {"slots": sorted(slots)})))
 
 
 async def release_offer(tx: AsyncConnection, offer_id: UUID) -> None:
     """Let all volunteers of an offer go that is over; the caller has locked it."""
-    slots = (await tx.execute(_STAFFED_SLOTS, {"site": None, "offer": offer_id})).scalars().all()
-    await release_shifts(tx, slots)
-    await recount(tx, slots)
+    async with acting_as(tx, Role.MATCHER):
+        slots = (await tx.execute(_STAFFED_SLOTS, {"site": None, "offer": offer_id})).scalars().all()
+        await release_shifts(tx, slots)
+        await recount(tx, slots)
 
 
 async def _tell(tx: AsyncConnection, released: list[Row[tuple[object, ...]]]) -> None:

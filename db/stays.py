@@ -13,6 +13,7 @@ from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import events, holds, needs, seekers, surroundings
+from db.roles import Role, acting_as
 from db.tables import Need as NeedRow
 from matching.needs import Need, OfferId
 from matching.offers import Offer, Slot
@@ -119,25 +120,26 @@ async def change(
     )
     if flaws:
         raise Invalid(flaws)
-    placed = [
-        _Placed(row.id, OfferId(row.offer_id), row.provider_id, row.people, frozenset(row.slots))
-        for row in await tx.execute(_LIVE, {"id": need_id})
-    ]
-    await tx.execute(
-        update(NeedRow).where(NeedRow.id == need_id),
-        {
-            **needs.columns_of(terms, setting),
-            "deadline": deadline_of(terms, policy, before.posted_at),
-            # What was missing for the old terms says nothing about the new ones.
-            "unmet_at": None,
-            "unmet_reasons": None,
-            "version": before.version + 1,
-        },
-    )
-    seeker = await seekers.read_seeker(tx, need_id, policy)
-    await _keep(tx, placed, seeker.need, Circumstances(policy, seeker.now), organization_id)
-    await events.record(tx, "need.changed", need_id, [organization_id])
-    await holds.settle(tx, need_id)
+    async with acting_as(tx, Role.MATCHER):
+        placed = [
+            _Placed(row.id, OfferId(row.offer_id), row.provider_id, row.people, frozenset(row.slots))
+            for row in await tx.execute(_LIVE, {"id": need_id})
+        ]
+        await tx.execute(
+            update(NeedRow).where(NeedRow.id == need_id),
+            {
+                **needs.columns_of(terms, setting),
+                "deadline": deadline_of(terms, policy, before.posted_at),
+                # What was missing for the old terms says nothing about the new ones.
+                "unmet_at": None,
+                "unmet_reasons": None,
+                "version": before.version + 1,
+            },
+        )
+        seeker = await seekers.read_seeker(tx, need_id, policy)
+        await _keep(tx, placed, seeker.need, Circumstances(policy, seeker.now), organization_id)
+        await events.record(tx, "need.changed", need_id, [organization_id])
+        await holds.settle(tx, need_id)
 
 
 async def _keep(tx: AsyncConnection, placed: Sequence[_Placed], need: Need, at: Circumstances, poster_id: UUID) -> None:

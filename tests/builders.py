@@ -93,6 +93,8 @@ async def add_offer(
         "confirmation": "each",
         "confirm_within_minutes": 60,
         "timezone": place.timezone,
+        "town_id": place.id,
+        "visibility": site.get("visibility", "on_confirmation"),
         "country": place.country,
         "cell": place.cell,
         "point": point_text(place.cell),

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db.connection import connect, listening_address, transaction
 from db.migrations import upgrade
+from db.roles import Role
 from db.settings import Settings
 from relais.embedded import running_stack
 from tests.places import add_towns
@@ -73,6 +74,20 @@ class Servers:
         return urlunsplit(urlsplit(self.database_url)._replace(path=f"/{name}"))
 
 
+@dataclass(frozen=True)
+class Logins:
+    """Users of the test servers, one for each process; each is its own password."""
+
+    api: str
+    worker: str
+
+    @staticmethod
+    def address(database_url: str, user: str) -> str:
+        """The address of a database for a user."""
+        parts = urlsplit(database_url)
+        return urlunsplit(parts._replace(netloc=f"{user}:{user}@{parts.netloc.rpartition('@')[2]}"))
+
+
 @pytest.fixture(scope="session")
 def servers() -> Servers:
     """PostgreSQL with PostGIS, and Redis."""
@@ -118,6 +133,18 @@ async def template(servers: Servers, secret_files: tuple[Path, Path]) -> AsyncIt
     await engine.dispose()
     yield name
     await run_on_server(servers, f"drop database {name} with (force)")
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def logins(servers: Servers, template: str) -> AsyncIterator[Logins]:
+    """Users who may do nothing but take the roles of a process."""
+    assert template, "roles are made by the first migration"
+    made = Logins(f"test_api_{uuid4().hex[:12]}", f"test_worker_{uuid4().hex[:12]}")
+    for name, roles in ((made.api, [Role.APP, Role.MATCHER, Role.REVEAL]), (made.worker, [Role.MATCHER])):
+        await run_on_server(servers, f"create role {name} login noinherit password '{name}' in role {', '.join(roles)}")
+    yield made
+    for name in (made.api, made.worker):
+        await run_on_server(servers, f"drop role {name}")
 
 
 @pytest_asyncio.fixture(loop_scope="function")

@@ -10,7 +10,7 @@ __all__ = ["eventually"]
 Seen = TypeVar("Seen")
 
 
-async def eventually(look: Callable[[], Awaitable[Seen | None]], what: str, seconds: float = 15) -> Seen:
+async def eventually(look: Callable[[], Awaitable[Seen | None]], what: str, seconds: float = 60) -> Seen:
     """Look until something is seen; fails in words when it is not within the time."""
     end = monotonic() + seconds
     while True:

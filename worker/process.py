@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db.bell import WORK, Bell, Ear
 from db.connection import connect
 from db.linking import link_acts
+from db.roles import Role
 from worker.doorbell import answer_the_door
 from worker.matching_round import AT_ONCE, look_for_places
 from worker.retention import purge
@@ -43,7 +44,7 @@ async def serve(settings: WorkerSettings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    engine = connect(settings, "worker")
+    engine = connect(settings, "worker", Role.MATCHER)
     bell, ear = Bell(settings), Ear(settings, WORK)
     thinkers = Thinkers(settings.solvers)
 

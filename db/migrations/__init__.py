@@ -10,13 +10,14 @@ from geoalchemy2 import alembic_helpers
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from db import tenancy
 from db.tables import Row
 
 __all__ = ["differences", "upgrade"]
 
 
 async def upgrade(engine: AsyncEngine) -> None:
-    """Bring the database up to date; nothing happens where it is already."""
+    """Bring schema, roles and row security up to date; nothing happens where they are already."""
     async with engine.begin() as connection:
         await connection.run_sync(_upgrade)
 
@@ -31,6 +32,7 @@ def _upgrade(connection: Connection) -> None:
     config = Config(str(Path(__file__).with_name("alembic.ini")))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    tenancy.apply(connection)
 
 
 def _differences(connection: Connection) -> list[str]:

@@ -11,6 +11,7 @@ from sqlalchemy import (
     REAL,
     BigInteger,
     CheckConstraint,
+    Computed,
     ForeignKey,
     Index,
     LargeBinary,
@@ -76,10 +77,15 @@ class SiteLocation(Row):
     site_id: Mapped[UUID] = mapped_column(ForeignKey("site.id", ondelete="CASCADE"), primary_key=True)
     location: Mapped[bytes | None] = mapped_column(LargeBinary)
     address: Mapped[bytes | None] = mapped_column(LargeBinary)
+    has_address: Mapped[bool] = mapped_column(Computed("address is not null", persisted=True))
 
 
 class Offer(Row):
-    """One kind of help at a site. Country, cell and point repeat the site's, so that the search reads one index."""
+    """One kind of help at a site.
+
+    Country, cell and point repeat the site's, so that the search reads one index; town and visibility, so that an offer
+    can be told of to those who may not read its site.
+    """
 
     __tablename__ = "offer"
 
@@ -109,6 +115,8 @@ class Offer(Row):
     verified_at: Mapped[CreatedAt]
     verify_asked_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
+    town_id: Mapped[int] = mapped_column(ForeignKey("town.id"))
+    visibility: Mapped[str]
     country: Mapped[str]
     cell: Mapped[CellColumn]
     point: Mapped[PointColumn]
@@ -119,6 +127,7 @@ class Offer(Row):
     __table_args__ = (
         CheckConstraint(one_of("state", OfferState), name="state"),
         CheckConstraint(one_of("confirmation", Confirmation), name="confirmation"),
+        CheckConstraint(one_of("visibility", Visibility), name="visibility"),
         CheckConstraint("capacity >= 0", name="capacity"),
         CheckConstraint("last_day >= first_day", name="days"),
         Index(
@@ -131,6 +140,7 @@ class Offer(Row):
         Index("offer_paused_idx", "category", postgresql_where=text("state = 'paused'")),
         Index("offer_cell_idx", "cell"),
         Index("offer_organization_id_idx", "organization_id", "created_at", "id"),
+        Index("offer_town_id_idx", "town_id", "created_at", "id"),
         Index("offer_verified_at_idx", "verified_at", postgresql_where=text("state = 'open'")),
     )
 

@@ -206,7 +206,8 @@ KEPT: Final[dict[str, Kept]] = {
             "confirmation confirm_within_minutes arrive_by release_no_shows": "how it is confirmed",
             "first_day last_day timezone opens closes rrule slot_minutes": "when",
             "verified_at verify_asked_at": "when somebody said that it is still true",
-            "country cell point": "around where: the centre of a cell, never the place",
+            "town_id country cell point": "around where: the centre of a cell, never the place",
+            "visibility": "who may learn where it is, as its site says",
             "tie": "a keyed hash that puts equals in an order",
             "created_at version": "when it was made, and counts changes",
         },
@@ -299,6 +300,7 @@ KEPT: Final[dict[str, Kept]] = {
             "site_id": "of which site",
             "location": "the exact point: ciphertext (AES-256-GCM) under a key outside the database",
             "address": "the way to it and the meeting point: ciphertext as well",
+            "has_address": "whether the way was written",
         },
         "keep_addresses_days",
         _past("(select created_at from site where id = r.site_id)", "days")

@@ -19,6 +19,7 @@ from db.connection import transaction
 from db.keys import Scope
 from db.settings import Settings
 from matching.vocabulary import OrganizationKind
+from tests.conftest import Logins
 from tests.places import BRIANCON
 from tests.worker.conftest import start_worker
 
@@ -44,9 +45,13 @@ NO_LIMITS: dict[str, Any] = {
 
 
 @pytest.fixture
-def api_settings(settings: Settings) -> ApiSettings:
-    """Settings of a service on the test's own database; all tests come from one address, and none is held up."""
-    return ApiSettings(**settings.model_dump(exclude={"database_address"}), **NO_LIMITS)
+def api_settings(settings: Settings, logins: Logins) -> ApiSettings:
+    """Settings of a service on the test's own database, as a user who may do no more than requests need.
+
+    All tests come from one address, and none is held up.
+    """
+    address = {"database_url": logins.address(settings.database_url, logins.api)}
+    return ApiSettings(**settings.model_dump(exclude={"database_address"}) | address, **NO_LIMITS)
 
 
 @pytest_asyncio.fixture(loop_scope="function")

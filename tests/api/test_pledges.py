@@ -8,7 +8,9 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.bell import Bell
+from db.roles import Role
 from db.settings import Settings
+from tests.acting import in_role
 from tests.api.bodies import need_body, offer_body, pledge_body, site_body
 from tests.api.conftest import Organization
 from tests.api.scenes import Json
@@ -48,7 +50,7 @@ async def shift(
     await posted(association)
     need = await coordination.http.post("/v1/needs", json=need_body())
     assert await hold(engine, UUID(need.json()["id"])) == ()
-    await Staffing(engine, Bell(settings)).look()
+    await Staffing(in_role(engine, Role.MATCHER), Bell(settings)).look()
     await look_at_all_due(engine)
     (made,) = (await association.http.get("/v1/shifts", params={"state": "planned"})).json()["items"]
     found: Json = made

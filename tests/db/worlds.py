@@ -253,6 +253,8 @@ def _offer_row(offer: Offer, owner: UUID) -> dict[str, object]:
         "teaches": offer.language.teaches if offer.language else None,
         "level": offer.language.level if offer.language else None,
         "verified_at": offer.verified_at,
+        "town_id": offer.town_id,
+        "visibility": "on_confirmation",
         "country": offer.country,
         "cell": offer.cell,
         "point": point_text(offer.cell),

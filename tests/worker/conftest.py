@@ -10,19 +10,19 @@ from pathlib import Path
 import pytest
 
 from db.settings import Settings
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Logins
 
 StartWorker = Callable[..., subprocess.Popen[bytes]]
 
 
 @pytest.fixture
-def start_worker(settings: Settings, tmp_path: Path) -> Iterator[StartWorker]:
+def start_worker(settings: Settings, logins: Logins, tmp_path: Path) -> Iterator[StartWorker]:
     """Starts workers with `RELAIS_…` settings of the test's choice; all are gone at its end."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(**environment: str) -> subprocess.Popen[bytes]:
         given = {
-            "RELAIS_DATABASE_URL": settings.database_url,
+            "RELAIS_DATABASE_URL": logins.address(settings.database_url, logins.worker),
             "RELAIS_SECRET_FILE": str(settings.secret_file),
             "RELAIS_ADDRESS_KEY_FILE": str(settings.address_key_file),
             **environment,

@@ -7,38 +7,32 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import audit, keys, locations, shifts, tombstones
-from db.addresses import Vault
+from db import audit, shifts, tombstones
 from db.audit import Actor
 from db.bell import Bell
 from db.connection import connect, snapshot, transaction
 from db.linking import link_acts
-from db.locations import Address
 from db.purging import PURGES
+from db.roles import Role
 from db.settings import Settings
-from db.tables import Round
 from db.tables.protection import KEPT
-from geo.cells import Point
-from matching.policy import FIRST_POLICY
-from matching.states import AllocationState
 from matching.vocabulary import OrganizationKind
+from tests.acting import in_role
 from tests.api.scenes import assert_every_place_is_counted_once
-from tests.builders import add_need, add_offer, add_organization
+from tests.builders import add_need, add_organization
 from tests.conftest import Servers, run_on_server, settings_for
-from tests.db.acts import Fact, answer, hold, one, rows
+from tests.db.acts import Fact, one, rows
+from tests.evening import evening
 from tests.places import BRIANCON, GAP, MENTON
-from tests.volunteers import add_gym, add_pledge
 from tests.waiting import eventually
 from tests.worker.conftest import StartWorker
 from worker.retention import purge
 from worker.settings import WorkerSettings
-from worker.staffing import Staffing
 from worker.upkeep import keep_up
 
-PLACE = Point(BRIANCON.longitude, BRIANCON.latitude)
 LATE = timedelta(minutes=15)
 _FAR = 3650
 _TIMES = """
@@ -87,49 +81,10 @@ async def overdue(engine: AsyncEngine, terms: WorkerSettings) -> dict[str, int]:
     return {table: number for table, number in found.items() if number}
 
 
-async def evening(engine: AsyncEngine, settings: Settings) -> UUID:
-    """A bit of everything: a place that was taken and one that was declined, volunteers, keys, acts, rounds."""
-    vault = Vault.of_file(settings.address_key_file)
-    async with transaction(engine) as tx:
-        town_hall, refuge = await add_organization(tx), await add_organization(tx, name="Refuge")
-        poster = await add_organization(tx, OrganizationKind.COORDINATION, "Coordination")
-        await add_offer(tx, town_hall)
-        await add_gym(tx, town_hall, place=MENTON)
-        await add_pledge(tx, refuge, town_id=MENTON.id)
-        family = await add_need(tx, poster, people=4)
-        waiting = await add_need(tx, poster, people=2, place=MENTON)
-        await add_need(tx, poster, people=3, place=GAP, max_km=1)
-        for row in (await tx.execute(text("select id from site"))).all():
-            await locations.keep_place(tx, row.id, PLACE, vault)
-            await locations.keep_address(tx, row.id, Address("3 impasse du Ruisseau", None), vault)
-        await keys.issue(tx, poster, bytes(32), lifetime=timedelta(hours=1))
-        await tx.execute(
-            text(
-                "insert into idempotency (organization_id, key, fingerprint, status, headers, body)"
-                " values (:id, 'k', 'f', 200, '{}', 'b')"
-            ),
-            {"id": poster},
-        )
-        figures = dict.fromkeys(("needs", "offers", "pairs", "placed", "moved", "lost", "objective", "bound"), 1)
-        await tx.execute(
-            insert(Round), [{**figures, "policy_version": FIRST_POLICY.version, "method": "flow", "seconds": 0.1}]
-        )
-        await audit.append(tx, Actor(poster, "coordination", "needs:write"), "POST /v1/needs", [family])
-    await link_acts(engine)
-    (allocation,) = await hold(engine, family)
-    await answer(engine, allocation, town_hall, AllocationState.CONFIRMED)
-    assert await hold(engine, waiting) == ()
-    assert await Staffing(engine, Bell(settings)).look()
-    await rows(engine, "update need set look_at = now() where id = :id", id=waiting)
-    (second,) = await hold(engine, waiting)
-    await answer(engine, second, town_hall, AllocationState.DECLINED)
-    return family
-
-
 async def end_everything(engine: AsyncEngine, settings: Settings) -> None:
     """Ten days pass, in which the worker does what falls due by time alone."""
     await let_pass(engine, 10)
-    while await keep_up(engine, Bell(settings)):
+    while await keep_up(in_role(engine, Role.MATCHER), Bell(settings)):
         pass
     async with transaction(engine) as tx:
         await shifts.complete(tx, 100)
@@ -144,12 +99,12 @@ async def test_nothing_in_any_table_outlives_its_term(
     assert [table for table in with_terms if not await count(engine, table)] == [], "tables that this test misses"
     await let_pass(engine, 40)
     assert await overdue(engine, terms) != {}
-    await purge(engine, terms)
+    await purge(in_role(engine, Role.MATCHER), terms)
     assert await overdue(engine, terms) == {}
     assert [table for table in with_terms if await count(engine, table)] == []
     assert await count(engine, "tombstone") > 0
     await let_pass(engine, 91)
-    await purge(engine, terms)
+    await purge(in_role(engine, Role.MATCHER), terms)
     assert await count(engine, "tombstone") == 0
     assert await count(engine, "organization") == 3
 
@@ -157,14 +112,14 @@ async def test_nothing_in_any_table_outlives_its_term(
 async def test_what_is_within_its_term_stays(engine: AsyncEngine, settings: Settings, terms: WorkerSettings) -> None:
     await evening(engine, settings)
     before = {table: await count(engine, table) for table in KEPT}
-    await purge(engine, terms)
+    await purge(in_role(engine, Role.MATCHER), terms)
     assert {table: await count(engine, table) for table in KEPT} == before
     await end_everything(engine, settings)
     await let_pass(engine, 72 / 24 - 0.01)
-    await purge(engine, terms)
+    await purge(in_role(engine, Role.MATCHER), terms)
     assert await count(engine, "need") == before["need"]
     await let_pass(engine, 0.011)
-    await purge(engine, terms)
+    await purge(in_role(engine, Role.MATCHER), terms)
     assert await count(engine, "need") == await count(engine, "allocation") == 0
 
 
@@ -174,14 +129,14 @@ async def test_an_exact_place_stays_while_somebody_is_there_or_may_come(
     await evening(engine, settings)
     await let_pass(engine, 35)
     await rows(engine, "update offer set last_day = current_date + 1")
-    await purge(engine, terms)
+    await purge(in_role(engine, Role.MATCHER), terms)
     assert await count(engine, "site_location") == 2
     await rows(engine, "update offer set state = 'closed', closed_at = now() - interval '29 days'")
-    await purge(engine, terms)
+    await purge(in_role(engine, Role.MATCHER), terms)
     assert await count(engine, "site_location") == 2
     await rows(engine, "update offer set closed_at = now() - interval '31 days'")
     await rows(engine, "update allocation set state = 'arrived' where state = 'confirmed'")
-    await purge(engine, terms)
+    await purge(in_role(engine, Role.MATCHER), terms)
     assert await count(engine, "site_location") == 1, "the one where somebody still is"
 
 
@@ -197,7 +152,7 @@ async def test_what_is_purged_was_counted_in_the_same_moment(
     await end_everything(engine, settings)
     await let_pass(engine, 4)
     assert await figures(engine) == {}
-    await purge(engine, terms)
+    await purge(in_role(engine, Role.MATCHER), terms)
     found = await figures(engine)
     assert found[BRIANCON.id, "needs", ""] == 1
     assert found[BRIANCON.id, "people", ""] == found[BRIANCON.id, "served", ""] == 4
@@ -211,7 +166,7 @@ async def test_what_is_purged_was_counted_in_the_same_moment(
         engine, "select column_name, data_type from information_schema.columns where table_name = 'daily_figure'"
     )
     assert "uuid" not in {row.data_type for row in columns}
-    await purge(engine, terms)
+    await purge(in_role(engine, Role.MATCHER), terms)
     assert await figures(engine) == found
 
 
@@ -290,13 +245,13 @@ async def test_a_restored_backup_does_not_bring_back_what_was_purged_since(
     engine: AsyncEngine, settings: Settings, terms: WorkerSettings, servers: Servers, secret_files: tuple[Path, Path]
 ) -> None:
     """The need is alive in the backup: by its own times it would stay for days."""
-    family = await evening(engine, settings)
+    family = (await evening(engine, settings)).family
     backup = f"relais_test_{uuid4().hex[:12]}"
     await engine.dispose()
     await run_on_server(servers, f"create database {backup} template {settings.database_url.rpartition('/')[2]}")
     await end_everything(engine, settings)
     await let_pass(engine, 40)
-    await purge(engine, terms)
+    await purge(in_role(engine, Role.MATCHER), terms)
     async with transaction(engine) as tx:
         exported = frozenset(await tombstones.every(tx))
     assert len(exported) == 5, "three needs and two places"
@@ -324,7 +279,7 @@ async def test_rows_put_back_beside_their_tombstones_go_again_and_are_not_counte
 ) -> None:
     await ended_needs(engine, 3)
     await rows(engine, "create table kept as select * from need")
-    await purge(engine, terms)
+    await purge(in_role(engine, Role.MATCHER), terms)
     before = await figures(engine)
     generated = "people"
     columns = [
@@ -342,7 +297,7 @@ async def test_rows_put_back_beside_their_tombstones_go_again_and_are_not_counte
 async def test_a_tombstone_says_nothing_to_who_lacks_the_secret(engine: AsyncEngine, terms: WorkerSettings) -> None:
     await ended_needs(engine, 1)
     need: UUID = (await one(engine, "select id from need")).id
-    await purge(engine, terms)
+    await purge(in_role(engine, Role.MATCHER), terms)
     name = bytes((await one(engine, "select name from tombstone")).name)
     assert name == tombstones.name_of("need", need, terms.keys().of("tombstone"))
     assert name != tombstones.name_of("need", need, bytes(32))
@@ -354,12 +309,12 @@ async def test_a_purged_audit_is_still_verified(engine: AsyncEngine, settings: S
     for _ in range(3):
         async with transaction(engine) as tx:
             await audit.append(tx, Actor(poster, "coordination", "needs:write"), "POST /v1/needs", [])
-    await link_acts(engine)
+    await link_acts(in_role(engine, Role.MATCHER))
     # A term of nothing, so that honest entries are past it without being touched.
-    await purge(engine, terms.model_copy(update={"keep_audit_days": 0}))
+    await purge(in_role(engine, Role.MATCHER), terms.model_copy(update={"keep_audit_days": 0}))
     assert await count(engine, "audit_entry") == 0
     async with transaction(engine) as tx:
         await audit.append(tx, Actor(poster, "coordination", "needs:write"), "POST /v1/needs", [])
-    await link_acts(engine)
+    await link_acts(in_role(engine, Role.MATCHER))
     async with snapshot(engine) as tx:
         assert await audit.verify(tx, settings.keys().of("audit")) == {poster: []}

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db.bell import Bell
 from db.connection import transaction
 from db.policies import in_force
+from db.roles import Role
 from db.rounds import Pace, RoundFacts, has_rested, take_turn
 from db.settings import Settings
 from geo.distance import kilometres_between
@@ -22,6 +23,7 @@ from matching.engine.problem import Plan, Problem
 from matching.policy import FIRST_POLICY
 from matching.states import AllocationState
 from matching.vocabulary import OrganizationKind, Urgency
+from tests.acting import in_role
 from tests.builders import add_need, add_offer, add_organization
 from tests.db.acts import answer, hold, look_at_all_due, one, rows
 from tests.places import BRIANCON, HENDAYE, MONTGENEVRE, PlaceRow
@@ -82,8 +84,8 @@ async def a_round(
     async with transaction(engine) as tx:
         policy = await in_force(tx)
     held = [
-        await hold_round(engine, Bell(settings), thread, solver, 4, territory, Pace(0, 0))
-        for territory, _ in await waiting_territories(engine, policy)
+        await hold_round(in_role(engine, Role.MATCHER), Bell(settings), thread, solver, 4, territory, Pace(0, 0))
+        for territory, _ in await waiting_territories(in_role(engine, Role.MATCHER), policy)
     ]
     return held[0] if held else None
 
@@ -233,7 +235,7 @@ async def test_nobody_is_moved_while_nobody_waits(
 async def the_territories(engine: AsyncEngine) -> list[Territory]:
     async with transaction(engine) as tx:
         policy = await in_force(tx)
-    return [territory for territory, _ in await waiting_territories(engine, policy)]
+    return [territory for territory, _ in await waiting_territories(in_role(engine, Role.MATCHER), policy)]
 
 
 async def test_only_one_decides_a_territory_at_a_time(
@@ -261,7 +263,7 @@ async def test_two_workers_decide_two_territories_side_by_side(
     async with transaction(engine) as tx:
         (mountains,) = [each for each in await the_territories(engine) if each != coast]
         assert await take_turn(tx, mountains)
-        held = await hold_round(engine, Bell(settings), thread, quickly, 4, coast, Pace(0, 0))
+        held = await hold_round(in_role(engine, Role.MATCHER), Bell(settings), thread, quickly, 4, coast, Pace(0, 0))
     assert held is not None
     assert set(await places(engine)) == {by_the_sea}
 

@@ -13,10 +13,12 @@ import worker.staffing
 from db import allocations, needs, shifts, staffing
 from db.bell import Bell
 from db.connection import transaction
+from db.roles import Role
 from db.settings import Settings
 from db.shifts import NewShift
 from matching.staffing import Region, StaffingPlan
 from matching.vocabulary import Urgency
+from tests.acting import in_role
 from tests.api.scenes import assert_every_place_is_counted_once
 from tests.builders import TONIGHT, add_need, add_offer, add_organization, tonight
 from tests.db.acts import hold, look_at_all_due, one, rows
@@ -34,7 +36,7 @@ def bell(settings: Settings) -> Bell:
 
 async def staff_sites(engine: AsyncEngine, bell: Bell) -> bool:
     """One look of a worker that has just started."""
-    return await Staffing(engine, bell).look()
+    return await Staffing(in_role(engine, Role.MATCHER), bell).look()
 
 
 async def organizations(engine: AsyncEngine) -> tuple[UUID, UUID]:
@@ -343,7 +345,7 @@ async def test_what_was_thought_through_in_vain_is_thought_through_again_when_so
         await add_gym(tx, town)
         await add_pledge(tx, refuge, headcount=1)
     need = await waits(engine, refuge)
-    staffing = Staffing(engine, bell)
+    staffing = Staffing(in_role(engine, Role.MATCHER), bell)
     for _ in range(3):
         await staffing.look()
     assert len(thought) == 1

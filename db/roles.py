@@ -1,0 +1,73 @@
+"""Who acts in a transaction: a role of the database, and the organization whose rows it sees.
+
+Which rows and columns that are is declared in `db.tenancy`.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+__all__ = ["Role", "act_for", "acting_as"]
+
+
+class Role(StrEnum):
+    """The database roles. None can log in: the user of the database address takes one for each connection."""
+
+    OWNER = "relais_owner"
+    """Owns the tables; the operator is a member."""
+    APP = "relais_app"
+    """Requests: sees the rows of the acting organization, owns nothing."""
+    MATCHER = "relais_matcher"
+    """Matching, and every step that crosses from one organization to another; never an exact place or a key."""
+    REVEAL = "relais_reveal"
+    """Exact places of the acting organization's sites, and of confirmed places of its people."""
+
+
+_ACT_FOR = text("select set_config('relais.organization', :organization, true)")
+_SET_ROLE = {role: text(f"set local role {role}") for role in Role}
+
+
+@asynccontextmanager
+async def acting_as(tx: AsyncConnection, role: Role) -> AsyncIterator[None]:
+    """A step of a transaction that another role takes.
+
+    A request that has found its object among the rows of its organization goes on so where the act reaches others: it
+    frees a place in somebody's house, or reads an exact place. Connections of the operator and of the matching take
+    such steps in the role that they have.
+    """
+    own = tx.sync_connection.get_execution_options().get("role") if tx.sync_connection else None
+    outer = _acting(tx)
+    if own is not Role.APP or outer is role:
+        yield
+        return
+    await _act(tx, role)
+    try:
+        yield
+    except DBAPIError:
+        # The transaction is lost, and its role with it.
+        raise
+    except Exception:
+        await _act(tx, outer)
+        raise
+    await _act(tx, outer)
+
+
+async def act_for(tx: AsyncConnection, organization_id: UUID) -> None:
+    """Until the transaction ends, see what this organization sees: for a step that its live key has asked for."""
+    await tx.execute(_ACT_FOR, {"organization": str(organization_id)})
+
+
+def _acting(tx: AsyncConnection) -> Role:
+    """The role of this moment: that of the connection, until a step of this very transaction took another."""
+    turn, role = tx.info.get("acting", (None, Role.APP))
+    return Role(role) if turn is tx.get_transaction() else Role.APP
+
+
+async def _act(tx: AsyncConnection, role: Role) -> None:
+    await tx.execute(_SET_ROLE[role])
+    tx.info["acting"] = (tx.get_transaction(), role)

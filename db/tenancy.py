@@ -1,0 +1,226 @@
+"""Tenancy in the database: its roles, what each may touch, and which rows an organization sees.
+
+The second of two independent layers: whatever a query forgets to ask, the database answers with the rows of the acting
+organization and no others. It is declared here and applied by `relais migrate`; `docs/decisions/0001-roles.md` says why
+it is as it is.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from db.roles import Role
+from db.tables import Row
+
+__all__ = ["MATCHER_GRANTS", "OPEN_TO_ALL", "REVEAL_GRANTS", "RULES", "apply"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What the app role sees of a table, and what it may do to rows of it; `None` is nothing.
+
+    Each is a condition on a row. To lock a row is to update it.
+    """
+
+    sees: str | None = None
+    columns: str = ""
+    """The only columns that it sees; all where nothing is said."""
+    adds: str | None = None
+    changes: str | None = None
+    changed_to: str | None = None
+    """What a changed row must be; as `changes` where nothing is said."""
+    deletes: str | None = None
+
+
+_ME: Final = "(select acting_organization())"
+_OWN: Final = f"organization_id = {_ME}"
+_OWN_SITE: Final = f"exists (select from site h where h.id = site_id and h.{_OWN})"
+_OWN_OFFER: Final = f"exists (select from offer o where o.id = offer_id and o.{_OWN})"
+_OF_ITS_TOWNS: Final = f"""town_id in (
+    select t.town_id from organization_town t join organization c on c.id = t.organization_id
+     where c.kind = 'coordination' and t.{_OWN})"""
+
+RULES: Final[Mapping[str, Rule]] = {
+    "allocation": Rule(sees=f"{_ME} in (provider_id, poster_id)"),
+    "allocation_slot": Rule(sees="exists (select from allocation a where a.id = allocation_id)"),
+    "audit_pending": Rule(adds=_OWN),
+    "capacity_news": Rule(adds=_OWN_OFFER),
+    "event": Rule(adds=f"{_ME} = any(organizations)"),
+    "idempotency": Rule(sees=_OWN, adds=_OWN, changes=_OWN),
+    "need": Rule(
+        sees=f"{_OWN} or exists (select from allocation a where a.need_id = need.id)", adds=_OWN, changes=_OWN
+    ),
+    "offer": Rule(sees=f"{_OWN} or {_OF_ITS_TOWNS}", adds=_OWN, changes=_OWN),
+    "organization": Rule(sees=f"id = {_ME}"),
+    "organization_town": Rule(sees=_OWN),
+    "pledge": Rule(sees=_OWN, adds=_OWN, changes=_OWN),
+    "pledge_turn": Rule(
+        sees="exists (select from pledge p where p.id = pledge_id)",
+        adds="exists (select from pledge p where p.id = pledge_id)",
+    ),
+    "shift": Rule(
+        sees="exists (select from pledge p where p.id = pledge_id) or exists (select from site h where h.id = site_id)"
+    ),
+    "site": Rule(sees=_OWN, adds=_OWN, changes=_OWN),
+    "site_location": Rule(sees=_OWN_SITE, columns="site_id, has_address"),
+    "slot": Rule(
+        sees="exists (select from offer o where o.id = offer_id)"
+        " or exists (select from allocation_slot k where k.slot_id = slot.id)",
+        adds=_OWN_OFFER,
+        changes=_OWN_OFFER,
+        # Set aside: it keeps showing its times to those who were in it.
+        changed_to=f"offer_id is null or {_OWN_OFFER}",
+        deletes=_OWN_OFFER,
+    ),
+    "slot_staffing": Rule(
+        sees="exists (select from slot s where s.id = slot_id)",
+        changes=f"exists (select from slot s join offer o on o.id = s.offer_id where s.id = slot_id and o.{_OWN})",
+    ),
+}
+"""What the app role may do; a table that is not named, it does not even know."""
+
+OPEN_TO_ALL: Final = ("category", "policy", "town", "town_name")
+"""Tables that hold nothing of anybody: every role reads them, and only their owner changes them."""
+
+_MATCHER_READS: Final = ("organization", "organization_town")
+MATCHER_GRANTS: Final[Mapping[str, str]] = {
+    **{
+        table: "select, insert, update, delete"
+        for table in sorted(Row.metadata.tables)
+        if table not in {*OPEN_TO_ALL, "api_key", "site_location"}
+    },
+    **dict.fromkeys(_MATCHER_READS, "select"),
+    "site": "select, update (id)",
+    "api_key": "select (id, organization_id, expires_at, revoked_at), update (id), delete",
+    "site_location": "select (site_id), update (site_id), delete",
+}
+"""What the matcher may do, to any row; to lock one, it must be allowed to change a column. Of keys and exact places it
+knows only which are to be deleted."""
+
+REVEAL_GRANTS: Final[Mapping[str, str]] = {
+    "site_location": "select, insert, update",
+    "site": "select (id, organization_id)",
+    "offer": "select (id, site_id)",
+    "allocation": "select (offer_id, provider_id, poster_id, state, ends)",
+}
+"""What the reveal role may do; of exact places, to those of `_REVEALED` alone."""
+_REVEALED: Final = f"""{_OWN_SITE} or exists (
+    select from allocation a join offer o on o.id = a.offer_id
+     where o.site_id = site_location.site_id and {_ME} in (a.provider_id, a.poster_id)
+       and a.state in ('confirmed', 'arrived'))"""
+
+_ACTING = """
+    create or replace function acting_organization() returns uuid language sql stable parallel safe as $$
+        select case when current_setting('relais.organization', true)
+                         ~ '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'
+                    then cast(current_setting('relais.organization', true) as uuid) end
+    $$
+"""
+# Who shows a live key acts for its organization until the transaction ends: one statement finds it and says so.
+_HOLDER = """
+    create or replace function key_holder(asked text, shown bytea)
+        returns table (organization_id uuid, kind text, scopes text[], expires_at timestamptz, towns int[])
+        language sql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
+        with found as materialized (
+            select o.id, o.kind, k.scopes, k.expires_at,
+                   array(select t.town_id from organization_town t where t.organization_id = o.id) as towns
+              from api_key k join organization o on o.id = k.organization_id
+             where k.prefix = asked and k.digest = shown
+               and k.revoked_at is null and k.expires_at > clock_timestamp()
+        )
+        select id, kind, scopes, expires_at, towns from found
+         where set_config('relais.organization', cast(id as text), true) is not null
+    $$
+"""
+_LATCH = 4_019_662_871_544_003
+"""Advisory lock: roles belong to the whole server, and two databases may be made at once."""
+
+
+def apply(connection: Connection) -> None:
+    """Bring roles, owners, grants and row security in line with what is declared; nothing happens where they are.
+
+    The user must be allowed to make roles, or they must be there with the user as a member.
+    """
+    statements = list(_statements())
+    # Bound to nothing but the text: what is applied is what is written here.
+    mark = sha256("\n".join(statements).encode()).hexdigest()
+    connection.execute(text("select pg_advisory_xact_lock(:latch)"), {"latch": _LATCH})
+    if connection.execute(_MARK).scalar_one_or_none() == mark:
+        return
+    for statement in statements:
+        connection.exec_driver_sql(statement)
+    connection.exec_driver_sql(f"comment on function acting_organization() is '{mark}'")
+
+
+_MARK = text("select obj_description(to_regprocedure('acting_organization()'), 'pg_proc')")
+
+
+def _statements() -> Iterator[str]:
+    yield from _make_roles()
+    yield _ACTING
+    yield _HOLDER
+    for function in ("acting_organization()", "key_holder(text, bytea)"):
+        yield f"alter function {function} owner to {Role.OWNER}"
+    yield "revoke execute on function key_holder(text, bytea) from public"
+    yield f"grant execute on function key_holder(text, bytea) to {Role.APP}"
+    for table in sorted(Row.metadata.tables):
+        yield from _secure(table)
+    # A round's number is taken before its row is written.
+    yield f"grant usage on sequence round_id_seq to {Role.MATCHER}"
+
+
+def _make_roles() -> Iterator[str]:
+    for role in Role:
+        yield f"""
+            do $$ begin
+                if not exists (select from pg_roles where rolname = '{role}') then
+                    create role {role} nologin noinherit;
+                end if;
+                if not pg_has_role(current_user, '{role}', 'member') then
+                    execute format('grant {role} to %I', current_user);
+                end if;
+            end $$
+        """
+        yield f"grant usage on schema public to {role}"
+    yield f"grant create on schema public to {Role.OWNER}"
+
+
+def _secure(table: str) -> Iterator[str]:
+    yield f"alter table {table} owner to {Role.OWNER}"
+    yield f"revoke all on {table} from public, {Role.APP}, {Role.MATCHER}, {Role.REVEAL}"
+    if table in OPEN_TO_ALL:
+        yield f"grant select on {table} to {Role.APP}, {Role.MATCHER}, {Role.REVEAL}"
+        return
+    for command in ("enable", "force"):
+        yield f"alter table {table} {command} row level security"
+    yield from _policy(table, Role.OWNER, "all", "true", "true")
+    yield f"grant {MATCHER_GRANTS[table]} on {table} to {Role.MATCHER}"
+    yield from _policy(table, Role.MATCHER, "all", "true", "true")
+    if table in REVEAL_GRANTS:
+        yield f"grant {REVEAL_GRANTS[table]} on {table} to {Role.REVEAL}"
+        own = table == "site_location"
+        yield from _policy(table, Role.REVEAL, "select", _REVEALED if own else "true", None)
+        if own:
+            yield from _policy(table, Role.REVEAL, "insert", None, _OWN_SITE)
+            yield from _policy(table, Role.REVEAL, "update", _OWN_SITE, _OWN_SITE)
+    rule = RULES.get(table, Rule())
+    for command, using, check in (
+        ("select", rule.sees, None),
+        ("insert", None, rule.adds),
+        ("update", rule.changes, rule.changed_to or rule.changes),
+        ("delete", rule.deletes, None),
+    ):
+        if using or check:
+            columns = f" ({rule.columns})" if rule.columns and command == "select" else ""
+            yield f"grant {command}{columns} on {table} to {Role.APP}"
+            yield from _policy(table, Role.APP, command, using, check)
+
+
+def _policy(table: str, role: Role, command: str, using: str | None, check: str | None) -> Iterator[str]:
+    name = f"{role.removeprefix('relais_')}_{command}"
+    yield f"drop policy if exists {name} on {table}"
+    conditions = f"{f' using ({using})' if using else ''}{f' with check ({check})' if check else ''}"
+    yield f"create policy {name} on {table} for {command} to {role}{conditions}"

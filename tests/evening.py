@@ -1,0 +1,92 @@
+"""An evening with a bit of everything, for tests that look at every table."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import insert, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db import audit, keys, locations
+from db.addresses import Vault
+from db.audit import Actor
+from db.bell import Bell
+from db.connection import transaction
+from db.linking import link_acts
+from db.locations import Address
+from db.roles import Role
+from db.settings import Settings
+from db.tables import OrganizationTown, Round
+from geo.cells import Point
+from matching.policy import FIRST_POLICY
+from matching.states import AllocationState
+from matching.vocabulary import OrganizationKind
+from tests.acting import in_role
+from tests.builders import add_need, add_offer, add_organization
+from tests.db.acts import answer, hold, rows
+from tests.places import BRIANCON, GAP, MENTON, PlaceRow
+from tests.volunteers import add_gym, add_pledge
+from worker.staffing import Staffing
+
+__all__ = ["EXACTLY", "HASHING", "Evening", "evening"]
+
+EXACTLY: Final = Point(BRIANCON.longitude, BRIANCON.latitude)
+HASHING: Final = bytes(32)
+"""What its key is hashed under."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evening:
+    """Who was there: the organizations, the need that has a confirmed place, and the poster's key."""
+
+    town_hall: UUID
+    refuge: UUID
+    poster: UUID
+    family: UUID
+    key: str
+
+
+async def evening(
+    engine: AsyncEngine, settings: Settings, door: PlaceRow = BRIANCON, gym: PlaceRow = MENTON, far: PlaceRow = GAP
+) -> Evening:
+    """A bit of everything: a place that was taken and one that was declined, volunteers, keys, acts, rounds.
+
+    The places lie in one country, far from each other.
+    """
+    vault = Vault.of_file(settings.address_key_file)
+    async with transaction(engine) as tx:
+        town_hall, refuge = await add_organization(tx), await add_organization(tx, name="Refuge")
+        poster = await add_organization(tx, OrganizationKind.COORDINATION, "Coordination")
+        await add_offer(tx, town_hall, place=door)
+        await add_gym(tx, town_hall, place=gym)
+        await add_pledge(tx, refuge, town_id=gym.id, radius_km=5)
+        await tx.execute(insert(OrganizationTown), [{"organization_id": refuge, "town_id": gym.id}])
+        family = await add_need(tx, poster, people=4, place=door)
+        waiting = await add_need(tx, poster, people=2, place=gym)
+        await add_need(tx, poster, people=3, place=far, max_km=1)
+        for row in (await tx.execute(text("select id from site where organization_id = :id"), {"id": town_hall})).all():
+            await locations.keep_place(tx, row.id, EXACTLY, vault)
+            await locations.keep_address(tx, row.id, Address("3 impasse du Ruisseau", None), vault)
+        key = await keys.issue(tx, poster, HASHING, lifetime=timedelta(hours=1))
+        await tx.execute(
+            text(
+                "insert into idempotency (organization_id, key, fingerprint, status, headers, body)"
+                " values (:id, 'k', 'f', 200, '{}', 'b')"
+            ),
+            {"id": poster},
+        )
+        figures = dict.fromkeys(("needs", "offers", "pairs", "placed", "moved", "lost", "objective", "bound"), 1)
+        await tx.execute(
+            insert(Round), [{**figures, "policy_version": FIRST_POLICY.version, "method": "flow", "seconds": 0.1}]
+        )
+        await audit.append(tx, Actor(poster, "coordination", "needs:write"), "POST /v1/needs", [family])
+    await link_acts(in_role(engine, Role.MATCHER))
+    (allocation,) = await hold(engine, family)
+    await answer(engine, allocation, town_hall, AllocationState.CONFIRMED)
+    assert await hold(engine, waiting) == ()
+    assert await Staffing(in_role(engine, Role.MATCHER), Bell(settings)).look()
+    await rows(engine, "update need set look_at = now() where id = :id", id=waiting)
+    (second,) = await hold(engine, waiting)
+    await answer(engine, second, town_hall, AllocationState.DECLINED)
+    return Evening(town_hall, refuge, poster, family, key.text)
