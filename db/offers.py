@@ -21,7 +21,7 @@ from matching.needs import language_of
 from matching.offering import OfferTerms, check
 from matching.refusals import CapacityInUse, Conflict, Invalid, NotFound, StaleVersion
 from matching.states import OfferState
-from matching.vocabulary import Audience, Confirmation, Coverage, Visibility
+from matching.vocabulary import Audience, Confirmation, Coverage, SiteKind, Visibility
 
 __all__ = ["Filter", "OfferFacts", "add", "change", "close", "page", "pause", "read", "resume", "verify"]
 
@@ -35,6 +35,7 @@ class OfferFacts:
     organization_id: UUID
     town_id: int
     cell: Cell
+    site_kind: SiteKind
     visibility: Visibility
     terms: OfferTerms
     state: OfferState
@@ -53,7 +54,7 @@ class Filter:
     site_id: UUID | None = None
 
 
-_SELECT = "select o.*, h.town_id, h.visibility from offer o join site h on h.id = o.site_id "
+_SELECT = "select o.*, h.town_id, h.kind as site_kind, h.visibility from offer o join site h on h.id = o.site_id "
 _OWN = " o.organization_id = :organization "
 _IN_TOWNS = " h.town_id = any(cast(:towns as int[])) "
 _READ = text(_SELECT + "where o.id = :id and (" + _OWN + "or" + _IN_TOWNS + ")")
@@ -304,6 +305,7 @@ def _facts(row: Row[tuple[object, ...]]) -> OfferFacts:
         organization_id=values["organization_id"],
         town_id=values["town_id"],
         cell=Cell(values["cell"]),
+        site_kind=SiteKind(values["site_kind"]),
         visibility=Visibility(values["visibility"]),
         terms=OfferTerms(
             category=values["category"],
