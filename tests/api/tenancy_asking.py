@@ -13,6 +13,7 @@ from uuid import uuid4
 import httpx
 
 from tests.api.comparing import Told, differences
+from tests.api.documented import put
 from tests.api.tenancy_table import OWNED, ROWS, Kind, Row
 from tests.api.tenancy_world import Caller, Thing, World
 
@@ -105,11 +106,11 @@ def ways(point: Point) -> list[str]:
     return [*plain, *wrong, "an unknown field", "no JSON", "no body"]
 
 
-def asked(world: World, caller: Caller, point: Point, way: str, thing: Thing | None) -> Asking:
-    """The request in which a caller names this object, or one that never was, at this place in this way."""
+def asked(world: World, caller: Caller, point: Point, way: str, thing: Thing) -> Asking:
+    """The request in which a caller names this object at this place in this way."""
     method, path = point.operation.split(" ")
     named = {place: _beside(world, caller, kind, thing) for place, kind in point.row.places.items() if kind in OWNED}
-    named[point.place] = thing.id if thing else _never(point.kind)
+    named[point.place] = thing.id
     in_path = {place.removeprefix("path "): value for place, value in named.items() if place.startswith("path ")}
     query = {place.removeprefix("query "): value for place, value in named.items() if place.startswith("query ")}
     body = _body(world, point, way, named)
@@ -154,11 +155,11 @@ def _nothing_like(thing: Thing, world: World, caller: Caller, point: Point, way:
     return asked(world, caller, point, way, replace(thing, id=_never(point.kind)))
 
 
-def _beside(world: World, caller: Caller, kind: Kind, thing: Thing | None) -> str:
+def _beside(world: World, caller: Caller, kind: Kind, thing: Thing) -> str:
     """What stands beside an object in a path: a slot of that offer, or for a slot an offer of the caller's own."""
-    if kind is Kind.SLOT and thing is not None and thing.kind is Kind.OFFER:
+    if kind is Kind.SLOT and thing.kind is Kind.OFFER:
         return thing.beside
-    if kind is Kind.OFFER and thing is not None and caller.organization in thing.roles:
+    if kind is Kind.OFFER and caller.organization in thing.roles:
         return thing.beside
     own = world.own(caller, kind)
     return own.id if own else _never(kind)
@@ -174,16 +175,19 @@ def _body(world: World, point: Point, way: str, named: Mapping[str, str]) -> Any
         return None
     wrong = {f"wrong body {number}": body for number, body in enumerate(point.row.wrong)}
     body: Any = wrong.get(way, right)
-    inside = {place.removeprefix("body /"): value for place, value in named.items() if place.startswith("body ")}
+    for place, value in named.items():
+        if place.startswith("body "):
+            at, _, name = place.removeprefix("body ").replace("/*", "/0").rpartition("/")
+            body = put(body, at, name, value)
     code = {"code": world.code} if "code" in body else {}
     more = {"nationality": "any"} if way == "an unknown field" else {}
-    return body | inside | code | more
+    return body | code | more
 
 
-def _headers(point: Point, way: str, thing: Thing | None) -> dict[str, str]:
+def _headers(point: Point, way: str, thing: Thing) -> dict[str, str]:
     method = point.operation.partition(" ")[0]
     versions: dict[str, dict[str, str]] = {
-        "its version": {"If-Match": f'"{thing.version if thing else 1}"'},
+        "its version": {"If-Match": f'"{thing.version}"'},
         "another version": {"If-Match": '"99999"'},
         "no version": {},
         "no tag": {"If-Match": "99999"},

@@ -12,7 +12,7 @@ from typing import Any, Final
 from tests.api.bodies import offer_body
 from tests.builders import TONIGHT, tonight
 
-__all__ = ["EVERYWHERE", "OUTSIDE_THE_DOCUMENT", "OWNED", "ROWS", "SEEN", "Kind", "Role", "Row"]
+__all__ = ["EVERYWHERE", "OUTSIDE_THE_DOCUMENT", "OWNED", "PARTY", "ROWS", "SEEN", "Kind", "Role", "Row"]
 
 Json = dict[str, Any]
 
@@ -194,6 +194,8 @@ _ALLOCATED: Final = """
     id need_id offer_id category state people party tentative held_until distance_km slots policy_version reason
     created_at version
 """
+PARTY: Final = frozenset({"adults", "minors", "audience", "requires"})
+"""What the two sides of an allocation see of its party, and nothing else."""
 _SLOT_TIMES: Final = "id day starts ends capacity used staffed version"
 _PLANNED: Final = """
     id pledge_id site_id town cell skill volunteers starts ends state reason answer_due at_risk created_at version

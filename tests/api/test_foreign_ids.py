@@ -45,6 +45,13 @@ FORMS: dict[str, Callable[[str], str]] = {
     "with a suffix": "{}.json".format,
     "with parameters of a path": "{};v=1".format,
 }
+NUMBERS: dict[str, Callable[[str], str]] = {
+    "with a sign": "+{}".format,
+    "with a nought before it": "0{}".format,
+    "as a fraction": "{}.0".format,
+    "in full width": lambda written: written.translate({ord(str(n)): chr(0xFF10 + n) for n in range(10)}),
+    "turned negative": "-{}".format,
+}
 HEADERS = (
     {"If-None-Match": "*"},
     {"If-None-Match": '"1"'},
@@ -102,8 +109,9 @@ async def test_odd_forms_methods_and_headers_tell_no_more_than_plain_ones(
         seen.add(thing.kind)
         right, nothing = asked(world, who, point, "right", thing), asked(world, who, point, "right", never)
         odd: list[tuple[str, Asking, Asking]] = []
-        if whole and thing.kind is not Kind.SLOT:
-            odd += [(name, *_written(world, who, point, form, (thing, never))) for name, form in FORMS.items()]
+        if whole:
+            forms = NUMBERS if thing.kind is Kind.SLOT else FORMS
+            odd += [(name, *_written(world, who, point, form, (thing, never))) for name, form in forms.items()]
         if whole and point.place.startswith("path "):
             odd += [(method, replace(right, method=method), replace(nothing, method=method)) for method in METHODS]
         if whole or right.method == "GET":

@@ -24,7 +24,7 @@ from tests.api.conftest import JoinNetwork
 from tests.api.id_places import outside_the_document, places_of
 from tests.api.stored import everything_stored
 from tests.api.tenancy_asking import Difference, Point, asked, compare, denied, is_foreign, points, ways
-from tests.api.tenancy_table import EVERYWHERE, OUTSIDE_THE_DOCUMENT, ROWS, SEEN, Kind, Role, Row
+from tests.api.tenancy_table import EVERYWHERE, OUTSIDE_THE_DOCUMENT, PARTY, ROWS, SEEN, Kind, Role, Row
 from tests.api.tenancy_world import ADDRESS, MEETING_POINT, SITE_NAME, Caller, Thing, World, build_world
 from tests.places import BRIANCON
 
@@ -229,6 +229,7 @@ async def test_of_what_is_shared_each_side_sees_its_fields_and_nothing_else(
         texts = [shown.text, *[await _alone(caller, f"{path}/{each}") for each in expected if kind is not Kind.SHIFT]]
         for each in objects.values():
             assert each.keys() == SEEN[role, kind], f"{name}, {path}"
+            assert kind is not Kind.ALLOCATION or each["party"].keys() == PARTY
         for word in (*SPEAKS_OF_PLACES, *hidden, *map(str, organizations)):
             assert not any(word in each for each in texts), f"{name} reads {word} in {path}"
     coordination = who["a coordination of the same town"]
