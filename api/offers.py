@@ -28,7 +28,7 @@ from db.offers import Filter, OfferFacts
 from geo.cells import cell_text
 from matching.offering import OfferTerms
 from matching.states import OfferState
-from matching.vocabulary import Audience, Confirmation, OrganizationKind, Visibility
+from matching.vocabulary import Audience, Confirmation, OrganizationKind
 
 __all__ = ["Recurrence", "router", "seen_towns"]
 
@@ -108,7 +108,7 @@ _MAY_BE_NULL = frozenset({"slot_minutes", "party_max", "nights_max", "arrive_by"
 
 
 class OfferOut(Wire):
-    """An offer. Its site is named to its owner, and to others only where it is public."""
+    """An offer. Its site is named to its owner, and to others only where it is public; a home never is."""
 
     id: UUID
     site_id: UUID | None
@@ -151,7 +151,7 @@ class OfferOut(Wire):
                 "language": LanguageWire.of(terms.language),
             },
             id=facts.id,
-            site_id=facts.site_id if own or facts.visibility is Visibility.PUBLIC else None,
+            site_id=facts.site_id if own or facts.is_public else None,
             town=facts.town_id,
             cell=cell_text(facts.cell),
             state=facts.state,

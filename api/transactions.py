@@ -4,7 +4,6 @@ Whatever fails or is cancelled in between is rolled back whole. What must wait f
 is told to the `Reply` and done after it.
 """
 
-import re
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -118,8 +117,6 @@ Tx = Annotated[AsyncConnection, Depends(_tx)]
 Reply = Annotated[Answer, Depends(_reply)]
 """The request's reply, in a route's signature."""
 
-_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-
 
 class TransactionalRoute(StrictRoute):
     """A route that runs in one transaction and honours `Idempotency-Key`."""
@@ -159,8 +156,16 @@ def _act_of(request: Incoming) -> str:
 def _objects_of(request: Incoming, reply: Answer) -> list[UUID]:
     """What it was done to: the ids in the path, then what was made."""
     named = [*request.path_params.values(), reply.headers.get("Location", "").rpartition("/")[2]]
-    ids = [UUID(text) for text in map(str, named) if _ID.fullmatch(text)]
+    ids = [found for found in map(_id, map(str, named)) if found is not None]
     return list(dict.fromkeys([*ids, *reply.codes]))
+
+
+def _id(written: str) -> UUID | None:
+    """The id that a route reads in this, in any of the forms that it takes: with braces, as a URN, without dashes."""
+    try:
+        return UUID(written)
+    except ValueError:
+        return None
 
 
 async def _amend(house: House, ticket: Ticket, response: Response, reply: Answer) -> None:

@@ -263,10 +263,10 @@ _REGION = (
         returning id, organization_id
     )
     insert into offer (site_id, organization_id, category, capacity, audience, confirmation, confirm_within_minutes,
-                       first_day, last_day, timezone, opens, closes, rrule, town_id, visibility, country, cell,
+                       first_day, last_day, timezone, opens, closes, rrule, town_id, is_public, country, cell,
                        point, tie)
     select id, organization_id, 'shelter', 2 + (row_number() over ()) % 5, '{anyone}', 'each', 60, current_date + 1,
-           current_date + cast(:nights as int), 'Europe/Paris', '19:00', '08:00', 'FREQ=DAILY', 1, 'public', 'FR', 1,
+           current_date + cast(:nights as int), 'Europe/Paris', '19:00', '08:00', 'FREQ=DAILY', 1, true, 'FR', 1,
            st_point(6, 45)::geography, row_number() over ()
       from placed
     """,

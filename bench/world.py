@@ -212,10 +212,10 @@ _FILL = (
     """,
     """
     insert into offer (id, site_id, organization_id, category, capacity, audience, provides, confirmation,
-                       confirm_within_minutes, first_day, last_day, timezone, opens, closes, rrule, town_id, visibility,
+                       confirm_within_minutes, first_day, last_day, timezone, opens, closes, rrule, town_id, is_public,
                        country, cell, point, tie)
     select id, site_id, organization_id, category, capacity, audience, '{}', 'each', 60, current_date,
-           current_date + nights - 1, 'Europe/Paris', '19:00', '08:00', 'FREQ=DAILY', town_id, 'on_confirmation',
+           current_date + nights - 1, 'Europe/Paris', '19:00', '08:00', 'FREQ=DAILY', town_id, false,
            country, cell, st_point(longitude, latitude)::geography, tie
       from staged_offer
     """,

@@ -214,6 +214,8 @@ async def withdraw(
     tx: AsyncConnection, need_id: UUID, organization_id: UUID, reason: RefuseReason = RefuseReason.MOVED_ON
 ) -> None:
     """End a need and give its places back. Raises `NotFound`, or `Conflict` when it has ended otherwise."""
+    # Before the lock: to wait for somebody else's need tells that it is there, and may hold up who places it.
+    await read(tx, need_id, organization_id)
     await seekers.lock_need(tx, need_id)
     need = await read(tx, need_id, organization_id)
     if need.state is NeedState.WITHDRAWN:

@@ -20,8 +20,9 @@ from matching.assign import tie_of
 from matching.needs import language_of
 from matching.offering import OfferTerms, check
 from matching.refusals import CapacityInUse, Conflict, Invalid, NotFound, StaleVersion
+from matching.reveal import is_public
 from matching.states import OfferState
-from matching.vocabulary import Audience, Confirmation, Coverage, Visibility
+from matching.vocabulary import Audience, Confirmation, Coverage, SiteKind, Visibility
 
 __all__ = ["Filter", "OfferFacts", "add", "change", "close", "page", "pause", "read", "resume", "verify"]
 
@@ -35,7 +36,8 @@ class OfferFacts:
     organization_id: UUID
     town_id: int
     cell: Cell
-    visibility: Visibility
+    is_public: bool
+    """Whether anybody may know which place it is at."""
     terms: OfferTerms
     state: OfferState
     verified_at: datetime
@@ -74,17 +76,17 @@ _COVERAGE = text("select coverage from category where code = :category")
 _ADD = text("""
     insert into offer (id, site_id, organization_id, category, capacity, audience, provides, confirmation,
                        confirm_within_minutes, first_day, last_day, timezone, opens, closes, rrule, slot_minutes,
-                       party_max, nights_max, arrive_by, release_no_shows, teaches, level, town_id, visibility,
+                       party_max, nights_max, arrive_by, release_no_shows, teaches, level, town_id, is_public,
                        country, cell, point, tie)
     select :id, h.id, h.organization_id, :category, :capacity, :audience, :provides, :confirmation,
            :confirm_within_minutes, :first_day, :last_day, :timezone, :opens, :closes, :rrule, :slot_minutes,
-           :party_max, :nights_max, :arrive_by, :release_no_shows, :teaches, :level, h.town_id, h.visibility,
+           :party_max, :nights_max, :arrive_by, :release_no_shows, :teaches, :level, h.town_id, :is_public,
            t.country, h.cell, st_point(:longitude, :latitude)::geography, :tie
       from site h join town t on t.id = h.town_id
      where h.id = :site_id
 """)
 _SITE = text("""
-    select h.cell, t.timezone, t.country from site h join town t on t.id = h.town_id
+    select h.cell, h.kind, h.visibility, t.timezone, t.country from site h join town t on t.id = h.town_id
      where h.id = :site_id and h.organization_id = :organization
        for share of h
 """)
@@ -135,6 +137,7 @@ async def add(
         _ADD,
         _columns(offer_id, complete)
         | {"site_id": site_id, "category": terms.category, "tie": tie_of(offer_id, tie_key)}
+        | {"is_public": is_public(SiteKind(site.kind), Visibility(site.visibility))}
         | {"longitude": middle.longitude, "latitude": middle.latitude},
     )
     await slots.add(tx, offer_id, sessions, terms.capacity)
@@ -304,7 +307,7 @@ def _facts(row: Row[tuple[object, ...]]) -> OfferFacts:
         organization_id=values["organization_id"],
         town_id=values["town_id"],
         cell=Cell(values["cell"]),
-        visibility=Visibility(values["visibility"]),
+        is_public=values["is_public"],
         terms=OfferTerms(
             category=values["category"],
             capacity=values["capacity"],

@@ -20,6 +20,7 @@ from geo.borders import is_surely_abroad
 from geo.cells import COARSE_RESOLUTION, RESOLUTION, Cell, Point, cell_of, centroid
 from geo.distance import great_circle
 from matching.refusals import CapacityInUse, Invalid, NotFound, StaleVersion
+from matching.reveal import is_public
 from matching.vocabulary import SiteKind, Visibility
 
 __all__ = ["Address", "SiteFacts", "SiteTerms", "Staffing", "add", "change", "page", "read", "set_address", "vet"]
@@ -106,7 +107,7 @@ _MOVE_OFFERS = text("""
                      point = st_point(:longitude, :latitude)::geography
      where site_id = :id
 """)
-_RENEW_OFFERS = text("update offer set visibility = :visibility, version = version + 1 where site_id = :id")
+_RENEW_OFFERS = text("update offer set is_public = :is_public, version = version + 1 where site_id = :id")
 _NEWS = text("insert into capacity_news (offer_id) select id from offer where site_id = :id and state = 'open'")
 
 
@@ -166,7 +167,7 @@ async def change(
     if moved or (cell, terms.town_id) != (before.cell, before.terms.town_id):
         await _move_offers(tx, site_id, terms.town_id, cell, country)
     if _what_offers_repeat(terms) != _what_offers_repeat(before.terms):
-        await _renew_offers(tx, site_id, terms.visibility)
+        await _renew_offers(tx, site_id, is_public(terms.kind, terms.visibility))
     await tx.execute(_CHANGE, _columns(site_id, terms, cell) | {"moved": moved})
     if terms.staffing != before.terms.staffing:
         await tx.execute(_LOCK_OFFERS, {"id": site_id})
@@ -243,10 +244,10 @@ async def _move_offers(tx: AsyncConnection, site_id: UUID, town_id: int, cell: C
     await tx.execute(_MOVE_OFFERS, moved | {"longitude": middle.longitude, "latitude": middle.latitude})
 
 
-async def _renew_offers(tx: AsyncConnection, site_id: UUID, visibility: Visibility) -> None:
+async def _renew_offers(tx: AsyncConnection, site_id: UUID, public: bool) -> None:  # noqa: FBT001 - what it sets
     """Nobody who found these offers fitting before the change takes places in them without looking again."""
     await tx.execute(_LOCK_OFFERS, {"id": site_id})
-    await tx.execute(_RENEW_OFFERS, {"id": site_id, "visibility": visibility})
+    await tx.execute(_RENEW_OFFERS, {"id": site_id, "is_public": public})
 
 
 def _columns(site_id: UUID, terms: SiteTerms, cell: Cell) -> dict[str, object]:

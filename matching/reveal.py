@@ -13,7 +13,7 @@ from typing import Final
 from matching.states import AllocationState
 from matching.vocabulary import SiteKind, Visibility
 
-__all__ = ["AHEAD", "Occasion", "ReadingTime", "Revealed", "reading_time", "revealed"]
+__all__ = ["AHEAD", "Occasion", "ReadingTime", "Revealed", "is_public", "reading_time", "revealed"]
 
 AHEAD: Final = timedelta(hours=12)
 """How long before its first slot begins a place that is not public can be read."""
@@ -51,14 +51,16 @@ class ReadingTime:
         return now < self.closes and (self.opens is None or self.opens <= now)
 
 
-def reading_time(occasion: Occasion) -> ReadingTime | None:
-    """When the place can be read as things stand; `None` where the allocation does not allow it at all.
+def is_public(kind: SiteKind, visibility: Visibility) -> bool:
+    """Whether anybody may know which place it is. A home is never public, whatever its owner chose."""
+    return visibility is Visibility.PUBLIC and kind is not SiteKind.PRIVATE_HOME
 
-    A home is never public, whatever its owner chose.
-    """
+
+def reading_time(occasion: Occasion) -> ReadingTime | None:
+    """When the place can be read as things stand; `None` where the allocation does not allow it at all."""
     if occasion.state not in _OPENS:
         return None
-    public = occasion.visibility is Visibility.PUBLIC and occasion.kind is not SiteKind.PRIVATE_HOME
+    public = is_public(occasion.kind, occasion.visibility)
     return ReadingTime(None if public else occasion.begins - AHEAD, occasion.ends)
 
 

@@ -16,7 +16,7 @@ from db.tables import Offer, Organization, Site, Slot
 from matching.needs import Language, People
 from matching.posting import NeedTerms
 from matching.schedule import Schedule, sessions_of
-from matching.vocabulary import Audience, Coverage, OrganizationKind, SiteKind, Stay, Urgency
+from matching.vocabulary import Audience, Coverage, OrganizationKind, SiteKind, Stay, Urgency, Visibility
 from tests.places import BRIANCON, PlaceRow, point_text
 
 __all__ = ["COVERAGES", "TONIGHT", "add_need", "add_offer", "add_organization", "need_terms", "tonight"]
@@ -94,7 +94,7 @@ async def add_offer(
         "confirm_within_minutes": 60,
         "timezone": place.timezone,
         "town_id": place.id,
-        "visibility": site.get("visibility", "on_confirmation"),
+        "is_public": site.get("visibility") == Visibility.PUBLIC,
         "country": place.country,
         "cell": place.cell,
         "point": point_text(place.cell),

@@ -83,8 +83,8 @@ class SiteLocation(Row):
 class Offer(Row):
     """One kind of help at a site.
 
-    Country, cell and point repeat the site's, so that the search reads one index; town and visibility, so that an offer
-    can be told of to those who may not read its site.
+    Country, cell and point repeat the site's, so that the search reads one index; the town, and whether anybody may
+    know which place it is, so that an offer can be told of to those who may not read its site.
     """
 
     __tablename__ = "offer"
@@ -116,7 +116,7 @@ class Offer(Row):
     verify_asked_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
     town_id: Mapped[int] = mapped_column(ForeignKey("town.id"))
-    visibility: Mapped[str]
+    is_public: Mapped[bool]
     country: Mapped[str]
     cell: Mapped[CellColumn]
     point: Mapped[PointColumn]
@@ -127,7 +127,6 @@ class Offer(Row):
     __table_args__ = (
         CheckConstraint(one_of("state", OfferState), name="state"),
         CheckConstraint(one_of("confirmation", Confirmation), name="confirmation"),
-        CheckConstraint(one_of("visibility", Visibility), name="visibility"),
         CheckConstraint("capacity >= 0", name="capacity"),
         CheckConstraint("last_day >= first_day", name="days"),
         Index(

@@ -207,7 +207,7 @@ KEPT: Final[dict[str, Kept]] = {
             "first_day last_day timezone opens closes rrule slot_minutes": "when",
             "verified_at verify_asked_at": "when somebody said that it is still true",
             "town_id country cell point": "around where: the centre of a cell, never the place",
-            "visibility": "who may learn where it is, as its site says",
+            "is_public": "whether anybody may know which place it is, as its site says",
             "tie": "a keyed hash that puts equals in an order",
             "created_at version": "when it was made, and counts changes",
         },

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import audit
@@ -48,6 +49,21 @@ async def test_every_act_is_written_down_with_its_object(
     async with snapshot(engine) as tx:
         found = await audit.verify(tx, settings.keys().of("audit"))
     assert found == {municipality.id: [], coordination.id: []}
+
+
+@pytest.mark.parametrize("form", ["{}", "{{{}}}", "urn:uuid:{}", "upper", "bare"])
+async def test_the_object_is_named_however_its_id_was_written(
+    municipality: Organization, coordination: Organization, engine: AsyncEngine, form: str
+) -> None:
+    await open_offer(municipality)
+    allocation = (await place(engine, coordination))["allocations"][0]["id"]
+    written = {"upper": allocation.upper(), "bare": allocation.replace("-", "")}.get(form, form.format(allocation))
+    confirmed = await municipality.http.post(f"/v1/allocations/{written}/confirm")
+    assert confirmed.status_code == 200, confirmed.text
+    assert (await acts(engine, municipality.id))[-1][2:] == (
+        "POST /v1/allocations/{allocation_id}/confirm",
+        [UUID(allocation)],
+    )
 
 
 async def test_a_batch_is_one_act_on_many_needs(coordination: Organization, engine: AsyncEngine) -> None:

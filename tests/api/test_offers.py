@@ -255,6 +255,16 @@ async def test_room_that_opens_leaves_word_for_who_waits(municipality: Organizat
     assert await news(engine) == 0
 
 
+@pytest.mark.parametrize(("kind", "named"), [("association_premises", True), ("private_home", False)])
+async def test_a_public_site_is_named_to_a_coordination_but_never_a_home(
+    association: Organization, coordination: Organization, kind: str, *, named: bool
+) -> None:
+    site = (await association.http.post("/v1/sites", json=site_body(kind=kind, visibility="public"))).json()
+    opened = await association.http.post("/v1/offers", json=offer_body(site["id"]))
+    assert (await read(association, opened.json()["id"]))["site_id"] == site["id"]
+    assert (await read(coordination, opened.json()["id"]))["site_id"] == (site["id"] if named else None)
+
+
 async def test_a_coordination_sees_what_its_towns_have_by_cell_alone(
     municipality: Organization, client: JoinNetwork, coordination: Organization
 ) -> None:

@@ -254,7 +254,7 @@ def _offer_row(offer: Offer, owner: UUID) -> dict[str, object]:
         "level": offer.language.level if offer.language else None,
         "verified_at": offer.verified_at,
         "town_id": offer.town_id,
-        "visibility": "on_confirmation",
+        "is_public": False,
         "country": offer.country,
         "cell": offer.cell,
         "point": point_text(offer.cell),

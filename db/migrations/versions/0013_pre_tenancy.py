@@ -1,4 +1,4 @@
-"""What row security reads: offers repeat town and visibility of their site, places say whether they have an address.
+"""What row security reads: offers say town and publicity of their site, places say whether they have an address.
 
 Roles and row security themselves are not a migration: they are applied after each, as `db.tenancy` declares them.
 """
@@ -19,16 +19,14 @@ def upgrade() -> None:
     )
     op.alter_column("site_location", "has_address", nullable=False)
     op.add_column("offer", sa.Column("town_id", sa.Integer(), nullable=True))
-    op.add_column("offer", sa.Column("visibility", sa.Text(), nullable=True))
+    op.add_column("offer", sa.Column("is_public", sa.Boolean(), nullable=True))
     op.execute("""
-        update offer set town_id = h.town_id, visibility = h.visibility from site h where h.id = offer.site_id
+        update offer set town_id = h.town_id, is_public = h.visibility = 'public' and h.kind <> 'private_home'
+          from site h where h.id = offer.site_id
     """)
-    for name in ("town_id", "visibility"):
+    for name in ("town_id", "is_public"):
         op.alter_column("offer", name, nullable=False)
     op.create_foreign_key("offer_town_id_fkey", "offer", "town", ["town_id"], ["id"])
-    op.create_check_constraint(
-        op.f("offer_visibility_check"), "offer", "visibility in ('public', 'on_confirmation', 'rendezvous')"
-    )
     op.create_index("offer_town_id_idx", "offer", ["town_id", "created_at", "id"])
 
 
@@ -36,6 +34,6 @@ def downgrade() -> None:
     """Go back: both are read from the site."""
     op.drop_index("offer_town_id_idx", table_name="offer")
     op.drop_constraint("offer_town_id_fkey", "offer", type_="foreignkey")
-    for name in ("visibility", "town_id"):
+    for name in ("is_public", "town_id"):
         op.drop_column("offer", name)
     op.drop_column("site_location", "has_address")

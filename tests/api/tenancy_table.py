@@ -1,0 +1,217 @@
+"""The table of the matrix: each operation, each place in it that can carry an id, and what that id is of.
+
+A new operation has no row here and fails `test_tenancy_matrix` by name until somebody has thought about who may do it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+from tests.api.bodies import offer_body
+from tests.builders import TONIGHT, tonight
+
+__all__ = ["EVERYWHERE", "OUTSIDE_THE_DOCUMENT", "OWNED", "PARTY", "ROWS", "SEEN", "Kind", "Role", "Row"]
+
+Json = dict[str, Any]
+
+
+class Kind(StrEnum):
+    """What an id is of."""
+
+    SITE = "site"
+    OFFER = "offer"
+    SLOT = "slot"
+    NEED = "need"
+    ALLOCATION = "allocation"
+    PLEDGE = "pledge"
+    SHIFT = "shift"
+    TOWN = "town"
+    """Of the gazetteer, which is public: nobody's."""
+    CODE = "code"
+    """Of a slip: whoever has it is one of the people, with a key or without."""
+    CURSOR = "cursor"
+    """A place in a list of the caller's own; tried in `test_foreign_ids`."""
+    VERSION = "version"
+    ACT = "act"
+    """An idempotency key: of the caller's organization, tried in `test_foreign_ids`."""
+    WORDS = "words"
+    """Text that is looked up nowhere, or in the gazetteer alone."""
+
+
+OWNED: Final = frozenset({Kind.SITE, Kind.OFFER, Kind.SLOT, Kind.NEED, Kind.ALLOCATION, Kind.PLEDGE, Kind.SHIFT})
+"""What belongs to somebody."""
+
+
+class Role(StrEnum):
+    """What a caller is to an object."""
+
+    OWNER = "its organization"
+    POSTER = "who posted the need"
+    PROVIDER = "who gives the place"
+    PLEDGER = "the association whose volunteers they are"
+    HOST = "the organization of the site"
+    TOWN = "a coordination of its town, which sees offers by cell"
+    PEOPLE = "the people themselves, by the code of their slip"
+
+
+@dataclass(frozen=True)
+class Row:
+    """An operation: what each place takes, to whom the object is open, and how one who may asks.
+
+    `right` is a body that does what the operation is for; `wrong` are some that fit the document and are refused later,
+    or not at all. `denied` is the answer to one who may do such a thing, but not to this object.
+    """
+
+    places: Mapping[str, Kind] = field(default_factory=dict)
+    open_to: frozenset[Role] = frozenset()
+    right: Json | None = None
+    wrong: tuple[object, ...] = ()
+    denied: int = 404
+
+
+EVERYWHERE: Final = {
+    "header Idempotency-Key": Kind.ACT,
+    "header If-Match": Kind.VERSION,
+    "header Accept-Language": Kind.WORDS,
+    "header prefer": Kind.WORDS,
+    "query cursor": Kind.CURSOR,
+}
+"""Places that mean the same wherever they are."""
+OUTSIDE_THE_DOCUMENT: Final = frozenset({"/openapi.json", "/slip", "/slip/refuse", "/slip/feedback", "/v1/needs/batch"})
+"""Paths of routes that the document does not name: itself, the people's page, and the refusal of other methods."""
+_LAST_YEAR: Final = (TONIGHT - timedelta(days=400)).isoformat()
+_OWN: Final = frozenset({Role.OWNER})
+_SEEN: Final = frozenset({Role.OWNER, Role.TOWN})
+_SIDES: Final = frozenset({Role.PROVIDER, Role.POSTER})
+_OFFER: Final = {"path offer_id": Kind.OFFER}
+_SLOT: Final = {"path offer_id": Kind.OFFER, "path slot_id": Kind.SLOT}
+_NEED: Final = {"path need_id": Kind.NEED}
+_ALLOCATION: Final = {"path allocation_id": Kind.ALLOCATION}
+_PLEDGE: Final = {"path pledge_id": Kind.PLEDGE}
+_SHIFT: Final = {"path shift_id": Kind.SHIFT}
+_TOWN: Final = {"body /town": Kind.TOWN}
+_SITE: Final = {"path site_id": Kind.SITE}
+_HOURS: Final = {"body /rrule": Kind.WORDS, "body /timezone": Kind.WORDS}
+_MADE_WRONG: Final = ({"capacity": None}, {"last_day": _LAST_YEAR}, {"rrule": "FREQ=NEVER"})
+
+ROWS: Final[dict[str, Row]] = {
+    "GET /v1/me": Row(),
+    "GET /v1/towns": Row({"query q": Kind.WORDS, "query near": Kind.TOWN}),
+    "GET /v1/towns/{town_id}": Row({"path town_id": Kind.TOWN}),
+    "GET /v1/sites": Row(),
+    "POST /v1/sites": Row(_TOWN | {"body /name": Kind.WORDS}),
+    "GET /v1/sites/{site_id}": Row(_SITE, _OWN),
+    "PATCH /v1/sites/{site_id}": Row(
+        _SITE | _TOWN | {"body /name": Kind.WORDS},
+        _OWN,
+        {"provides": ["showers"]},
+        ({"name": None}, {"town": 1}, {"location": {"type": "Point", "coordinates": [0, 0]}}),
+    ),
+    "PUT /v1/sites/{site_id}/address": Row(
+        _SITE | {"body /address": Kind.WORDS, "body /meeting_point": Kind.WORDS},
+        _OWN,
+        {"address": "By the green door"},
+        ({"address": ""}, {"address": "a" * 401}),
+    ),
+    "POST /v1/sites/{site_id}/vet": Row(_SITE, _OWN),
+    "GET /v1/offers": Row({"query site_id": Kind.SITE, "query town": Kind.TOWN}, _OWN, denied=200),
+    "POST /v1/offers": Row(
+        _HOURS | {"body /site_id": Kind.SITE},
+        _OWN,
+        offer_body("filled in"),
+        tuple(
+            offer_body("filled in", **wrong)
+            for wrong in ({"category": "palace"}, {"last_day": _LAST_YEAR}, {"timezone": "Europe/Rome"})
+        ),
+        denied=422,
+    ),
+    "GET /v1/offers/{offer_id}": Row(_OFFER, _SEEN),
+    "PATCH /v1/offers/{offer_id}": Row(_OFFER | _HOURS, _OWN, {"capacity": 300}, _MADE_WRONG),
+    "POST /v1/offers/{offer_id}/pause": Row(_OFFER, _OWN),
+    "POST /v1/offers/{offer_id}/resume": Row(_OFFER, _OWN),
+    "POST /v1/offers/{offer_id}/close": Row(_OFFER, _OWN),
+    "POST /v1/offers/{offer_id}/verify": Row(_OFFER, _OWN),
+    "GET /v1/offers/{offer_id}/slots": Row(_OFFER, _SEEN),
+    "PATCH /v1/offers/{offer_id}/slots/{slot_id}": Row(_SLOT, _OWN, {"capacity": 300}, ({"capacity": 0},)),
+    "GET /v1/needs": Row(),
+    "POST /v1/needs": Row(_TOWN),
+    "POST /v1/needs/batch": Row({"body /needs/*/town": Kind.TOWN}),
+    "GET /v1/needs/{need_id}": Row(_NEED, _OWN),
+    "PATCH /v1/needs/{need_id}": Row(
+        _NEED,
+        _OWN,
+        {"until": tonight()[1].isoformat()},
+        ({"people": {"adults": 0}}, {"until": f"{_LAST_YEAR}T09:00:00Z"}, {"urgency": None}),
+    ),
+    "POST /v1/needs/{need_id}/withdraw": Row(_NEED, _OWN),
+    "GET /v1/needs/{need_id}/explanation": Row(_NEED, _OWN),
+    "GET /v1/allocations": Row(),
+    "GET /v1/allocations/{allocation_id}": Row(_ALLOCATION, _SIDES),
+    "POST /v1/allocations/{allocation_id}/confirm": Row(_ALLOCATION, _SIDES),
+    "POST /v1/allocations/{allocation_id}/decline": Row(
+        _ALLOCATION, _SIDES, {"reason": "full"}, ({"reason": "afraid"},)
+    ),
+    "POST /v1/allocations/{allocation_id}/arrive": Row(_ALLOCATION, _SIDES),
+    "POST /v1/allocations/{allocation_id}/release": Row(
+        _ALLOCATION, _SIDES, {"reason": "too_far"}, ({"reason": "status"},)
+    ),
+    "POST /v1/allocations/{allocation_id}/no-show": Row(_ALLOCATION, _SIDES),
+    "POST /v1/allocations/{allocation_id}/complete": Row(_ALLOCATION, _SIDES),
+    "POST /v1/allocations/{allocation_id}/address": Row(_ALLOCATION, _SIDES),
+    "GET /v1/pledges": Row(),
+    "POST /v1/pledges": Row(_TOWN | _HOURS),
+    "GET /v1/pledges/{pledge_id}": Row(_PLEDGE, _OWN),
+    "PATCH /v1/pledges/{pledge_id}": Row(
+        _PLEDGE, _OWN, {"radius_km": 30}, ({"headcount": None}, {"headcount": 1}, {"radius_km": 0})
+    ),
+    "GET /v1/shifts": Row(),
+    # The host sees who comes, and does not answer for them.
+    "POST /v1/shifts/{shift_id}/confirm": Row(_SHIFT, frozenset({Role.PLEDGER})),
+    "POST /v1/shifts/{shift_id}/decline": Row(
+        _SHIFT, frozenset({Role.PLEDGER}), {"reason": "too_far"}, ({"reason": "no_answer"},)
+    ),
+    "GET /v1/policy": Row(),
+    "POST /v1/slip": Row({"body /code": Kind.CODE}),
+    "POST /v1/slip/refuse": Row(
+        {"body /code": Kind.CODE, "body /place": Kind.ALLOCATION},
+        frozenset({Role.PEOPLE}),
+        {"code": "filled in", "reason": "too_far"},
+        ({"code": "filled in", "reason": "moved_on"}, {"code": "filled in", "reason": "full"}),
+    ),
+    "POST /v1/slip/feedback": Row({"body /code": Kind.CODE}),
+    "GET /healthz": Row(),
+    "GET /readyz": Row(),
+    "GET /metrics": Row(),
+}
+
+_TERMS: Final = """
+    category capacity audience provides confirmation confirm_within_minutes first_day last_day timezone opens closes
+    rrule slot_minutes party_max nights_max arrive_by release_no_shows language
+"""
+_ALLOCATED: Final = """
+    id need_id offer_id category state people party tentative held_until distance_km slots policy_version reason
+    created_at version
+"""
+PARTY: Final = frozenset({"adults", "minors", "audience", "requires"})
+"""What the two sides of an allocation see of its party, and nothing else."""
+_SLOT_TIMES: Final = "id day starts ends capacity used staffed version"
+_PLANNED: Final = """
+    id pledge_id site_id town cell skill volunteers starts ends state reason answer_due at_risk created_at version
+"""
+SEEN: Final[dict[tuple[Role, Kind], frozenset[str]]] = {
+    (Role.TOWN, Kind.OFFER): frozenset(f"id site_id town cell state verified_at created_at version {_TERMS}".split()),
+    (Role.TOWN, Kind.SLOT): frozenset(_SLOT_TIMES.split()),
+    (Role.PROVIDER, Kind.ALLOCATION): frozenset(_ALLOCATED.split()),
+    (Role.POSTER, Kind.ALLOCATION): frozenset(_ALLOCATED.split()),
+    (Role.PLEDGER, Kind.SHIFT): frozenset(_PLANNED.split()),
+    (Role.HOST, Kind.SHIFT): frozenset(_PLANNED.split()),
+}
+"""What one organization sees of what is not its own alone: these fields, and nothing else.
+
+A coordination sees the offers of its towns and their slots, by cell, and `site_id` of public sites alone. Of an
+allocation the provider sees the head-counts and requirements of the one party (`party`), the poster which offer it is.
+Of a shift the association sees town and cell of the site, the host how many come with which skill. The way to a place,
+which both sides of a confirmed stay read, is `test_p3_reveal`'s; the people's slip is `test_slip`'s.
+"""
