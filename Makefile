@@ -6,7 +6,7 @@ DEV := .venv/.dev-installed
 COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --quiet \
 	--no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make requirements"
 
-JOURNEYS = tests/api/test_slip.py tests/api/test_sites.py \
+JOURNEYS = tests/api/test_slip.py \
 	tests/worker/test_worker.py::test_the_arq_bell_alone_wakes_the_worker \
 	tests/relais/test_demo.py::test_the_demonstration_plays_to_its_end_and_leaves_nothing_running
 

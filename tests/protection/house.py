@@ -17,6 +17,7 @@ from db.migrations import upgrade
 from db.settings import Settings
 from relais.embedded import running_stack
 from relais.embedded.ports import free_port
+from relais.embedded.users import reachable, server_user
 from relais.processes import running_processes
 from tests.conftest import ROOT
 from tests.places import add_towns
@@ -59,7 +60,9 @@ def own_house(**environment: str) -> Iterator[OwnHouse]:
             with running_processes(free_port(), {**_variables(settings), **environment}, root / "log") as processes:
                 yield OwnHouse(settings, stack.redis_url, processes.url, root / "log")
     finally:
-        shutil.rmtree(root, ignore_errors=True)
+        # Where the project lies under a folder that only root may enter, the servers keep their files elsewhere.
+        for folder in {root, reachable(root, server_user(root.parent))}:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _variables(settings: Settings) -> dict[str, str]:
