@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from fastapi import FastAPI
 
-__all__ = ["Operation", "found", "levels", "operations", "put"]
+__all__ = ["OTHER_HEADERS", "READ_HEADERS", "Operation", "described", "found", "levels", "operations", "put"]
 
 Json = dict[str, Any]
 _METHODS = ("get", "put", "post", "patch", "delete")
@@ -18,6 +18,32 @@ _FORMS = {
     "date": "2030-01-01",
     "uri": "https://example.org/",
 }
+READ_HEADERS = (
+    "Accept-Language",
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "Prefer",
+    "X-Forwarded-For",
+)
+"""What the service reads, documented or not; a test fails when it reads another."""
+OTHER_HEADERS = (
+    "Accept",
+    "Cookie",
+    "Forwarded",
+    "From",
+    "Host",
+    "If-None-Match",
+    "Last-Event-ID",
+    "Origin",
+    "Range",
+    "Referer",
+    "User-Agent",
+    "X-Request-Id",
+    "X-Strange",
+)
+"""What clients send as well."""
 _PATTERNED = ("19:00", "FR", "Europe/Paris", "shelter", "Gym", "871f95433ffffff")
 
 
@@ -34,6 +60,7 @@ class Operation:
     body: Json | None
     full: Json | None
     responses: frozenset[int]
+    headers: tuple[str, ...]
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -45,24 +72,29 @@ class Operation:
 
 def operations(app: FastAPI) -> list[Operation]:
     """All of them, in the document's order."""
-    document = app.openapi()
+    return described(app.openapi())
+
+
+def described(document: Json) -> list[Operation]:
+    """The operations of a document, as a running service answers it."""
     made = []
     for path, item in document["paths"].items():
         for method in (name for name in _METHODS if name in item):
-            described = item[method]
-            wanted = described.get("requestBody")
+            said = item[method]
+            wanted = said.get("requestBody")
             schema = wanted["content"]["application/json"]["schema"] if wanted else None
             made.append(
                 Operation(
                     method=method.upper(),
                     path=path,
                     parameters=tuple(re.findall(r"{(\w+)}", path)),
-                    query=tuple(p["name"] for p in described.get("parameters", ()) if p["in"] == "query"),
-                    protected=bool(described.get("security")),
+                    query=tuple(p["name"] for p in said.get("parameters", ()) if p["in"] == "query"),
+                    protected=bool(said.get("security")),
                     body_needed=bool(wanted and wanted.get("required")),
                     body=cast("Json | None", _sample(schema, document, whole=False)) if schema else None,
                     full=cast("Json | None", _sample(schema, document, whole=True)) if schema else None,
-                    responses=frozenset(map(int, described["responses"])),
+                    responses=frozenset(map(int, said["responses"])),
+                    headers=tuple(p["name"] for p in said.get("parameters", ()) if p["in"] == "header"),
                 )
             )
     return made

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.api.bodies import need_body
 from tests.api.conftest import Organization
-from tests.api.documented import Operation, found, levels, operations, put
+from tests.api.documented import OTHER_HEADERS, READ_HEADERS, Operation, found, levels, operations, put
 from tests.api.stored import everything_stored, holds
 
 CANARY = "Zarmina7Q"
@@ -117,7 +117,8 @@ async def test_what_stands_in_addresses_and_headers_is_neither_told_nor_kept(
     app: FastAPI, coordination: Organization, engine: AsyncEngine, capfd: pytest.CaptureFixture[str]
 ) -> None:
     posted = (await coordination.http.post("/v1/needs", json=need_body())).headers["location"]
-    headers = {"Accept-Language": CANARY, "Prefer": CANARY, "If-Match": CANARY, "User-Agent": CANARY, "Cookie": CANARY}
+    headers = dict.fromkeys((*READ_HEADERS, *OTHER_HEADERS), CANARY)
+    headers |= {"Authorization": f"Bearer {coordination.key}", "Host": "relais.test"}
     answers = [await coordination.http.get(posted, params={"nationality": CANARY}, headers=headers)]
     for operation in operations(app):
         path = operation.at(dict.fromkeys(operation.parameters, CANARY))

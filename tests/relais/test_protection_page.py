@@ -42,9 +42,35 @@ def test_the_page_says_what_the_code_says() -> None:
     assert written() == generated(), "run python -m tests.relais.protection_page"
 
 
+def named_tests_are_missing(page: str) -> list[str]:
+    """Tests that a page names and that there are not."""
+    missing = []
+    for file, test in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page):
+        there = ROOT / file
+        if not there.is_file() or (test and f"def {test}(" not in there.read_text()):
+            missing.append(f"{file}::{test}" if test else file)
+    return missing
+
+
 def test_every_test_that_answers_a_threat_exists() -> None:
-    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", FILE.read_text())
-    assert len(named) > 10
-    for file, test in named:
-        source = (ROOT / file).read_text()
-        assert not test or f"def {test}(" in source, f"{file}::{test}"
+    assert FILE.read_text().count("`tests/") > 10
+    assert named_tests_are_missing(FILE.read_text()) == []
+
+
+def test_the_outline_of_the_assessment_says_what_one_must_say() -> None:
+    """What Article 35 (7) of the GDPR asks for, and whom to ask."""
+    outline = FILE.read_text().partition("## Impact assessment, in outline")[2].partition("\n## ")[0]
+    for part in (
+        "Purpose",
+        "Processing",
+        "Legal basis",
+        "People concerned",
+        "Necessity and proportion",
+        "Risks",
+        "Measures",
+        "Rights",
+        "Consultation",
+        "What remains",
+        "To decide by each operator",
+    ):
+        assert f"- **{part}**:" in outline, part

@@ -1,0 +1,85 @@
+"""A house of its own: PostgreSQL, Redis, API and worker as they are served, with all that they keep in one folder."""
+
+import asyncio
+import base64
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from sqlalchemy import text
+
+from db.connection import connect, transaction
+from db.migrations import upgrade
+from db.settings import Settings
+from relais.embedded import running_stack
+from relais.embedded.ports import free_port
+from relais.embedded.users import reachable, server_user
+from relais.processes import running_processes
+from tests.conftest import ROOT
+from tests.places import add_towns
+from tests.protection.remains import tell_all
+
+__all__ = ["OwnHouse", "own_house"]
+
+
+@dataclass(frozen=True)
+class OwnHouse:
+    """A running house; `log` is the folder of everybody's logs."""
+
+    settings: Settings
+    redis_url: str
+    url: str
+    log: Path
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment in which commands find it."""
+        return _variables(self.settings)
+
+
+@contextmanager
+def own_house(**environment: str) -> Iterator[OwnHouse]:
+    """Serve one for as long as the block runs, with these `RELAIS_…` settings of the API; nothing of it stays."""
+    root = ROOT / ".relais" / f"planted-{uuid4().hex[:8]}"
+    try:
+        with running_stack(root, tell=print) as stack:
+            settings = Settings(
+                database_url=stack.database_url,
+                redis_url=stack.redis_url,
+                secret_file=root / "secret",
+                address_key_file=root / "address-key",
+            )
+            settings.secret_file.write_bytes(secrets.token_bytes(64))
+            settings.address_key_file.write_bytes(base64.b64encode(secrets.token_bytes(32)))
+            asyncio.run(tell_all(stack.redis_url))
+            asyncio.run(_furnish(settings))
+            with running_processes(free_port(), {**_variables(settings), **environment}, root / "log") as processes:
+                yield OwnHouse(settings, stack.redis_url, processes.url, root / "log")
+    finally:
+        # Where the project lies under a folder that only root may enter, the servers keep their files elsewhere.
+        for folder in {root, reachable(root, server_user(root.parent))}:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _variables(settings: Settings) -> dict[str, str]:
+    facts: Mapping[str, object] = {
+        "RELAIS_DATABASE_URL": settings.database_url,
+        "RELAIS_REDIS_URL": settings.redis_url,
+        "RELAIS_SECRET_FILE": settings.secret_file,
+        "RELAIS_ADDRESS_KEY_FILE": settings.address_key_file,
+    }
+    return {name: str(value) for name, value in facts.items()}
+
+
+async def _furnish(settings: Settings) -> None:
+    engine = connect(settings, "test")
+    await upgrade(engine)
+    async with transaction(engine) as tx:
+        await add_towns(tx)
+        # What is written, and where, stays the same; nobody waits for the disk.
+        await tx.execute(text("alter database relais set synchronous_commit = off"))
+    await engine.dispose()
