@@ -1,0 +1,1 @@
+"""Tests of what nobody may learn, whoever they are and whatever they ask."""
