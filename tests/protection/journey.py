@@ -79,10 +79,12 @@ class Journey(Cast):
         """The night has come; what towns and associations carry is counted, and explanations say so."""
         self.recorder.stage = "loads"
         await let_pass(self.engine, days)
+        # Whether they still come is asked when the worker looks, some seconds later.
+        await self.until("volunteers are asked", self._not_asked, 0)
         # The worker counts every twenty seconds: the same act, brought forward.
         await keep_loads(self.engine)
-        # Who waits in vain may be past its deadline by now or not: that is a matter of the hour of the test.
-        for name in [each for each in self._needs if each != "hopeless"]:
+        # Whether a deadline has passed, or a shower is over, is a matter of the hour of the test.
+        for name in [each for each in self._needs if each not in ("hopeless", "washing")]:
             await self._explained(name)
 
     async def spend_the_night(self, days: float) -> None:
@@ -90,6 +92,7 @@ class Journey(Cast):
         self.recorder.stage = "night"
         await let_pass(self.engine, days)
         await self.until("unmet", lambda: self._state("hopeless"), "unmet")
+        await self.until("the shower is over", lambda: self._state("washing"), "closed")
         for name in ("family", "two", "cook", "lone", "lifted"):
             for role in ("coordination", "owner", "town hall", "bystander", "neighbour"):
                 await self.ask(role, "POST", f"/v1/allocations/{await self._allocation(name)}/address", said=())
@@ -289,6 +292,10 @@ class Journey(Cast):
     async def _live(self) -> int:
         live = "select count(*) as n from allocation where state in ('held', 'confirmed', 'arrived')"
         return int((await one(self.engine, live)).n)
+
+    async def _not_asked(self) -> int:
+        silent = "select count(*) as n from shift where asked = 0 and starts > now() and state <> 'released'"
+        return int((await one(self.engine, silent)).n)
 
     async def _allocation(self, name: str) -> str:
         newest = "select id from allocation where need_id = :id order by created_at desc limit 1"

@@ -12,7 +12,7 @@ from geo.cells import COARSE_RESOLUTION, RESOLUTION, Cell, Point, cell_of, cell_
 from tests.builders import TONIGHT
 from tests.places import BRIANCON, MONTGENEVRE, PlaceRow
 
-__all__ = ["FIRST", "PROTECTED", "SECOND", "Telling", "inside", "until_tonight"]
+__all__ = ["FIRST", "PROTECTED", "SECOND", "Telling", "inside", "is_morning", "until_tonight"]
 
 _ZONE: Final = ZoneInfo("Europe/Paris")
 
@@ -82,10 +82,16 @@ def inside(cell: Cell, corner: int) -> Point:
 def until_tonight(now: datetime) -> tuple[int, float]:
     """Whole days after which the night that begins at `TONIGHT` is tonight, and what is then left until eight, in days.
 
-    A night belongs to its evening until nine in the morning.
+    A night belongs to its evening until nine in the morning. From six on nobody needs a bed for it any more: then it is
+    the morning before, and there is no load to be counted yet.
     """
-    night = (now.astimezone(_ZONE) - timedelta(hours=9)).date()
-    days = (TONIGHT - night).days
+    local = now.astimezone(_ZONE)
+    days = (TONIGHT - (local - timedelta(hours=9)).date()).days - int(is_morning(now))
     eight = datetime.combine(TONIGHT, time(20), _ZONE) - timedelta(days=days)
     minutes = max(0, int((eight - now) / timedelta(minutes=1)))
     return days, minutes / 1440
+
+
+def is_morning(now: datetime) -> bool:
+    """Whether a night is over for who needs a bed, and not yet for who counts."""
+    return 6 <= now.astimezone(_ZONE).hour < 9
