@@ -1,1 +1,1 @@
-"""What nobody may find: adversaries who look for people in whatever the house keeps, says and sends."""
+"""What nobody may find: adversaries who ask, compare and look through whatever the house keeps, says and sends."""
