@@ -25,6 +25,7 @@ from matching.states import NeedState
 from matching.vocabulary import Audience, Coverage, RefuseReason, Stay, Urgency
 
 __all__ = [
+    "ADD",
     "NeedFacts",
     "Posted",
     "add",
@@ -84,8 +85,9 @@ _PAGE = text(
 """
 )
 # One statement for one need and for a queue of 500: what a POST costs is mostly the number of its round trips. Parties
-# leave at the same hour of the morning, so `ends` is kept from being what the planner looks for.
-_ADD = text("""
+# leave at the same hour of the morning, and the planner may believe that nobody lives: so `ends` and `ended_at` are
+# kept from being what it looks for.
+ADD = text("""
     with posted as (
         insert into need (id, organization_id, category, town_id, cell, point, adults, minors, starts, ends, urgency,
                           tier, stay, audience, requires, countries, max_km, divisible, teaches, level, deadline, slip)
@@ -105,7 +107,7 @@ _ADD = text("""
           select array_agg(id order by posted_at, id) as ids
             from (select n.id, n.posted_at from need n
                    where n.organization_id = posted.organization_id and n.town_id = posted.town_id
-                     and n.starts = posted.starts and n.ended_at is null
+                     and n.starts = posted.starts and coalesce(n.ended_at, 'infinity') = 'infinity'
                      and n.category = posted.category and n.ends + interval '0' = posted.ends
                      and n.adults = posted.adults and n.minors = posted.minors
                      and n.state in ('open', 'held', 'confirmed', 'referred', 'unmet')
@@ -116,6 +118,7 @@ _ADD = text("""
                      and n.adults = posted.adults and n.minors = posted.minors) n
       ) like_it
 """)
+"""Posts needs, `rows` as JSON, and finds for each another that asks the same."""
 _SETTINGS = text("""
     select asked.category, asked.town, c.coverage, t.country, t.timezone, t.cell, p.version, p.terms
       from (select version, terms from policy order by version desc limit 1) p
@@ -171,7 +174,7 @@ async def add(
         rows[-1]["deadline"] = deadline_of(one, policy, now) if one.starts < one.ends else now
     if flaws:
         raise Invalid(tuple(flaws))
-    added = {row.id: row for row in await tx.execute(_ADD, {"rows": json.dumps(rows, default=str)})}
+    added = {row.id: row for row in await tx.execute(ADD, {"rows": json.dumps(rows, default=str)})}
     return [Posted(_facts(row), row.lookalike) for row in (added[row["id"]] for row in rows)]
 
 
