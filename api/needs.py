@@ -26,9 +26,9 @@ from api.problems import MethodNotAllowed, problems
 from api.transactions import Reply, TransactionalRoute, Tx
 from api.versions import IfMatch
 from api.wire import CategoryCode, CountryCode, Instant, Provision, TownId, Wire, emptied
-from db import allocations, keys, needs, stays
+from db import allocations, awaited, needs, stays
 from db.allocations import AllocationFacts
-from db.connection import snapshot
+from db.connection import looking
 from db.needs import NeedFacts, Posted
 from matching.needs import People
 from matching.posting import NeedTerms
@@ -316,13 +316,12 @@ async def _after_first_hold(
             if not heard.is_set():
                 return None
             heard.clear()
-            async with snapshot(house.engine) as tx:
-                if not await keys.lives(tx, who.key_prefix):
-                    return None
-                (facts,) = await needs.read_all(tx, [posted.id])
-                placed = (await allocations.of_needs(tx, [posted.id]))[posted.id]
-            if placed or facts.state is not NeedState.OPEN:
-                reply.version(facts.version)
+            async with looking(house.engine) as connection:
+                found = await awaited.read(connection, posted.id, who.key_prefix)
+            if found is None:
+                return None
+            if found.placed or found.need.state is not NeedState.OPEN:
+                reply.version(found.need.version)
                 lookalike = posted.warnings[0].need_id if posted.warnings else None
-                return NeedOut.of(facts, placed, code=posted.code, lookalike=lookalike)
+                return NeedOut.of(found.need, found.placed, code=posted.code, lookalike=lookalike)
     return None

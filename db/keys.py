@@ -31,7 +31,6 @@ __all__ = [
     "Scope",
     "holder",
     "issue",
-    "lives",
     "of_organization",
     "revoke",
     "revoke_all",
@@ -124,10 +123,6 @@ _REVOKE_ALL = text("""
      where organization_id = :id and revoked_at is null
     returning expires_at > clock_timestamp() as lived
 """)
-_LIVES = text("""
-    select exists (select from api_key
-                    where prefix = :prefix and revoked_at is null and expires_at > clock_timestamp())
-""")
 _EXPIRY = text("select clock_timestamp() + cast(:lifetime as interval)")
 
 
@@ -185,11 +180,6 @@ async def holder(tx: AsyncConnection, written: str, hashing: bytes) -> Holder | 
         expires_at=row.expires_at,
         prefix=form["prefix"],
     )
-
-
-async def lives(tx: AsyncConnection, prefix: str) -> bool:
-    """Whether a key that was checked before still opens something."""
-    return bool((await tx.execute(_LIVES, {"prefix": prefix})).scalar_one())
 
 
 async def of_organization(tx: AsyncConnection, organization_id: UUID) -> list[KeyFacts]:
