@@ -26,9 +26,9 @@ from api.problems import MethodNotAllowed, problems
 from api.transactions import Reply, TransactionalRoute, Tx
 from api.versions import IfMatch
 from api.wire import CategoryCode, CountryCode, Instant, Provision, TownId, Wire, emptied
-from db import allocations, keys, needs, stays
+from db import allocations, awaited, keys, needs, stays
 from db.allocations import AllocationFacts
-from db.connection import snapshot
+from db.connection import transaction
 from db.needs import NeedFacts, Posted
 from matching.needs import People
 from matching.posting import NeedTerms
@@ -316,13 +316,12 @@ async def _after_first_hold(
             if not heard.is_set():
                 return None
             heard.clear()
-            async with snapshot(house.engine) as tx:
+            async with transaction(house.engine) as tx:
                 if not await keys.lives(tx, who.key_prefix, who.key_digest):
                     return None
-                (facts,) = await needs.read_all(tx, [posted.id])
-                placed = (await allocations.of_needs(tx, [posted.id]))[posted.id]
-            if placed or facts.state is not NeedState.OPEN:
-                reply.version(facts.version)
+                found = await awaited.read(tx, posted.id, who.organization_id)
+            if found.placed or found.need.state is not NeedState.OPEN:
+                reply.version(found.need.version)
                 lookalike = posted.warnings[0].need_id if posted.warnings else None
-                return NeedOut.of(facts, placed, code=posted.code, lookalike=lookalike)
+                return NeedOut.of(found.need, found.placed, code=posted.code, lookalike=lookalike)
     return None

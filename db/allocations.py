@@ -4,12 +4,14 @@ A step locks the need first, then moves the allocation, its places and the need'
 event. Nothing here commits.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import events, holds, seekers
@@ -21,11 +23,14 @@ from matching.states import ALLOCATION_TRANSITIONS, AllocationState
 from matching.vocabulary import MoveReason, RefuseReason
 
 __all__ = [
+    "COLUMNS",
+    "SELECT",
     "AllocationFacts",
     "Side",
     "SlotTimes",
     "end_hold",
     "end_unstaffed",
+    "facts_of",
     "is_side",
     "move",
     "of_needs",
@@ -78,7 +83,7 @@ class AllocationFacts:
     version: int
 
 
-_SELECT = """
+SELECT = """
     select a.*, n.category, n.adults, n.minors, n.requires, n.audience,
            a.state = 'held' and a.firm_from > now() as tentative,
            array(select s.starts from allocation_slot k join slot s on s.id = k.slot_id
@@ -87,10 +92,17 @@ _SELECT = """
                   where k.allocation_id = a.id order by s.starts) as closes
       from allocation a join need n on n.id = a.need_id
 """
-_READ = text(_SELECT + " where a.id = :id and :organization in (a.provider_id, a.poster_id)")
-_OF_NEEDS = text(_SELECT + " where a.need_id = any(cast(:needs as uuid[])) order by a.created_at, a.id")
+"""Allocations `a`, to be narrowed by a condition; each row is what `facts_of` takes."""
+COLUMNS = (
+    "id", "need_id", "offer_id", "provider_id", "poster_id", "category", "state", "people", "adults", "minors",
+    "requires", "audience", "tentative", "held_until", "distance_km", "starts", "closes", "policy_version", "way",
+    "terms", "round_id", "reason", "created_at", "version"
+)  # fmt: skip
+"""What `facts_of` asks of a row."""
+_READ = text(SELECT + " where a.id = :id and :organization in (a.provider_id, a.poster_id)")
+_OF_NEEDS = text(SELECT + " where a.need_id = any(cast(:needs as uuid[])) order by a.created_at, a.id")
 _PAGE = text(
-    _SELECT
+    SELECT
     + """
      where :organization in (a.provider_id, a.poster_id)
        and (cast(:state as text) is null or a.state = :state)
@@ -140,7 +152,7 @@ async def read(tx: AsyncConnection, allocation_id: UUID, organization_id: UUID) 
     row = (await tx.execute(_READ, {"id": allocation_id, "organization": organization_id})).one_or_none()
     if row is None:
         raise NotFound
-    return _as_told(_facts(row), organization_id)
+    return _as_told(facts_of(row._mapping), organization_id)
 
 
 async def is_side(tx: AsyncConnection, allocation_id: UUID, organization_id: UUID) -> bool:
@@ -152,7 +164,7 @@ async def of_needs(tx: AsyncConnection, needs: list[UUID]) -> dict[UUID, list[Al
     """The allocations of these needs, oldest first."""
     found: dict[UUID, list[AllocationFacts]] = {need: [] for need in needs}
     for row in await tx.execute(_OF_NEEDS, {"needs": needs}):
-        found[row.need_id].append(_facts(row))
+        found[row.need_id].append(facts_of(row._mapping))
     return found
 
 
@@ -168,7 +180,7 @@ async def page(
             **reading(after, limit),
         },
     )
-    told = [_as_told(_facts(row), organization_id) for row in rows]
+    told = [_as_told(facts_of(row._mapping), organization_id) for row in rows]
     return Page.of(told, limit, lambda each: Place(each.created_at, each.id))
 
 
@@ -324,8 +336,8 @@ def _as_told(facts: AllocationFacts, organization_id: UUID) -> AllocationFacts:
     return replace(facts, reason=RefuseReason.OTHER) if theirs and organization_id != facts.poster_id else facts
 
 
-def _facts(row: Row[tuple[object, ...]]) -> AllocationFacts:
-    values = row._mapping
+def facts_of(values: Mapping[str, Any] | RowMapping) -> AllocationFacts:
+    """An allocation out of its columns."""
     return AllocationFacts(
         id=values["id"],
         need_id=values["need_id"],

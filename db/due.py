@@ -17,6 +17,7 @@ from matching.policy import Policy
 from matching.states import AllocationState
 
 __all__ = [
+    "LOOK",
     "Look",
     "add_failure",
     "ask_to_verify",
@@ -42,17 +43,20 @@ class Look:
     """Whether places appeared that needs around them have not been told of."""
 
 
-# One round trip for a look that mostly finds one need or none.
-_LOOK = text("""
+# One round trip for a look that mostly finds one need or none. `ended_at` is asked in the words of the index of due
+# needs, which alone is to be walked.
+LOOK = text("""
     select exists (select from capacity_news) as news, p.version, p.terms,
            array(select id from need
-                  where state in ('open', 'unmet') and parked_at is null and ended_at is null and look_at <= now()
+                  where state in ('open', 'unmet') and parked_at is null
+                    and coalesce(ended_at, 'infinity') = 'infinity' and look_at <= now()
                   order by tier, look_at, posted_at
                   limit :limit) as needs
       from policy p
      order by p.version desc
      limit 1
 """)
+"""What there is to do for needs: `limit` of those that are due."""
 _OVERDUE_NEEDS = text("select id from need where state = 'open' and deadline <= now() order by deadline limit :limit")
 _ALLOCATIONS = {
     AllocationState.EXPIRED: text("""
@@ -136,7 +140,7 @@ _VERIFY = text("""
 
 async def look(tx: AsyncConnection, limit: int) -> Look:
     """What there is to do for needs, under the policy in force."""
-    row = (await tx.execute(_LOOK, {"limit": limit})).one()
+    row = (await tx.execute(LOOK, {"limit": limit})).one()
     return Look(tuple(row.needs), policy_of(row.version, row.terms), news=row.news)
 
 

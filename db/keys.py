@@ -31,7 +31,6 @@ __all__ = [
     "Scope",
     "holder",
     "issue",
-    "lives",
     "of_organization",
     "revoke",
     "revoke_all",

@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from matching.fairness import FEWEST_INHABITANTS
 from matching.policy import Policy
 
-__all__ = ["MINUTE", "count_loads"]
+__all__ = ["GOOD_FOR", "count_loads"]
 
-MINUTE = 60.0
-"""Seconds that a count is good for."""
+GOOD_FOR = 55.0
+"""Seconds that a count is good for: a minute, of which who looks every few seconds may miss some."""
 _LOADS = 7_267_135
 """Number of the advisory lock of those who count."""
 _TURN = text("""
@@ -69,7 +69,7 @@ _COUNT = text("""
 """)
 
 
-async def count_loads(tx: AsyncConnection, policy: Policy, *, good_for: float = MINUTE - 5) -> bool:
+async def count_loads(tx: AsyncConnection, policy: Policy, *, good_for: float = GOOD_FOR) -> bool:
     """Count anew, unless that was done in the last so many seconds or another worker is at it. Whether it was done."""
     if not (await tx.execute(_TURN, {"number": _LOADS, "seconds": good_for})).scalar_one():
         return False

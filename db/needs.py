@@ -4,13 +4,14 @@ Changing a stay that has a place lives in `stays`; taking places in `holds`.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import events, holds, seekers
@@ -26,14 +27,16 @@ from matching.states import NeedState
 from matching.vocabulary import Audience, Coverage, RefuseReason, Stay, Urgency
 
 __all__ = [
+    "ADD",
+    "COLUMNS",
     "NeedFacts",
     "Posted",
     "add",
     "answered",
     "columns_of",
+    "facts_of",
     "page",
     "read",
-    "read_all",
     "settings_of",
     "withdraw",
 ]
@@ -72,9 +75,14 @@ class _Setting:
     cell: Cell
 
 
-_SELECT = "select n.* from need n "
+COLUMNS = (
+    "id", "organization_id", "category", "town_id", "adults", "minors", "starts", "ends", "urgency", "stay",
+    "audience", "requires", "countries", "max_km", "divisible", "teaches", "level", "state", "posted_at",
+    "deadline", "unmet_reasons", "parked_at", "version"
+)  # fmt: skip
+"""What `facts_of` asks of a row."""
+_SELECT = f"select {', '.join(f'n.{name}' for name in COLUMNS)} from need n "
 _READ = text(_SELECT + "where n.id = :id and n.organization_id = :organization")
-_READ_ALL = text(_SELECT + "where n.id = any(cast(:ids as uuid[]))")
 _PAGE = text(
     _SELECT
     + """
@@ -85,8 +93,9 @@ _PAGE = text(
 """
 )
 # One statement for one need and for a queue of 500: what a POST costs is mostly the number of its round trips. Parties
-# leave at the same hour of the morning, so `ends` is kept from being what the planner looks for.
-_ADD = text("""
+# leave at the same hour of the morning, and the planner may believe that nobody lives: so `ends` and `ended_at` are
+# kept from being what it looks for.
+ADD = text(f"""
     with posted as (
         insert into need (id, organization_id, category, town_id, cell, point, adults, minors, starts, ends, urgency,
                           tier, stay, audience, requires, countries, max_km, divisible, teaches, level, deadline, slip)
@@ -100,13 +109,13 @@ _ADD = text("""
     ), live as (
         select id, organization_id, category, town_id, starts, ends, adults, minors, posted_at from posted
     )
-    select posted.*, like_it.ids[1] as lookalike
+    select {", ".join(f"posted.{name}" for name in COLUMNS)}, like_it.ids[1] as lookalike
       from posted
       cross join lateral (
           select array_agg(id order by posted_at, id) as ids
             from (select n.id, n.posted_at from need n
                    where n.organization_id = posted.organization_id and n.town_id = posted.town_id
-                     and n.starts = posted.starts and n.ended_at is null
+                     and n.starts = posted.starts and coalesce(n.ended_at, 'infinity') = 'infinity'
                      and n.category = posted.category and n.ends + interval '0' = posted.ends
                      and n.adults = posted.adults and n.minors = posted.minors
                      and n.state in ('open', 'held', 'confirmed', 'referred', 'unmet')
@@ -117,6 +126,7 @@ _ADD = text("""
                      and n.adults = posted.adults and n.minors = posted.minors) n
       ) like_it
 """)
+"""Posts needs, `rows` as JSON, and finds for each another that asks the same."""
 _SETTINGS = text("""
     select asked.category, asked.town, c.coverage, t.country, t.timezone, t.cell, p.version, p.terms
       from (select version, terms from policy order by version desc limit 1) p
@@ -172,8 +182,8 @@ async def add(
         rows[-1]["deadline"] = deadline_of(one, policy, now) if one.starts < one.ends else now
     if flaws:
         raise Invalid(tuple(flaws))
-    added = {row.id: row for row in await tx.execute(_ADD, {"rows": json.dumps(rows, default=str)})}
-    return [Posted(_facts(row), row.lookalike) for row in (added[row["id"]] for row in rows)]
+    added = {row.id: row for row in await tx.execute(ADD, {"rows": json.dumps(rows, default=str)})}
+    return [Posted(facts_of(row._mapping), row.lookalike) for row in (added[row["id"]] for row in rows)]
 
 
 async def read(tx: AsyncConnection, need_id: UUID, organization_id: UUID) -> NeedFacts:
@@ -181,13 +191,7 @@ async def read(tx: AsyncConnection, need_id: UUID, organization_id: UUID) -> Nee
     row = (await tx.execute(_READ, {"id": need_id, "organization": organization_id})).one_or_none()
     if row is None:
         raise NotFound
-    return _facts(row)
-
-
-async def read_all(tx: AsyncConnection, ids: Sequence[UUID]) -> list[NeedFacts]:
-    """These needs, in the order of the ids; whose they are is the caller's to know."""
-    found = {row.id: _facts(row) for row in await tx.execute(_READ_ALL, {"ids": list(ids)})}
-    return [found[need_id] for need_id in ids]
+    return facts_of(row._mapping)
 
 
 async def page(
@@ -202,7 +206,7 @@ async def page(
             **reading(after, limit),
         },
     )
-    return Page.of([_facts(row) for row in rows], limit, lambda need: Place(need.posted_at, need.id))
+    return Page.of([facts_of(row._mapping) for row in rows], limit, lambda need: Place(need.posted_at, need.id))
 
 
 async def answered(tx: AsyncConnection, ids: Sequence[UUID]) -> frozenset[UUID]:
@@ -272,8 +276,8 @@ def columns_of(terms: NeedTerms, setting: _Setting) -> dict[str, object]:
     }
 
 
-def _facts(row: object) -> NeedFacts:
-    values = row._mapping  # type: ignore[attr-defined]
+def facts_of(values: Mapping[str, Any] | RowMapping) -> NeedFacts:
+    """A need out of its columns."""
     return NeedFacts(
         id=values["id"],
         organization_id=values["organization_id"],

@@ -26,10 +26,11 @@ _UNHURRIED = text("set local idle_in_transaction_session_timeout = 0")
 _STAFFING = 7_267_134
 """Number of the advisory lock of staffing."""
 _ANYWHERE = text("select exists (select from slot_staffing g join slot s on s.id = g.slot_id where s.ends > now())")
+# `ended_at` is asked in the words of the index of needs that wait.
 _WAITING = text("""
     select n.id from need n join category c on c.code = n.category
-     where n.state in ('open', 'unmet') and n.fruitless > 0 and n.parked_at is null and n.ended_at is null
-       and n.ends > now() and c.coverage = 'every'
+     where n.state in ('open', 'unmet') and n.fruitless > 0 and n.parked_at is null
+       and coalesce(n.ended_at, 'infinity') = 'infinity' and n.ends > now() and c.coverage = 'every'
        and exists (select from offer o join site h on h.id = o.site_id and h.staffing_skill is not null
                     where o.category = n.category and o.state = 'open'
                       and st_dwithin(n.point, o.point, :metres, false))

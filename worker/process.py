@@ -25,7 +25,7 @@ from worker.rounds import Rounds
 from worker.settings import WorkerSettings
 from worker.solving import Thinkers
 from worker.staffing import Staffing
-from worker.upkeep import keep_loads, keep_up
+from worker.upkeep import Loads, keep_up
 
 __all__ = ["serve"]
 
@@ -101,7 +101,7 @@ def _acts(
         staff,
         _every(_LINK_SECONDS, partial(link_acts, engine)),
         _every(_RETENTION_SECONDS, partial(purge, engine, settings)),
-        _every(_LOADS_SECONDS, partial(keep_loads, engine)),
+        _every(_LOADS_SECONDS, Loads(engine).keep),
     )
 
 

@@ -1,6 +1,9 @@
 """What time alone does: holds run out, parties do not come, stays end, needs stay unmet, offers age."""
 
 import json
+from collections.abc import Callable
+from math import inf
+from time import monotonic
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -12,7 +15,7 @@ from matching.explain import unmet_reasons
 from matching.rules import Circumstances
 from matching.states import AllocationState
 
-__all__ = ["keep_loads", "keep_up"]
+__all__ = ["Loads", "keep_up"]
 
 _AT_ONCE = 100
 
@@ -30,10 +33,28 @@ async def keep_up(engine: AsyncEngine, bell: Bell) -> int:
     return changed
 
 
-async def keep_loads(engine: AsyncEngine) -> None:
-    """Count what towns and associations carry, once a minute whoever looks."""
-    async with transaction(engine) as tx:
-        await loads.count_loads(tx, await policies.in_force(tx))
+class Loads:
+    """What towns and associations carry: counted once a minute, whoever looks.
+
+    Where nobody carries far more than others a count leaves no row that says when it was made, and it reads tonight's
+    slot of every offer: so who counted remembers it too. `clock` gives seconds from any beginning.
+    """
+
+    def __init__(self, engine: AsyncEngine, clock: Callable[[], float] = monotonic) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._good_until = -inf
+
+    async def keep(self) -> bool:
+        """Count when it is time and nobody else did. Whether it was done."""
+        now = self._clock()
+        if now < self._good_until:
+            return False
+        async with transaction(self._engine) as tx:
+            counted = await loads.count_loads(tx, await policies.in_force(tx))
+        if counted:
+            self._good_until = now + loads.GOOD_FOR
+        return counted
 
 
 async def _end_allocations(engine: AsyncEngine, bell: Bell, to: AllocationState) -> int:

@@ -71,12 +71,16 @@ class Need(Row):
         CheckConstraint("starts < ends", name="window"),
         Index("need_slip_key", "slip", unique=True, postgresql_where=text("slip is not null")),
         Index("need_organization_id_idx", "organization_id", "posted_at", "id"),
-        Index("need_lookalike_idx", "organization_id", "town_id", "starts", postgresql_where=text("ended_at is null")),
+        Index("need_lookalike_idx", "organization_id", "town_id", "starts"),
         Index(
             "need_due_idx",
             "tier",
             "look_at",
-            postgresql_where=text("state in ('open', 'unmet') and parked_at is null and ended_at is null"),
+            # In words that fit no other index: the planner takes all of those for empty where none lived when it last
+            # counted them, and would walk any.
+            postgresql_where=text(
+                "state in ('open', 'unmet') and parked_at is null and coalesce(ended_at, 'infinity') = 'infinity'"
+            ),
         ),
         Index("need_deadline_idx", "deadline", postgresql_where=text("state = 'open'")),
         Index(

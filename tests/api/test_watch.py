@@ -15,7 +15,8 @@ from tests.api.scenes import open_offer
 from tests.db.acts import hold, rows
 from tests.waiting import eventually
 
-READING = "select n.* from need n"
+READING = "as placed_id"
+"""What the statement says by which one who waits reads their own need, and no other statement does."""
 
 
 async def post(who: Organization, seconds: int) -> Response:
@@ -59,13 +60,50 @@ async def test_the_watch_goes_on_after_the_database_was_away(
     assert (await waiting).json()["state"] == "held"
 
 
-async def test_thirty_who_wait_are_looked_after_together(app: FastAPI, coordination: Organization) -> None:
+def readings(app: FastAPI) -> list[str]:
+    """The statements by which those who wait read their own need, from now on."""
     reads: list[str] = []
     event.listen(
         app.state.house.engine.sync_engine,
         "before_cursor_execute",
         lambda _connection, _cursor, statement, *_: reads.append(statement) if READING in statement else None,
     )
+    return reads
+
+
+async def test_thirty_who_wait_are_looked_after_together(app: FastAPI, coordination: Organization) -> None:
+    reads = readings(app)
     answers = await asyncio.gather(*(post(coordination, 3) for _ in range(30)))
     assert {answer.json()["state"] for answer in answers} == {"open"}
     assert reads == [], "nobody who waits asks for their own need while nothing is said about it"
+
+
+async def test_who_is_told_of_a_hold_reads_once(
+    app: FastAPI, coordination: Organization, municipality: Organization, engine: AsyncEngine
+) -> None:
+    await open_offer(municipality)
+    reads = readings(app)
+    waiting = asyncio.create_task(post(coordination, 10))
+    assert await hold(engine, await posted(engine))
+    assert (await waiting).json()["state"] == "held"
+    assert len(reads) == 1
+
+
+async def test_who_is_told_of_a_hold_is_told_of_no_other(
+    coordination: Organization, municipality: Organization, engine: AsyncEngine
+) -> None:
+    await open_offer(municipality)
+    neighbour = await municipality.http.post("/v1/needs", json=need_body())
+    assert await hold(engine, UUID(neighbour.json()["id"]))
+    waiting = asyncio.create_task(post(coordination, 10))
+
+    async def mine() -> UUID | None:
+        found = await rows(engine, "select id from need where state = 'open'")
+        return UUID(str(found[0].id)) if found else None
+
+    need_id = await eventually(mine, "the need is there")
+    assert await hold(engine, need_id)
+    answer = (await waiting).json()
+    assert [each["need_id"] for each in answer["allocations"]] == [str(need_id)]
+    held = await rows(engine, "select need_id from allocation where state = 'held'")
+    assert len(held) == 2, "the control: another's hold is there to be mistaken for one's own"

@@ -20,7 +20,7 @@ from tests.protection.telling import PROTECTED, Telling, inside
 from tests.worker.test_retention import let_pass
 from worker.retention import purge
 from worker.settings import WorkerSettings
-from worker.upkeep import keep_loads
+from worker.upkeep import Loads
 
 __all__ = ["Journey"]
 
@@ -82,7 +82,7 @@ class Journey(Cast):
         # Whether they still come is asked when the worker looks, some seconds later.
         await self.until("volunteers are asked", self._not_asked, 0)
         # The worker counts every twenty seconds: the same act, brought forward.
-        await keep_loads(self.engine)
+        await Loads(self.engine).keep()
         # Whether a deadline has passed, or a shower is over, is a matter of the hour of the test.
         for name in [each for each in self._needs if each not in ("hopeless", "washing")]:
             await self._explained(name)
