@@ -5,7 +5,7 @@ organization and no others. It is declared here and applied by `relais migrate`;
 it is as it is.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -144,18 +144,39 @@ def apply(connection: Connection) -> None:
 
     The user must be allowed to make roles, or they must be there with the user as a member.
     """
-    statements = list(_statements())
-    # Bound to nothing but the text: what is applied is what is written here.
-    mark = sha256("\n".join(statements).encode()).hexdigest()
     connection.execute(text("select pg_advisory_xact_lock(:latch)"), {"latch": _LATCH})
-    if connection.execute(_MARK).scalar_one_or_none() == mark:
+    statements = list(_statements())
+    declared = _digest(statements)
+    found = connection.execute(_MARK).scalar_one_or_none()
+    if found == f"{declared} {_as_it_is(connection)}":
         return
     for statement in statements:
         connection.exec_driver_sql(statement)
+    mark = f"{declared} {_as_it_is(connection)}"
     connection.exec_driver_sql(f"comment on function acting_organization() is '{mark}'")
 
 
+def _as_it_is(connection: Connection) -> str:
+    """What the database has of all this: it differs where a hand, or a backup restored without roles, left it."""
+    return _digest(map(str, connection.execute(_STANDING, {"tables": sorted(Row.metadata.tables)}).all()))
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return sha256("\n".join(lines).encode()).hexdigest()
+
+
 _MARK = text("select obj_description(to_regprocedure('acting_organization()'), 'pg_proc')")
+_STANDING = text("""
+    select c.relname, cast(r.rolname as text), c.relrowsecurity, c.relforcerowsecurity, cast(c.relacl as text),
+           array(select concat_ws(' ', a.attname, a.attacl) from pg_attribute a
+                  where a.attrelid = c.oid and a.attacl is not null order by a.attnum),
+           array(select concat_ws(' ', p.polname, p.polcmd, cast(p.polroles as regrole[]),
+                                  pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
+                   from pg_policy p where p.polrelid = c.oid order by p.polname)
+      from pg_class c join pg_roles r on r.oid = c.relowner
+     where c.relnamespace = cast('public' as regnamespace) and c.relname = any(cast(:tables as text[]))
+     order by c.relname
+""")
 
 
 def _statements() -> Iterator[str]:

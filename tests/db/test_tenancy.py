@@ -398,16 +398,29 @@ async def test_a_step_in_another_role_ends_with_the_step(engine: AsyncEngine) ->
 
 
 async def test_what_is_applied_again_changes_nothing_and_what_was_undone_is_done_again(engine: AsyncEngine) -> None:
-    policies = (
-        "select oid, tableoid, polname, polrelid from pg_policy order by oid",
-        "select relacl, relname from pg_class where relnamespace = cast('public' as regnamespace) order by relname",
+    oids = "select oid from pg_policy order by oid"
+    as_it_is = (
+        "select polname, cast(polrelid as text) as of from pg_policy order by 2, 1",
+        """
+        select relname, cast(relacl as text) as acl, relrowsecurity, relforcerowsecurity, relowner from pg_class
+         where relnamespace = cast('public' as regnamespace) order by relname
+        """,
+        "select attname, cast(attacl as text) as acl from pg_attribute where attacl is not null order by 1, 2",
     )
-    before = [await rows(engine, each) for each in policies]
+    before, made = [await rows(engine, each) for each in as_it_is], await rows(engine, oids)
     async with engine.begin() as connection:
         await connection.run_sync(tenancy.apply)
-    assert [await rows(engine, each) for each in policies] == before
-    await rows(engine, "comment on function acting_organization() is 'something else'")
-    await rows(engine, "alter table need disable row level security")
-    async with engine.begin() as connection:
-        await connection.run_sync(tenancy.apply)
-    assert (await one(engine, "select relrowsecurity as on from pg_class where relname = 'need'")).on
+    assert await rows(engine, oids) == made
+    for undo in (
+        "alter table need disable row level security",
+        "drop policy app_select on need",
+        "grant select on api_key to relais_app",
+        "grant select (location) on site_location to relais_matcher",
+        "alter table need owner to current_user",
+        "comment on function acting_organization() is 'something else'",
+    ):
+        await rows(engine, undo)
+        assert undo.startswith("comment") or [await rows(engine, each) for each in as_it_is] != before, undo
+        async with engine.begin() as connection:
+            await connection.run_sync(tenancy.apply)
+        assert [await rows(engine, each) for each in as_it_is] == before, undo
