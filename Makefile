@@ -6,12 +6,8 @@ DEV := .venv/.dev-installed
 COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --quiet \
 	--no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make requirements"
 
-JOURNEYS = tests/api/test_slip.py \
-	tests/worker/test_worker.py::test_the_arq_bell_alone_wakes_the_worker \
-	tests/relais/test_demo.py::test_the_demonstration_plays_to_its_end_and_leaves_nothing_running
-
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-long test-isolated check bench requirements clean
+.PHONY: help setup demo up test test-long check bench requirements clean
 
 help: ## what there is to do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -24,14 +20,11 @@ demo: $(RUNTIME) ## the whole system on this machine, with an evening played on 
 up: $(RUNTIME) ## the whole system on this machine, empty
 	@$(BIN)/relais up
 
-test: $(DEV) ## the whole suite
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+test: $(DEV) ## the whole suite, where no route leads out: nobody may try to leave
+	$(BIN)/python -m tests.no_route -n 2 --dist loadgroup
 
-test-long: $(DEV) ## the same with the slow tests in their long form, where no route leads out
-	$(BIN)/python -m tests.no_route --else-with-routes -n 2 --dist loadgroup --long
-
-test-isolated: $(DEV) ## journeys through the house where no route leads out, counting who tries to leave
-	$(BIN)/python -m tests.no_route -n 2 --dist loadgroup $(JOURNEYS)
+test-long: $(DEV) ## the same with the slow tests in their long form
+	$(BIN)/python -m tests.no_route -n 2 --dist loadgroup --long
 
 check: $(DEV) ## format, lint, types and import rules; seconds
 	$(BIN)/ruff format --check .

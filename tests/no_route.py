@@ -5,8 +5,9 @@ else, by whatever program and whether or not its error was passed over (`OutNoRo
 asked of a server that is not there, so that a question for one counts too. Before anything is run, the count is proved:
 a connection, a datagram and a question for a name must raise it.
 
-Ends with pytest's status; with 3 where anything tried to leave. Where the kernel gives nobody a network of their own it
-says so and runs nothing, or with `--else-with-routes` runs the tests as they are.
+Ends with pytest's status; with 3 where anything tried to leave. Where the kernel gives nobody a network of their own,
+or the servers to use are given by their addresses, it says so and runs the tests as they are; with `--or-not-at-all`
+it runs nothing then.
 """
 
 import ctypes
@@ -29,7 +30,7 @@ __all__ = ["ATTEMPTED", "Forbidden", "attempts", "enter", "main"]
 ATTEMPTED = 3
 """The status where something tried to leave."""
 _ROOT = Path(__file__).parents[1]
-_ELSE = "--else-with-routes"
+_OR_NOT = "--or-not-at-all"
 _NEW_MOUNTS, _NEW_USER, _NEW_NETWORK = 0x00020000, 0x10000000, 0x40000000
 _BIND, _PRIVATE, _RECURSIVE = 4096, 1 << 18, 16384
 _GET_FLAGS, _SET_FLAGS, _UP = 0x8913, 0x8914, 0x1
@@ -100,25 +101,29 @@ def prove() -> int:
 
 def main(arguments: Sequence[str]) -> int:
     """Run pytest with these arguments; the status to end with."""
-    given = [each for each in arguments if each != _ELSE]
-    environment = {name: value for name, value in os.environ.items() if not _SERVERS.fullmatch(name)}
-    command = [sys.executable, "-m", "pytest", *given]
-    _fetch_what_is_missing()
+    command = [sys.executable, "-m", "pytest", *(each for each in arguments if each != _OR_NOT)]
     try:
-        enter()
-        before = prove()
+        before = _leave_the_routes()
     except Forbidden as reason:
-        print(f"Nothing was run without a route: {reason}.", flush=True)
-        return subprocess.run(command, check=False).returncode if _ELSE in arguments else 0
+        print(f"Nothing is run without a route: {reason}.", flush=True)
+        return 0 if _OR_NOT in arguments else subprocess.run(command, check=False).returncode
     print("No route leads out of here; attempts to leave are counted.", flush=True)
-    status = subprocess.run(command, check=False, env=environment).returncode
+    status = subprocess.run(command, check=False).returncode
     tried = attempts() - before
     print(f"Attempts to leave: {tried}.", flush=True)
     return ATTEMPTED if tried and status == 0 else status
 
 
+def _leave_the_routes() -> int:
+    if any(map(_SERVERS.fullmatch, os.environ)):
+        raise Forbidden("the servers to use are given, and may be anywhere")
+    _fetch_what_is_missing()
+    enter()
+    return prove()
+
+
 _SERVERS = re.compile(r"RELAIS_(DATABASE|REDIS)_URL")
-"""Servers outside of this network are out of reach: the embedded ones are started in it."""
+"""Names of settings that give servers."""
 
 
 def _fetch_what_is_missing() -> None:
