@@ -47,6 +47,8 @@ $(RUNTIME): requirements.txt pyproject.toml
 	@.ci/venv "$(PYTHON)"
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.txt
 	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps -e .
+	@# The engine's loops, compiled once: some twenty seconds that nobody then waits for.
+	@$(BIN)/python -m matching > /dev/null
 	@touch $@
 
 $(DEV): requirements-dev.txt $(RUNTIME)

@@ -113,6 +113,13 @@ def settings_for(servers: Servers, secret_files: tuple[Path, Path], database: st
     )
 
 
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The environment of a process with these settings: that of the tests, and no other `RELAIS_…` variable in it."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RELAIS_")}
+    given = settings.model_dump(include={"database_url", "redis_url", "secret_file", "address_key_file"})
+    return inherited | {f"RELAIS_{name.upper()}": str(value) for name, value in given.items() if value is not None}
+
+
 async def run_on_server(servers: Servers, statement: str) -> None:
     connection = await asyncpg.connect(servers.database_url.replace("+asyncpg", "", 1))
     try:

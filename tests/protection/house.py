@@ -4,7 +4,7 @@ import asyncio
 import base64
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from relais.embedded import running_stack
 from relais.embedded.ports import free_port
 from relais.embedded.users import reachable, server_user
 from relais.processes import running_processes
-from tests.conftest import ROOT
+from tests.conftest import ROOT, environment_of
 from tests.places import add_towns
 from tests.protection.remains import tell_all
 
@@ -38,7 +38,7 @@ class OwnHouse:
     @property
     def variables(self) -> dict[str, str]:
         """The environment in which commands find it."""
-        return _variables(self.settings)
+        return environment_of(self.settings)
 
 
 @contextmanager
@@ -57,22 +57,12 @@ def own_house(**environment: str) -> Iterator[OwnHouse]:
             settings.address_key_file.write_bytes(base64.b64encode(secrets.token_bytes(32)))
             asyncio.run(tell_all(stack.redis_url))
             asyncio.run(_furnish(settings))
-            with running_processes(free_port(), {**_variables(settings), **environment}, root / "log") as processes:
+            with running_processes(free_port(), environment_of(settings) | environment, root / "log") as processes:
                 yield OwnHouse(settings, stack.redis_url, processes.url, root / "log")
     finally:
         # Where the project lies under a folder that only root may enter, the servers keep their files elsewhere.
         for folder in {root, reachable(root, server_user(root.parent))}:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _variables(settings: Settings) -> dict[str, str]:
-    facts: Mapping[str, object] = {
-        "RELAIS_DATABASE_URL": settings.database_url,
-        "RELAIS_REDIS_URL": settings.redis_url,
-        "RELAIS_SECRET_FILE": settings.secret_file,
-        "RELAIS_ADDRESS_KEY_FILE": settings.address_key_file,
-    }
-    return {name: str(value) for name, value in facts.items()}
 
 
 async def _furnish(settings: Settings) -> None:

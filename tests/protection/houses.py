@@ -4,8 +4,6 @@ Redis is listened to (`MONITOR`), so that every key and value that was ever sent
 """
 
 import asyncio
-import os
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -19,7 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.connection import connect
 from db.settings import Settings
-from tests.conftest import ROOT, Servers, run_on_server, settings_for
+from relais.embedded.ports import free_port
+from tests.conftest import ROOT, Servers, environment_of, run_on_server, settings_for
 from tests.waiting import eventually
 
 __all__ = ["House", "a_house", "said"]
@@ -45,7 +44,7 @@ async def a_house(
     await run_on_server(servers, f"create database {name} template {template}")
     redis_url = urlunsplit(urlsplit(servers.redis_url)._replace(path=f"/{corner}"))
     settings = settings_for(servers, secret_files, name).model_copy(update={"redis_url": redis_url})
-    port = _free_port()
+    port = free_port()
     logs = {process: folder / f"{process}.log" for process in ("api", "worker")}
     told: list[str] = []
     engine = connect(settings, "test")
@@ -71,19 +70,14 @@ async def a_house(
 
 
 async def _start(settings: Settings, log: Path, *arguments: str) -> asyncio.subprocess.Process:
-    given = {
-        "RELAIS_DATABASE_URL": settings.database_url,
-        "RELAIS_REDIS_URL": str(settings.redis_url),
-        "RELAIS_SECRET_FILE": str(settings.secret_file),
-        "RELAIS_ADDRESS_KEY_FILE": str(settings.address_key_file),
-        "RELAIS_POOL_SIZE": "4",
-        "RELAIS_POLL_SECONDS": "0.5",
-        "RELAIS_WAIT_SECONDS": "60",
-    }
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RELAIS_")}
+    given = {"RELAIS_POOL_SIZE": "4", "RELAIS_POLL_SECONDS": "0.5", "RELAIS_WAIT_SECONDS": "60"}
     with log.open("wb") as output:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", *arguments), cwd=ROOT, env=inherited | given, stdout=output, stderr=output
+            *(sys.executable, "-m", *arguments),
+            cwd=ROOT,
+            env=environment_of(settings) | given,
+            stdout=output,
+            stderr=output,
         )
 
 
@@ -127,9 +121,3 @@ async def _listen(redis_url: str, corner: int, told: list[str]) -> "asyncio.Task
     if task.done():
         task.result()
     return task
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])

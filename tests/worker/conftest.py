@@ -1,6 +1,5 @@
 """A real worker process on the test's own database."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from db.settings import Settings
-from tests.conftest import ROOT, Logins
+from tests.conftest import ROOT, Logins, environment_of
 
 StartWorker = Callable[..., subprocess.Popen[bytes]]
 
@@ -21,17 +20,10 @@ def start_worker(settings: Settings, logins: Logins, tmp_path: Path) -> Iterator
     started: list[subprocess.Popen[bytes]] = []
 
     def start(**environment: str) -> subprocess.Popen[bytes]:
-        given = {
-            "RELAIS_DATABASE_URL": logins.address(settings.database_url, logins.worker),
-            "RELAIS_SECRET_FILE": str(settings.secret_file),
-            "RELAIS_ADDRESS_KEY_FILE": str(settings.address_key_file),
-            **environment,
-        }
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("RELAIS_")}
+        address = {"database_url": logins.address(settings.database_url, logins.worker), "redis_url": None}
+        given = environment_of(settings.model_copy(update=address)) | environment
         log = (tmp_path / f"worker-{len(started)}.log").open("wb")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "worker"], cwd=ROOT, env=inherited | given, stdout=log, stderr=log
-        )
+        process = subprocess.Popen([sys.executable, "-m", "worker"], cwd=ROOT, env=given, stdout=log, stderr=log)
         started.append(process)
         return process
 

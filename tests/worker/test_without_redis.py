@@ -1,6 +1,5 @@
 """The bell may be broken: with Redis stopped a need posted over HTTP is held within seconds, and no POST fails."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from matching.vocabulary import OrganizationKind
 from relais.embedded import Stack, running_stack
 from relais.embedded.ports import free_port
 from tests.builders import add_offer, tonight
-from tests.conftest import ROOT
+from tests.conftest import ROOT, environment_of
 from tests.places import BRIANCON
 from tests.waiting import eventually
 from tests.worker.conftest import StartWorker
@@ -38,17 +37,12 @@ def own_redis(tmp_path: Path, settings: Settings) -> Iterator[Stack]:
 def serving(settings: Settings, redis_url: str, log: Path) -> Iterator[str]:
     """A real API process: its address."""
     port = free_port()
-    given = {
-        "RELAIS_DATABASE_URL": settings.database_url,
-        "RELAIS_REDIS_URL": redis_url,
-        "RELAIS_SECRET_FILE": str(settings.secret_file),
-        "RELAIS_ADDRESS_KEY_FILE": str(settings.address_key_file),
-    }
+    given = environment_of(settings.model_copy(update={"redis_url": redis_url}))
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "uvicorn", "--factory", "api.app:create", "--port", str(port)],
             cwd=ROOT,
-            env=os.environ | given,
+            env=given,
             stdout=output,
             stderr=output,
         )
