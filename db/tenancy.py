@@ -136,7 +136,7 @@ _HOLDER = """
     $$
 """
 _LATCH = 4_019_662_871_544_003
-"""Advisory lock: roles belong to the whole server, and two databases may be made at once."""
+"""Advisory lock: of two who apply it to one database, the second finds it applied."""
 
 
 def apply(connection: Connection) -> None:
@@ -145,17 +145,48 @@ def apply(connection: Connection) -> None:
     The user must be allowed to make roles, or they must be there with the user as a member.
     """
     statements = list(_statements())
-    # Bound to nothing but the text: what is applied is what is written here.
-    mark = sha256("\n".join(statements).encode()).hexdigest()
+    declared = sha256("\n".join(statements).encode()).hexdigest()
     connection.execute(text("select pg_advisory_xact_lock(:latch)"), {"latch": _LATCH})
-    if connection.execute(_MARK).scalar_one_or_none() == mark:
+    if connection.execute(_MARK).scalar_one_or_none() == _mark(connection, declared):
         return
     for statement in statements:
         connection.exec_driver_sql(statement)
-    connection.exec_driver_sql(f"comment on function acting_organization() is '{mark}'")
+    connection.exec_driver_sql(f"comment on function acting_organization() is '{_mark(connection, declared)}'")
 
 
 _MARK = text("select obj_description(to_regprocedure('acting_organization()'), 'pg_proc')")
+# A backup that is restored where the roles were missing has the comment, and neither grants nor policies.
+_STANDING = text("""
+    with ours as (
+        select oid from pg_class
+         where relnamespace = cast('public' as regnamespace) and relname = any(cast(:names as text[]))
+    )
+    select md5(string_agg(line, e'\\n' order by line))
+      from (select concat_ws(' ', relname, pg_get_userbyid(relowner), relrowsecurity, relforcerowsecurity, relacl)
+              from pg_class where oid in (select oid from ours)
+            union all
+            select concat_ws(' ', attrelid, attname, attacl)
+              from pg_attribute where attacl is not null and attrelid in (select oid from ours)
+            union all
+            select concat_ws(' ', tablename, policyname, permissive, roles, cmd, qual, with_check)
+              from pg_policies where schemaname = 'public'
+            union all
+            select concat_ws(' ', proname, pg_get_userbyid(proowner), prosecdef, proconfig, proacl, prosrc)
+              from pg_proc where oid in (to_regprocedure('acting_organization()'),
+                                         to_regprocedure('key_holder(text, bytea)'))
+            union all
+            select concat_ws(' ', 'public', nspacl) from pg_namespace where nspname = 'public'
+            union all
+            select concat_ws(' ', rolname, pg_has_role(current_user, oid, 'usage'))
+              from pg_roles where rolname = any(cast(:roles as text[]))) as standing (line)
+""")
+
+
+def _mark(connection: Connection, declared: str) -> str:
+    """What is declared, and what the database makes of it now."""
+    names = [*sorted(Row.metadata.tables), "round_id_seq"]
+    standing = connection.execute(_STANDING, {"names": names, "roles": list(Role)}).scalar_one()
+    return f"{declared} {standing}"
 
 
 def _statements() -> Iterator[str]:
@@ -179,7 +210,15 @@ def _make_roles() -> Iterator[str]:
                 if not exists (select from pg_roles where rolname = '{role}') then
                     create role {role} nologin noinherit;
                 end if;
-                if not pg_has_role(current_user, '{role}', 'member') then
+            exception when duplicate_object or unique_violation then
+                -- Roles belong to the whole server: another database of it was made at the same moment.
+                null;
+            end $$
+        """
+        # From PostgreSQL 16 on, who makes a role may give it away, and is a member that can use nothing of it.
+        yield f"""
+            do $$ begin
+                if not pg_has_role(current_user, '{role}', 'usage') then
                     execute format('grant {role} to %I', current_user);
                 end if;
             end $$
