@@ -4,12 +4,12 @@ Which rows and columns that are is declared in `db.tenancy`.
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 __all__ = ["Role", "act_for", "acting_as"]
@@ -49,7 +49,11 @@ async def acting_as(tx: AsyncConnection, role: Role) -> AsyncIterator[None]:
     try:
         yield
     except DBAPIError:
-        # The transaction is lost, and its role with it.
+        # Mostly the transaction is lost, or the part of it since a savepoint, and the role with it. Not so when the
+        # driver itself refused a value: who catches that goes on.
+        with suppress(SQLAlchemyError):
+            tx.info["acting"] = (tx.get_transaction(), outer)
+            await _act(tx, outer)
         raise
     except Exception:
         await _act(tx, outer)

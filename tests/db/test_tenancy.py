@@ -10,7 +10,7 @@ from typing import NamedTuple
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -395,6 +395,29 @@ async def test_a_step_in_another_role_ends_with_the_step(engine: AsyncEngine) ->
         await tx.rollback()
     async with transaction(in_role(engine, Role.APP)) as tx, acting_as(tx, Role.MATCHER):
         assert str((await tx.execute(role)).scalar_one()) == Role.MATCHER, "what a lost transaction left is forgotten"
+
+
+UNSENDABLE = (text("select cast(:n as int)"), {"n": 2**70})
+"""Refused by the driver: the server never hears of it, and its transaction goes on."""
+
+
+@pytest.mark.parametrize("lost", [(text("select 1 / 0"), {}), UNSENDABLE], ids=["server", "driver"])
+async def test_a_step_that_broke_leaves_its_role_to_nobody_who_goes_on(
+    engine: AsyncEngine, lost: tuple[TextClause, dict[str, int]]
+) -> None:
+    role = text("select cast(current_user as text)")
+    async with transaction(in_role(engine, Role.APP)) as tx:
+        with pytest.raises(DBAPIError):
+            async with tx.begin_nested(), acting_as(tx, Role.MATCHER):
+                await tx.execute(*lost)
+        assert (await tx.execute(role)).scalar_one() == Role.APP
+        async with acting_as(tx, Role.MATCHER):
+            assert (await tx.execute(role)).scalar_one() == Role.MATCHER, "the next step takes the role again"
+    async with transaction(in_role(engine, Role.APP)) as tx:
+        with pytest.raises(DBAPIError):
+            async with acting_as(tx, Role.MATCHER):
+                await tx.execute(*UNSENDABLE)
+        assert (await tx.execute(role)).scalar_one() == Role.APP
 
 
 STANDING = (
