@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import typer
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db.connection import connect, transaction
@@ -20,6 +20,8 @@ from relais.running import NothingRuns, settings
 __all__ = ["act", "told", "with_engine"]
 
 Result = TypeVar("Result")
+_NOT_ALLOWED: Final = "42501"
+"""SQLSTATE: the database's user has not the right."""
 
 _CONFLICTS = {
     "two_keys_already": "This organization has two live keys already. No key was made. What to do: see them with "
@@ -71,6 +73,11 @@ def told() -> Iterator[None]:
         flaws = ", ".join(f"{flaw.at} ({flaw.code})" for flaw in invalid.flaws)
         _end(f"This cannot be used: {flaws}. Nothing was changed. What to do: correct it and try again.")
     except (SQLAlchemyError, OSError) as error:
+        if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == _NOT_ALLOWED:
+            _end(
+                "The database does not allow this to the user of RELAIS_DATABASE_URL. Nothing was changed. What to do: "
+                "give the command the operator's user; docs/decisions/0001-roles.md says what that one may do."
+            )
         _end(
             f"The database does not answer ({type(error).__name__}). Nothing was changed. What to do: see whether "
             "Relais is still running, then try again."
