@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-__all__ = ["Role", "act_for", "acting_as"]
+__all__ = ["Role", "act_for", "acting_as", "hides_rows"]
 
 
 class Role(StrEnum):
@@ -29,6 +29,15 @@ class Role(StrEnum):
 
 
 _ACT_FOR = text("select set_config('relais.organization', :organization, true)")
+_HIDES_ROWS = text("""
+    select exists (
+        select from pg_class c
+         where c.relnamespace = cast('public' as regnamespace) and c.relkind = 'r' and row_security_active(c.oid)
+           and not exists (
+               select from pg_policy p
+                where p.polrelid = c.oid and p.polcmd = '*' and pg_get_expr(p.polqual, p.polrelid) = 'true'
+                  and exists (select from unnest(p.polroles) r where pg_has_role(r, 'usage'))))
+""")
 _SET_ROLE = {role: text(f"set local role {role}") for role in Role}
 
 
@@ -64,6 +73,11 @@ async def acting_as(tx: AsyncConnection, role: Role) -> AsyncIterator[None]:
 async def act_for(tx: AsyncConnection, organization_id: UUID) -> None:
     """Until the transaction ends, see what this organization sees: for a step that its live key has asked for."""
     await tx.execute(_ACT_FOR, {"organization": str(organization_id)})
+
+
+async def hides_rows(tx: AsyncConnection) -> bool:
+    """Whether there is a table of which this user does not see every row, without being told so."""
+    return bool((await tx.execute(_HIDES_ROWS)).scalar_one())
 
 
 def _acting(tx: AsyncConnection) -> Role:

@@ -11,13 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db.connection import connect, transaction
 from db.environment import WrongSettings
+from db.roles import hides_rows
 from db.settings import Settings
 from matching.refusals import Conflict, Invalid, NotFound
 from relais.embedded import StackProblem
 from relais.gazetteer import UnknownCountry, UnknownTown
 from relais.running import NothingRuns, settings
 
-__all__ = ["act", "told", "with_engine"]
+__all__ = ["act", "told", "with_any_engine", "with_engine"]
 
 Result = TypeVar("Result")
 _NOT_ALLOWED: Final = "42501"
@@ -42,7 +43,26 @@ def act(what: Callable[[AsyncConnection, Settings], Awaitable[Result]]) -> Resul
 
 
 def with_engine(what: Callable[[AsyncEngine, Settings], Awaitable[Result]]) -> Result:
-    """Do something with connections to the running house. Ends the command in words where it cannot be done."""
+    """Do something with connections to the running house, as a user who sees all that is in it.
+
+    Ends the command in words where it cannot be done.
+    """
+
+    async def seeing_all(engine: AsyncEngine, found: Settings) -> Result:
+        # Who sees no row would find every chain whole, and no place that still needs the old key.
+        async with transaction(engine) as tx:
+            if await hides_rows(tx):
+                raise StackProblem(
+                    "Row security hides rows from the user of RELAIS_DATABASE_URL. Nothing was changed. What to do: "
+                    "give the command the operator's user; after a backup was restored, run `relais migrate` first."
+                )
+        return await what(engine, found)
+
+    return with_any_engine(seeing_all)
+
+
+def with_any_engine(what: Callable[[AsyncEngine, Settings], Awaitable[Result]]) -> Result:
+    """Do something with connections to a house that may not be ready. Ends the command in words where it cannot."""
 
     async def connected(found: Settings) -> Result:
         engine = connect(found, "command")

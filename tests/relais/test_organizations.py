@@ -63,7 +63,7 @@ async def test_who_has_not_the_right_is_told_so_and_not_to_look_whether_it_runs(
     monkeypatch.setenv("RELAIS_DATABASE_URL", Logins.address(settings.database_url, logins.api))
     result = await relais(*words)
     assert result.exit_code == 1
-    assert "does not allow this to the user" in result.stderr
+    assert "give the command the operator's user" in result.stderr
 
 
 async def test_a_town_that_nobody_knows_is_refused_in_words(relais: Relais) -> None:
