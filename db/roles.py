@@ -4,15 +4,15 @@ Which rows and columns that are is declared in `db.tenancy`.
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-__all__ = ["Role", "act_for", "acting_as"]
+__all__ = ["Role", "act_for", "acting_as", "hides_rows"]
 
 
 class Role(StrEnum):
@@ -29,6 +29,15 @@ class Role(StrEnum):
 
 
 _ACT_FOR = text("select set_config('relais.organization', :organization, true)")
+_HIDES_ROWS = text("""
+    select exists (
+        select from pg_class c
+         where c.relnamespace = cast('public' as regnamespace) and c.relkind = 'r' and row_security_active(c.oid)
+           and not exists (
+               select from pg_policy p
+                where p.polrelid = c.oid and p.polcmd = '*' and pg_get_expr(p.polqual, p.polrelid) = 'true'
+                  and exists (select from unnest(p.polroles) r where pg_has_role(r, 'usage'))))
+""")
 _SET_ROLE = {role: text(f"set local role {role}") for role in Role}
 
 
@@ -49,7 +58,11 @@ async def acting_as(tx: AsyncConnection, role: Role) -> AsyncIterator[None]:
     try:
         yield
     except DBAPIError:
-        # The transaction is lost, and its role with it.
+        # Mostly the transaction is lost, or the part of it since a savepoint, and the role with it. Not so when the
+        # driver itself refused a value: who catches that goes on.
+        with suppress(SQLAlchemyError):
+            tx.info["acting"] = (tx.get_transaction(), outer)
+            await _act(tx, outer)
         raise
     except Exception:
         await _act(tx, outer)
@@ -60,6 +73,11 @@ async def acting_as(tx: AsyncConnection, role: Role) -> AsyncIterator[None]:
 async def act_for(tx: AsyncConnection, organization_id: UUID) -> None:
     """Until the transaction ends, see what this organization sees: for a step that its live key has asked for."""
     await tx.execute(_ACT_FOR, {"organization": str(organization_id)})
+
+
+async def hides_rows(tx: AsyncConnection) -> bool:
+    """Whether there is a table of which this user does not see every row, without being told so."""
+    return bool((await tx.execute(_HIDES_ROWS)).scalar_one())
 
 
 def _acting(tx: AsyncConnection) -> Role:

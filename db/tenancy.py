@@ -5,7 +5,7 @@ organization and no others. It is declared here and applied by `relais migrate`;
 it is as it is.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -136,7 +136,7 @@ _HOLDER = """
     $$
 """
 _LATCH = 4_019_662_871_544_003
-"""Advisory lock: roles belong to the whole server, and two databases may be made at once."""
+"""Advisory lock: of two who apply it to one database, the second finds it applied."""
 
 
 def apply(connection: Connection) -> None:
@@ -144,39 +144,49 @@ def apply(connection: Connection) -> None:
 
     The user must be allowed to make roles, or they must be there with the user as a member.
     """
-    connection.execute(text("select pg_advisory_xact_lock(:latch)"), {"latch": _LATCH})
     statements = list(_statements())
-    declared = _digest(statements)
-    found = connection.execute(_MARK).scalar_one_or_none()
-    if found == f"{declared} {_as_it_is(connection)}":
+    declared = sha256("\n".join(statements).encode()).hexdigest()
+    connection.execute(text("select pg_advisory_xact_lock(:latch)"), {"latch": _LATCH})
+    if connection.execute(_MARK).scalar_one_or_none() == _mark(connection, declared):
         return
     for statement in statements:
         connection.exec_driver_sql(statement)
-    mark = f"{declared} {_as_it_is(connection)}"
-    connection.exec_driver_sql(f"comment on function acting_organization() is '{mark}'")
-
-
-def _as_it_is(connection: Connection) -> str:
-    """What the database has of all this: it differs where a hand, or a backup restored without roles, left it."""
-    return _digest(map(str, connection.execute(_STANDING, {"tables": sorted(Row.metadata.tables)}).all()))
-
-
-def _digest(lines: Iterable[str]) -> str:
-    return sha256("\n".join(lines).encode()).hexdigest()
+    connection.exec_driver_sql(f"comment on function acting_organization() is '{_mark(connection, declared)}'")
 
 
 _MARK = text("select obj_description(to_regprocedure('acting_organization()'), 'pg_proc')")
+# A backup that is restored where the roles were missing has the comment, and neither grants nor policies.
 _STANDING = text("""
-    select c.relname, cast(r.rolname as text), c.relrowsecurity, c.relforcerowsecurity, cast(c.relacl as text),
-           array(select concat_ws(' ', a.attname, a.attacl) from pg_attribute a
-                  where a.attrelid = c.oid and a.attacl is not null order by a.attnum),
-           array(select concat_ws(' ', p.polname, p.polcmd, cast(p.polroles as regrole[]),
-                                  pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
-                   from pg_policy p where p.polrelid = c.oid order by p.polname)
-      from pg_class c join pg_roles r on r.oid = c.relowner
-     where c.relnamespace = cast('public' as regnamespace) and c.relname = any(cast(:tables as text[]))
-     order by c.relname
+    with ours as (
+        select oid from pg_class
+         where relnamespace = cast('public' as regnamespace) and relname = any(cast(:names as text[]))
+    )
+    select md5(string_agg(line, e'\\n' order by line))
+      from (select concat_ws(' ', relname, pg_get_userbyid(relowner), relrowsecurity, relforcerowsecurity, relacl)
+              from pg_class where oid in (select oid from ours)
+            union all
+            select concat_ws(' ', attrelid, attname, attacl)
+              from pg_attribute where attacl is not null and attrelid in (select oid from ours)
+            union all
+            select concat_ws(' ', tablename, policyname, permissive, roles, cmd, qual, with_check)
+              from pg_policies where schemaname = 'public'
+            union all
+            select concat_ws(' ', proname, pg_get_userbyid(proowner), prosecdef, proconfig, proacl, prosrc)
+              from pg_proc where oid in (to_regprocedure('acting_organization()'),
+                                         to_regprocedure('key_holder(text, bytea)'))
+            union all
+            select concat_ws(' ', 'public', nspacl) from pg_namespace where nspname = 'public'
+            union all
+            select concat_ws(' ', rolname, pg_has_role(current_user, oid, 'usage'))
+              from pg_roles where rolname = any(cast(:roles as text[]))) as standing (line)
 """)
+
+
+def _mark(connection: Connection, declared: str) -> str:
+    """What is declared, and what the database makes of it now."""
+    names = [*sorted(Row.metadata.tables), "round_id_seq"]
+    standing = connection.execute(_STANDING, {"names": names, "roles": list(Role)}).scalar_one()
+    return f"{declared} {standing}"
 
 
 def _statements() -> Iterator[str]:
@@ -200,7 +210,15 @@ def _make_roles() -> Iterator[str]:
                 if not exists (select from pg_roles where rolname = '{role}') then
                     create role {role} nologin noinherit;
                 end if;
-                if not pg_has_role(current_user, '{role}', 'member') then
+            exception when duplicate_object or unique_violation then
+                -- Roles belong to the whole server: another database of it was made at the same moment.
+                null;
+            end $$
+        """
+        # From PostgreSQL 16 on, who makes a role may give it away, and is a member that can use nothing of it.
+        yield f"""
+            do $$ begin
+                if not pg_has_role(current_user, '{role}', 'usage') then
                     execute format('grant {role} to %I', current_user);
                 end if;
             end $$

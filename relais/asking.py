@@ -3,23 +3,26 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import typer
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db.connection import connect, transaction
 from db.environment import WrongSettings
+from db.roles import hides_rows
 from db.settings import Settings
 from matching.refusals import Conflict, Invalid, NotFound
 from relais.embedded import StackProblem
 from relais.gazetteer import UnknownCountry, UnknownTown
 from relais.running import NothingRuns, settings
 
-__all__ = ["act", "told", "with_engine"]
+__all__ = ["act", "told", "with_any_engine", "with_engine"]
 
 Result = TypeVar("Result")
+_NOT_ALLOWED: Final = "42501"
+"""SQLSTATE: the database's user has not the right."""
 
 _CONFLICTS = {
     "two_keys_already": "This organization has two live keys already. No key was made. What to do: see them with "
@@ -40,7 +43,26 @@ def act(what: Callable[[AsyncConnection, Settings], Awaitable[Result]]) -> Resul
 
 
 def with_engine(what: Callable[[AsyncEngine, Settings], Awaitable[Result]]) -> Result:
-    """Do something with connections to the running house. Ends the command in words where it cannot be done."""
+    """Do something with connections to the running house, as a user who sees all that is in it.
+
+    Ends the command in words where it cannot be done.
+    """
+
+    async def seeing_all(engine: AsyncEngine, found: Settings) -> Result:
+        # Who sees no row would find every chain whole, and no place that still needs the old key.
+        async with transaction(engine) as tx:
+            if await hides_rows(tx):
+                raise StackProblem(
+                    "Row security hides rows from the user of RELAIS_DATABASE_URL. Nothing was changed. What to do: "
+                    "give the command the operator's user; after a backup was restored, run `relais migrate` first."
+                )
+        return await what(engine, found)
+
+    return with_any_engine(seeing_all)
+
+
+def with_any_engine(what: Callable[[AsyncEngine, Settings], Awaitable[Result]]) -> Result:
+    """Do something with connections to a house that may not be ready. Ends the command in words where it cannot."""
 
     async def connected(found: Settings) -> Result:
         engine = connect(found, "command")
@@ -71,6 +93,11 @@ def told() -> Iterator[None]:
         flaws = ", ".join(f"{flaw.at} ({flaw.code})" for flaw in invalid.flaws)
         _end(f"This cannot be used: {flaws}. Nothing was changed. What to do: correct it and try again.")
     except (SQLAlchemyError, OSError) as error:
+        if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == _NOT_ALLOWED:
+            _end(
+                "The database does not allow this to the user of RELAIS_DATABASE_URL. Nothing was changed. What to do: "
+                "give the command the operator's user; docs/decisions/0001-roles.md says what that one may do."
+            )
         _end(
             f"The database does not answer ({type(error).__name__}). Nothing was changed. What to do: see whether "
             "Relais is still running, then try again."

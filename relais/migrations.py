@@ -18,7 +18,7 @@ from db import tombstones
 from db.connection import connect, transaction
 from db.migrations import differences, upgrade
 from db.settings import Settings
-from relais.asking import told, with_engine
+from relais.asking import told, with_any_engine
 from relais.embedded import running_stack
 from relais.running import ROOT
 
@@ -45,7 +45,7 @@ def migrate() -> None:
         async with transaction(engine) as tx:
             await tombstones.reapply(tx, settings.keys().of("tombstone"))
 
-    with_engine(bring)
+    with_any_engine(bring)
     typer.echo("The database is up to date.")
 
 

@@ -6,20 +6,21 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from typer.testing import CliRunner, Result
 
-from db import locations, sites
+from db import locations, sites, tenancy
 from db.addresses import Vault, keys_of
 from db.connection import transaction
 from db.locations import Address
+from db.roles import Role
 from db.settings import Settings
 from db.sites import SiteTerms
 from geo.cells import Point
@@ -27,7 +28,7 @@ from matching.vocabulary import SiteKind, Visibility
 from relais.address_keys import add_key
 from relais.command import main
 from tests.builders import add_organization
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Logins, Servers, run_on_server
 from tests.db.acts import one, rows
 from tests.places import BRIANCON
 from tests.waiting import eventually
@@ -62,6 +63,40 @@ def relais(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Rela
         return await asyncio.to_thread(CliRunner().invoke, main, ["keys", "rotate-addresses", *arguments])
 
     return run
+
+
+@pytest.fixture
+async def operator(servers: Servers, template: str) -> AsyncIterator[str]:
+    """A user who is no superuser and a member of every role, and its own password."""
+    assert template, "roles are made by the first migration"
+    name = f"test_operator_{uuid4().hex[:12]}"
+    await run_on_server(servers, f"create role {name} login password '{name}' in role {', '.join(Role)}")
+    yield name
+    await run_on_server(servers, f"drop role {name}")
+
+
+async def test_no_key_goes_while_places_are_hidden_from_who_asks(
+    relais: Relais,
+    engine: AsyncEngine,
+    settings: Settings,
+    key_file: Path,
+    operator: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RELAIS_DATABASE_URL", Logins.address(settings.database_url, operator))
+    # As a backup leaves it that was restored where the roles were missing.
+    policies = await rows(engine, "select policyname as name from pg_policies where tablename = 'site_location'")
+    for policy in policies:
+        await rows(engine, f"drop policy {policy.name} on site_location")
+    before = keys_of(key_file)
+    for arguments in ((), ("--retire",)):
+        result = await relais(*arguments)
+        assert result.exit_code == 1
+        assert "hides rows" in result.stderr
+    assert keys_of(key_file) == before
+    async with engine.begin() as connection:
+        await connection.run_sync(tenancy.apply)
+    assert (await relais()).exit_code == 0
 
 
 def rotate(environment: dict[str, str]) -> subprocess.Popen[bytes]:

@@ -10,6 +10,7 @@ from db import keys, towns
 from db.connection import transaction
 from db.settings import Settings
 from relais import running
+from tests.conftest import Logins
 from tests.places import BRIANCON, OULX
 from tests.relais.conftest import Relais
 
@@ -53,6 +54,16 @@ async def test_a_town_of_a_country_that_is_not_loaded_is_loaded(relais: Relais, 
     await _added(relais, "municipality", KOMOTINI_AREA)
     async with transaction(engine) as tx:
         assert (await towns.get(tx, KOMOTINI_AREA)).country == "GR"
+
+
+@pytest.mark.parametrize("words", [("migrate",), ("org", "add", "--kind", "association", "Refuge"), ("org", "list")])
+async def test_who_has_not_the_right_is_told_so_and_not_to_look_whether_it_runs(
+    relais: Relais, settings: Settings, monkeypatch: pytest.MonkeyPatch, logins: Logins, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("RELAIS_DATABASE_URL", Logins.address(settings.database_url, logins.api))
+    result = await relais(*words)
+    assert result.exit_code == 1
+    assert "give the command the operator's user" in result.stderr
 
 
 async def test_a_town_that_nobody_knows_is_refused_in_words(relais: Relais) -> None:

@@ -32,6 +32,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Go back: both are read from the site."""
+    # It reads the town; the next `relais migrate` makes it again.
+    op.execute("drop policy if exists app_select on offer")
     op.drop_index("offer_town_id_idx", table_name="offer")
     op.drop_constraint("offer_town_id_fkey", "offer", type_="foreignkey")
     for name in ("is_public", "town_id"):
