@@ -25,7 +25,7 @@ from relais.supervision import MOST_DEATHS, Supervision
 from relais.up import end_house
 from tests.conftest import ROOT
 
-_PATIENCE_SECONDS = 60
+_PATIENCE_SECONDS = 120
 _SERVING = """
 import sys
 from pathlib import Path
