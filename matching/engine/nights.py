@@ -125,9 +125,9 @@ def _relax(problem: Problem, pairs: Pairs, value: float, pace: Pace, finish: flo
         if _flow_fits(pairs, pace, finish):
             return _relax_window(problem, pairs, pace, finish)
     elif (to_the_end or len(pairs.need) <= _SIMPLEX_PAIRS) and pace.affords(pace.expects(MODEL, len(pairs.need))):
-        until = min(began + _RELAXATION_SHARE * left, pace.deadline - finish)
+        until = began + min(_RELAXATION_SHARE * left, pace.spared(finish))
         return relax(problem, pairs, clock=pace.clock, deadline=until)
-    until = min(began + _VOLUME_SHARE * left, pace.deadline - finish)
+    until = began + min(_VOLUME_SHARE * left, pace.spared(finish))
     return relax_by_volume(problem, pairs, value, clock=pace.clock, deadline=until)
 
 

@@ -101,6 +101,10 @@ class Pace:
         fits = seconds <= self.deadline - now and max(seconds, at_most) <= _SURE * (self.latest - now)
         return fits or max(seconds, at_most) <= _MOMENT
 
+    def spared(self, seconds: float) -> float:
+        """What is left when so many seconds are kept for what comes after; a moment, however little it is."""
+        return max(self.left - seconds, _MOMENT)
+
     @contextmanager
     def measured(self, step: Step, pairs: int, needs: int = 0) -> Iterator[None]:
         """Learn from how long the step takes that is done inside; what was learned last counts as much as all else."""

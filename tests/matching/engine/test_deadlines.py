@@ -224,6 +224,13 @@ def test_a_moment_is_allowed_however_late_it_is() -> None:
     assert not pace.affords(0.05)
 
 
+def test_what_is_kept_for_later_never_takes_the_last_moment() -> None:
+    """Small problems whose turn comes at the end are proved best all the same."""
+    pace = Pace(lambda: 0.0, deadline=1.0, latest=1.0)
+    assert pace.spared(0.4) == pytest.approx(0.6)
+    assert pace.spared(3.0) > 0
+
+
 def test_a_late_step_is_told_from_one_in_time() -> None:
     machine = HeavyMachine(1.0, 1.0, np.random.default_rng(0))
     machine.spend("short", 0.5)
