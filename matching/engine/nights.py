@@ -52,11 +52,11 @@ def solve_nights(problem: Problem, *, pace: Pace, seed: int, to_the_end: bool = 
     value = float(best.worth.weighed(mild.weights))
     finish = pace.expects(FINISH, len(pairs.need), len(problem.people))
     if not pace.affords(finish):
-        return _plan(problem, pairs, best, _unpriced(scale, pairs), "greedy")
+        return _searched(problem, pairs, best, _unpriced(scale, pairs), pace, seed)
     relaxed = _relax(mild, pairs, value, pace, finish, to_the_end=to_the_end)
     proof = proof_of(scale, relaxed, most_served(scale, pairs, relaxed))
     if not pace.affords(finish):
-        return _plan(problem, pairs, best, proof, "greedy")
+        return _searched(problem, pairs, best, proof, pace, seed)
     gain = gains(mild, pairs, relaxed.prices)
     cut = parties_of(mild, pairs, gain)
     standing = empty(mild, cut.parties, seed)
@@ -65,7 +65,7 @@ def solve_nights(problem: Problem, *, pace: Pace, seed: int, to_the_end: bool = 
     else:
         restore(cut.parties, standing, best.in_terms_of(cut))
     last = pace.deadline - pace.expects(PLAN, len(pairs.need), len(problem.people))
-    kept = _BOUND_SHARE * (pace.deadline - began) if is_one_window(problem) else 0.0
+    kept = _BOUND_SHARE * (pace.deadline - began) if relaxed.solved and is_one_window(problem) else 0.0
     best = improved(problem, cut, standing, best, proof, clock=pace.clock, deadline=last - kept)
     tighter = None
     if (
@@ -86,15 +86,7 @@ def solve_locally(problem: Problem, *, pace: Pace, seed: int) -> Plan:
         return place_by_urgency(problem)
     scale = scale_of(problem)
     pairs, best = _read(problem, scale, pace)
-    if not pace.affords(pace.expects(FINISH, len(pairs.need), len(problem.people))):
-        return _plan(problem, pairs, best, _unpriced(scale, pairs), "greedy")
-    cut = parties_of(scale.mild, pairs, pairs.worth)
-    standing = empty(problem, cut.parties, seed)
-    proof = _unpriced(scale, pairs)
-    restore(cut.parties, standing, best.in_terms_of(cut))
-    last = pace.deadline - pace.expects(PLAN, len(pairs.need), len(problem.people))
-    best = improved(problem, cut, standing, best, proof, clock=pace.clock, deadline=last)
-    return _plan(problem, pairs, best, proof, "local")
+    return _searched(problem, pairs, best, _unpriced(scale, pairs), pace, seed)
 
 
 def solve_greedy(problem: Problem) -> Plan:
@@ -102,6 +94,15 @@ def solve_greedy(problem: Problem) -> Plan:
     scale = scale_of(problem)
     pairs = usable_pairs(scale.mild)
     return _plan(problem, pairs, _greedy(problem, pairs), _unpriced(scale, pairs), "greedy")
+
+
+def _searched(problem: Problem, pairs: Pairs, best: Placed, proof: Proof, pace: Pace, seed: int) -> Plan:
+    """Search on from greedy in the time that is left: nothing is sorted again, so it may begin at any moment."""
+    standing = empty(problem, best.cut.parties, seed)
+    restore(best.cut.parties, standing, best.pair)
+    last = pace.deadline - pace.expects(PLAN, len(pairs.need), len(problem.people))
+    best = improved(problem, best.cut, standing, best, proof, clock=pace.clock, deadline=last)
+    return _plan(problem, pairs, best, proof, "local")
 
 
 def _may_read(problem: Problem, pace: Pace) -> bool:
