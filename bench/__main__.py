@@ -13,7 +13,7 @@ import asyncpg
 from rich.console import Console
 from rich.table import Table
 
-from bench import claims
+from bench import claims, deadlines
 from bench.audit import act_at_once, act_at_rate, link_all
 from bench.databases import Servers, own_database, plain_connection, servers
 from bench.engine import solve_all
@@ -267,6 +267,32 @@ async def scale(_settings: Settings, console: Console) -> None:
     console.print(judged)
 
 
+async def kept_deadlines(_settings: Settings, console: Console) -> None:
+    """The engine against the clock."""
+    found = []
+    for each in deadlines.measure_all():
+        found.append(each)
+        guard = "" if each.guarded else ", no guard (control)"
+        console.print(
+            f"{each.name}, {each.pairs:,} pairs, {each.deadline:g} s{guard}: "
+            f"{each.overrun:+.3f} s ({100 * each.overrun / each.deadline:+.1f} %), "
+            f"{100 * each.share:.2f} % of its bound, {100 * (each.as_greedy - 1):+.2f} % against greedy, "
+            f"{each.method}, {each.broken} broken",
+            soft_wrap=True,
+        )
+    judged = Table("deadlines", "kept", "worst overrun", "broken", "", title="Judged", title_justify="left")
+    for name, some in (
+        ("with the guard", [each for each in found if each.guarded]),
+        ("without (control)", [each for each in found if not each.guarded]),
+    ):
+        kept, broken = sum(each.kept for each in some), sum(each.broken for each in some)
+        worst = max(some, key=lambda each: each.overrun)
+        figure = _judged(kept == len(some) and not broken, "10 % or 0.1 s") if some[0].guarded else ""
+        overrun = f"{worst.overrun:+.2f} s of {worst.deadline:g} s"
+        judged.add_row(name, f"{kept} of {len(some)}", overrun, str(broken), figure)
+    console.print(judged)
+
+
 def _part(each: Measured) -> float:
     return each.objective / each.lp_bound if each.lp_bound else 0.0
 
@@ -285,6 +311,7 @@ BENCHES: dict[str, Bench] = {
     "audit": chains,
     "online": online,
     "scale": scale,
+    "deadlines": kept_deadlines,
     "tenancy": tenancy,
 }
 

@@ -1,31 +1,34 @@
 """Nights decided together: the relaxation's prices, rounding, then local search until the deadline.
 
 A plan stands from the first milliseconds (the greedy by urgency) and only gets better: each stage hands on the best
-that is known, and what is answered is never worth less than the greedy plan, to the last digit of the objective.
+that is known, and what is answered is never worth less than the greedy plan, to the last digit of the objective. No
+stage is begun that would outlast the deadline (`pace`): the best that is known by then is answered without it.
 """
 
-from collections.abc import Callable
-from functools import partial
 from typing import Final
 
 import numpy as np
 
-from matching.engine.columns import relax_by_columns
+from matching.engine.columns import promising, relax_by_columns
 from matching.engine.flow import is_one_window, relax_window
 from matching.engine.improve import Placed, improved
 from matching.engine.knapsack import knapsack_bound
 from matching.engine.objective import Scale, scale_of
+from matching.engine.pace import FINISH, FLOW, HARD_FLOW, KNAPSACKS, MODEL, PLAN, READ, Pace
 from matching.engine.pairs import Pairs, usable_pairs
 from matching.engine.problem import Certificate, Integers, Plan, Problem
 from matching.engine.proof import Proof, most_served, proof_of
 from matching.engine.relaxation import Relaxation, gains, priced_bound, relax
 from matching.engine.search import Cut, Standing, empty, parties_of, place_all, place_at, restore
+from matching.engine.urgency import place_by_urgency
 from matching.engine.volume import relax_by_volume
 
 __all__ = ["solve_greedy", "solve_locally", "solve_nights"]
 
 _RELAXATION_SHARE: Final = 0.6
 """Of the time, at most, for the relaxation: without a search after it, prices place nobody."""
+_NEXT_FLOW: Final = 1.5
+"""Times as long as the flow before, for one over more pairs."""
 _SIMPLEX_PAIRS: Final = 20_000
 """Up to which the relaxation of several nights is solved to the end; beyond, its prices are approached."""
 _VOLUME_SHARE: Final = 0.2
@@ -35,21 +38,25 @@ _BOUND_SHARE: Final = 0.1
 """Of the time, for the knapsack bound."""
 
 
-def solve_nights(
-    problem: Problem, *, clock: Callable[[], float], deadline: float, seed: int, to_the_end: bool = False
-) -> Plan:
+def solve_nights(problem: Problem, *, pace: Pace, seed: int, to_the_end: bool = False) -> Plan:
     """Relaxation, rounding and search; ends early when the plan is proved best.
 
     `to_the_end`: relax by simplex however many pairs there are.
     """
-    began = clock()
+    began = pace.clock()
+    if not _may_read(problem, pace):
+        return place_by_urgency(problem)
     scale = scale_of(problem)
     mild = scale.mild
-    pairs = usable_pairs(mild)
-    best = _greedy(problem, pairs)
+    pairs, best = _read(problem, scale, pace)
     value = float(best.worth.weighed(mild.weights))
-    relaxed = _relax(mild, pairs, value, clock, deadline, to_the_end=to_the_end)
+    finish = pace.expects(FINISH, len(pairs.need), len(problem.people))
+    if not pace.affords(finish):
+        return _searched(problem, pairs, best, _unpriced(scale, pairs), pace, seed)
+    relaxed = _relax(mild, pairs, value, pace, finish, to_the_end=to_the_end)
     proof = proof_of(scale, relaxed, most_served(scale, pairs, relaxed))
+    if not pace.affords(finish):
+        return _searched(problem, pairs, best, proof, pace, seed)
     gain = gains(mild, pairs, relaxed.prices)
     cut = parties_of(mild, pairs, gain)
     standing = empty(mild, cut.parties, seed)
@@ -57,27 +64,29 @@ def solve_nights(
         _round(mild, pairs, cut, standing, relaxed)
     else:
         restore(cut.parties, standing, best.in_terms_of(cut))
-    kept = _BOUND_SHARE * (deadline - began) if is_one_window(problem) else 0.0
-    best = improved(problem, cut, standing, best, proof, clock=clock, deadline=deadline - kept)
+    last = pace.deadline - pace.expects(PLAN, len(pairs.need), len(problem.people))
+    kept = _BOUND_SHARE * (pace.deadline - began) if relaxed.solved and is_one_window(problem) else 0.0
+    best = improved(problem, cut, standing, best, proof, clock=pace.clock, deadline=last - kept)
     tighter = None
-    if relaxed.solved and is_one_window(problem) and not proof.proves(best.worth, problem.weights):
+    if (
+        relaxed.solved
+        and is_one_window(problem)
+        and not proof.proves(best.worth, problem.weights)
+        and pace.affords(pace.expects(KNAPSACKS, len(pairs.need), len(problem.people)))
+    ):
         value = float(best.worth.weighed(mild.weights))
-        tighter = knapsack_bound(mild, pairs, gain, value, clock=clock, deadline=deadline)
+        tighter = knapsack_bound(mild, pairs, gain, value, clock=pace.clock, deadline=last)
     priced = "lp" if relaxed.solved else "prices" if relaxed.prices.any() else "local"
     return _plan(problem, pairs, best, proof, priced, tighter)
 
 
-def solve_locally(problem: Problem, *, clock: Callable[[], float], deadline: float, seed: int) -> Plan:
+def solve_locally(problem: Problem, *, pace: Pace, seed: int) -> Plan:
     """Greedy by urgency, then search, without prices: the bound is that of people alone."""
+    if not _may_read(problem, pace):
+        return place_by_urgency(problem)
     scale = scale_of(problem)
-    pairs = usable_pairs(scale.mild)
-    best = _greedy(problem, pairs)
-    cut = parties_of(scale.mild, pairs, pairs.worth)
-    standing = empty(problem, cut.parties, seed)
-    proof = _unpriced(scale, pairs)
-    restore(cut.parties, standing, best.in_terms_of(cut))
-    best = improved(problem, cut, standing, best, proof, clock=clock, deadline=deadline)
-    return _plan(problem, pairs, best, proof, "local")
+    pairs, best = _read(problem, scale, pace)
+    return _searched(problem, pairs, best, _unpriced(scale, pairs), pace, seed)
 
 
 def solve_greedy(problem: Problem) -> Plan:
@@ -87,19 +96,64 @@ def solve_greedy(problem: Problem) -> Plan:
     return _plan(problem, pairs, _greedy(problem, pairs), _unpriced(scale, pairs), "greedy")
 
 
-def _relax(
-    problem: Problem, pairs: Pairs, value: float, clock: Callable[[], float], deadline: float, *, to_the_end: bool
-) -> Relaxation:
+def _searched(problem: Problem, pairs: Pairs, best: Placed, proof: Proof, pace: Pace, seed: int) -> Plan:
+    """Search on from greedy in the time that is left: nothing is sorted again, so it may begin at any moment."""
+    standing = empty(problem, best.cut.parties, seed)
+    restore(best.cut.parties, standing, best.pair)
+    last = pace.deadline - pace.expects(PLAN, len(pairs.need), len(problem.people))
+    best = improved(problem, best.cut, standing, best, proof, clock=pace.clock, deadline=last)
+    return _plan(problem, pairs, best, proof, "local")
+
+
+def _may_read(problem: Problem, pace: Pace) -> bool:
+    return pace.affords(pace.expects(READ, len(problem.need), len(problem.people)))
+
+
+def _read(problem: Problem, scale: Scale, pace: Pace) -> tuple[Pairs, Placed]:
+    """What every plan stands on, and the first plan."""
+    with pace.measured(READ, len(problem.need), len(problem.people)):
+        pairs = usable_pairs(scale.mild)
+        return pairs, _greedy(problem, pairs)
+
+
+def _relax(problem: Problem, pairs: Pairs, value: float, pace: Pace, finish: float, *, to_the_end: bool) -> Relaxation:
+    """The best relaxation that leaves `finish` seconds."""
     if not len(pairs.need):
         return Relaxation(np.zeros(problem.capacity.shape), np.zeros(0), 0.0, 0.0)
-    began = clock()
-    left = deadline - began
+    began = pace.clock()
+    left = pace.deadline - began
     if is_one_window(problem):
-        half = began + _COLUMNS_SHARE * left
-        return relax_by_columns(problem, pairs, partial(relax_window, problem), enough=lambda: clock() >= half)
-    if to_the_end or len(pairs.need) <= _SIMPLEX_PAIRS:
-        return relax(problem, pairs, clock=clock, deadline=began + _RELAXATION_SHARE * left)
-    return relax_by_volume(problem, pairs, value, clock=clock, deadline=began + _VOLUME_SHARE * left)
+        if _flow_fits(pairs, pace, finish):
+            return _relax_window(problem, pairs, pace, finish)
+    elif (to_the_end or len(pairs.need) <= _SIMPLEX_PAIRS) and pace.affords(pace.expects(MODEL, len(pairs.need))):
+        until = began + min(_RELAXATION_SHARE * left, pace.spared(finish))
+        return relax(problem, pairs, clock=pace.clock, deadline=until)
+    until = began + min(_VOLUME_SHARE * left, pace.spared(finish))
+    return relax_by_volume(problem, pairs, value, clock=pace.clock, deadline=until)
+
+
+def _flow_fits(pairs: Pairs, pace: Pace, finish: float) -> bool:
+    count = int(np.count_nonzero(promising(pairs)))
+    return pace.affords(pace.expects(FLOW, count) + finish, pace.expects(HARD_FLOW, count) + finish)
+
+
+def _relax_window(problem: Problem, pairs: Pairs, pace: Pace, finish: float) -> Relaxation:
+    """Flows over ever more pairs; none is begun that would outlast its part of the time."""
+    began = pace.clock()
+    half = began + _COLUMNS_SHARE * (pace.deadline - began)
+    took = 0.0
+
+    def flow(some: Pairs) -> Relaxation:
+        nonlocal took
+        start = pace.clock()
+        relaxed = relax_window(problem, some)
+        took = pace.clock() - start
+        return relaxed
+
+    def enough() -> bool:
+        return pace.clock() >= half or not pace.affords(_NEXT_FLOW * took + finish)
+
+    return relax_by_columns(problem, pairs, flow, enough=enough)
 
 
 def _greedy(problem: Problem, pairs: Pairs) -> Placed:

@@ -66,8 +66,7 @@ def relax(problem: Problem, pairs: Pairs, *, clock: Callable[[], float], deadlin
 
 def priced_bound(problem: Problem, pairs: Pairs, prices: Floats) -> float:
     """The Lagrangian bound of any prices ≥ 0: places sold at them, each person at the best place they can buy."""
-    best = np.zeros(len(problem.people))
-    np.maximum.at(best, pairs.need, gains(problem, pairs, prices))
+    best = _best_gains(pairs.begin, pairs.offer, pairs.worth, problem.first_night, problem.last_night, prices)
     return float(best @ problem.people + np.sum(prices * problem.capacity))
 
 
@@ -87,6 +86,21 @@ def _gains(need: Integers, offer: Integers, worth: Floats, first: Integers, last
         for night in range(first[need[pair]], last[need[pair]] + 1):
             gain[pair] -= prices[offer[pair], night]
     return gain
+
+
+@compiled
+def _best_gains(
+    begin: Integers, offer: Integers, worth: Floats, first: Integers, last: Integers, prices: Floats
+) -> Floats:
+    """(n,) the most that a person of each need gains at any of its pairs, 0 where none gains."""
+    best = np.zeros(len(begin) - 1)
+    for need in range(len(best)):
+        for pair in range(begin[need], begin[need + 1]):
+            gain = worth[pair]
+            for night in range(first[need], last[need] + 1):
+                gain -= prices[offer[pair], night]
+            best[need] = max(best[need], gain)
+    return best
 
 
 def model_of(problem: Problem, pairs: Pairs, unit: Integers) -> tuple[highspy.HighsLp, float]:

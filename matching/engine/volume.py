@@ -27,7 +27,9 @@ _NEWEST: Final = 0.05
 _PATIENCE: Final = 20
 """Passes without a lower bound before steps are made shorter."""
 _PASSES: Final = 10
-"""Between two looks at the clock."""
+"""Between two looks at the clock, at most."""
+_PAIRS_SEEN: Final = 500_000
+"""Between two looks at the clock, about: some hundredths of a second."""
 _CLOSED: Final = 1e-6
 
 
@@ -57,9 +59,10 @@ def relax_by_volume(
     nothing = np.zeros(problem.capacity.shape)
     descent = _Descent(nothing.copy(), np.zeros(len(some)), nothing.copy(), np.array([np.inf, _FIRST_STEP, 0.0]))
     state = descent.state
+    passes = max(1, min(_PASSES, _PAIRS_SEEN // max(1, len(some))))
     while state[0] - value > _CLOSED * abs(value) and state[1] > _SHORTEST_STEP:
         _descend(
-            fewer, problem.people, problem.first_night, problem.last_night, problem.capacity, value, descent, _PASSES
+            fewer, problem.people, problem.first_night, problem.last_night, problem.capacity, value, descent, passes
         )
         if clock() >= deadline:
             break
