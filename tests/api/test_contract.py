@@ -113,7 +113,7 @@ async def test_the_service_keeps_its_document(who: str, served: Served, tmp_path
         *("run", f"{served.url}/openapi.json", "--report-json-path", str(report), "--no-color"),
         *("--checks", "all", "--warnings", "off"),
         *("--phases", "examples,coverage,fuzzing,stateful" if long else PHASES.get(who, "examples,fuzzing")),
-        *("--max-examples", "300" if long else "15"),
+        *("--max-examples", "300" if long else "10"),
     ]
     if who in served.keys:
         arguments += ["--header", f"Authorization: Bearer {served.keys[who]}"]
