@@ -39,6 +39,7 @@ _ME: Final = "(select acting_organization())"
 _OWN: Final = f"organization_id = {_ME}"
 _OWN_SITE: Final = f"exists (select from site h where h.id = site_id and h.{_OWN})"
 _OWN_OFFER: Final = f"exists (select from offer o where o.id = offer_id and o.{_OWN})"
+_SEEN_PLEDGE: Final = "exists (select from pledge p where p.id = pledge_id)"
 _OF_ITS_TOWNS: Final = f"""town_id in (
     select t.town_id from organization_town t join organization c on c.id = t.organization_id
      where c.kind = 'coordination' and t.{_OWN})"""
@@ -57,13 +58,8 @@ RULES: Final[Mapping[str, Rule]] = {
     "organization": Rule(sees=f"id = {_ME}"),
     "organization_town": Rule(sees=_OWN),
     "pledge": Rule(sees=_OWN, adds=_OWN, changes=_OWN),
-    "pledge_turn": Rule(
-        sees="exists (select from pledge p where p.id = pledge_id)",
-        adds="exists (select from pledge p where p.id = pledge_id)",
-    ),
-    "shift": Rule(
-        sees="exists (select from pledge p where p.id = pledge_id) or exists (select from site h where h.id = site_id)"
-    ),
+    "pledge_turn": Rule(sees=_SEEN_PLEDGE, adds=_SEEN_PLEDGE),
+    "shift": Rule(sees=f"{_SEEN_PLEDGE} or exists (select from site h where h.id = site_id)"),
     "site": Rule(sees=_OWN, adds=_OWN, changes=_OWN),
     "site_location": Rule(sees=_OWN_SITE, columns="site_id, has_address"),
     "slot": Rule(
@@ -119,21 +115,23 @@ _ACTING = """
                     then cast(current_setting('relais.organization', true) as uuid) end
     $$
 """
-# Who shows a live key acts for its organization until the transaction ends: one statement finds it and says so.
+# Who shows a live key acts for its organization until the transaction ends: one statement finds it and says so. Its
+# plan is kept from call to call, which that of a function in SQL is not.
 _HOLDER = """
     create or replace function key_holder(asked text, shown bytea)
         returns table (organization_id uuid, kind text, scopes text[], expires_at timestamptz, towns int[])
-        language sql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
-        with found as materialized (
+        language plpgsql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
+    begin
+        return query with found as materialized (
             select o.id, o.kind, k.scopes, k.expires_at,
                    array(select t.town_id from organization_town t where t.organization_id = o.id) as towns
               from api_key k join organization o on o.id = k.organization_id
              where k.prefix = asked and k.digest = shown
                and k.revoked_at is null and k.expires_at > clock_timestamp()
         )
-        select id, kind, scopes, expires_at, towns from found
-         where set_config('relais.organization', cast(id as text), true) is not null
-    $$
+        select f.id, f.kind, f.scopes, f.expires_at, f.towns from found f
+         where set_config('relais.organization', cast(f.id as text), true) is not null;
+    end $$
 """
 _LATCH = 4_019_662_871_544_003
 """Advisory lock: of two who apply it to one database, the second finds it applied."""
