@@ -4,10 +4,7 @@ Every failure to show a live key answers the same bytes. A request with an `Idem
 its key was checked, so that an old answer is never given to a key that may no longer ask.
 """
 
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -19,8 +16,7 @@ from api.strict import refuse_strangers, sole
 from api.transactions import turn_of
 from db import keys
 from db.audit import Actor
-from db.keys import Scope
-from matching.vocabulary import OrganizationKind
+from db.keys import Holder, Scope
 
 __all__ = [
     "AnswersAllocations",
@@ -37,18 +33,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """The organization that asks, and what its key may do."""
-
-    organization_id: UUID
-    kind: OrganizationKind
-    scopes: frozenset[Scope]
-    towns: frozenset[int]
-    key_expires_at: datetime
-    key_prefix: str
-    key_digest: bytes = field(repr=False)
-
+Caller = Holder
+"""The organization that asks, and what its key may do."""
 
 _bearer = HTTPBearer(
     auto_error=False, scheme_name="key", description="A key of an organization: `relais_<prefix>_<secret>`."
@@ -66,15 +52,7 @@ async def _known(request: Request, given: Annotated[HTTPAuthorizationCredentials
     request.state.organization_id = holder.organization_id
     per_minute = Rate(turn.house.settings.key_requests_per_minute, 60)
     await turn.house.pace.take([Bucket(f"key:{holder.prefix}", per_minute)])
-    return Caller(
-        holder.organization_id,
-        holder.kind,
-        holder.scopes,
-        holder.towns,
-        holder.expires_at,
-        holder.prefix,
-        holder.digest,
-    )
+    return holder
 
 
 async def _admitted(request: Request, who: Caller) -> Caller:

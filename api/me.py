@@ -43,5 +43,5 @@ async def read_me(who: AnyKey, tx: Tx, reply: Reply) -> MeOut:
         self_organized=own.self_organized,
         towns=list(own.towns),
         scopes=sorted(who.scopes),
-        key_expires_at=who.key_expires_at,
+        key_expires_at=who.expires_at,
     )

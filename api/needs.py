@@ -317,7 +317,7 @@ async def _after_first_hold(
                 return None
             heard.clear()
             async with transaction(house.engine) as tx:
-                if not await keys.lives(tx, who.key_prefix, who.key_digest):
+                if not await keys.lives(tx, who):
                     return None
                 found = await awaited.read(tx, posted.id, who.organization_id)
             if found.placed or found.need.state is not NeedState.OPEN:

@@ -4,7 +4,6 @@ The control is the same engine, told that every step fits. Every plan is looked 
 machine that others use takes part in the answer: what is overrun because others had the processor counts as overrun.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
@@ -18,11 +17,11 @@ from unittest.mock import patch
 import numpy as np
 
 from bench.instances import LEVEL_WEIGHTS, draw
-from bench.scale import broken_rules
+from bench.scale import be_ready, broken_rules
 from matching.engine.methods import Method
 from matching.engine.pace import Pace
 from matching.engine.problem import Problem
-from matching.engine.solve import solve, warm
+from matching.engine.solve import solve
 
 __all__ = ["Kept", "measure_all", "one_piece"]
 
@@ -87,7 +86,7 @@ def _measured(
     name: str, make: Callable[[int, int], Problem], size: tuple[int, int], runs: Sequence[tuple[bool, float]]
 ) -> Iterator[Kept]:
     """In a process of its own, so that nothing of it stays in memory."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_be_ready) as process:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=be_ready) as process:
         process.submit(_become_used, make, size[1]).result()
         for guarded, deadline in runs:
             yield process.submit(_measure, name, make, size, guarded=guarded, deadline=deadline).result()
@@ -129,14 +128,6 @@ def _become_used(make: Callable[[int, int], Problem], nights: int) -> None:
 
 def _always(*_: object) -> bool:
     return True
-
-
-def _be_ready() -> None:
-    """Ready to solve, and silent: a library greets on the standard output."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
-    warm()
 
 
 def _drawn(needs: int, nights: int) -> Problem:

@@ -25,7 +25,7 @@ from matching.engine.problem import Integers, Plan, Problem
 from matching.engine.solve import solve, warm
 from matching.engine.territories import territories
 
-__all__ = ["Measured", "broken_rules", "measure_all"]
+__all__ = ["Measured", "be_ready", "broken_rules", "measure_all"]
 
 Answer = TypeVar("Answer")
 
@@ -116,7 +116,8 @@ def _be_silent() -> None:
     os.close(nowhere)
 
 
-def _be_ready() -> None:
+def be_ready() -> None:
+    """Ready to solve, and silent."""
     _be_silent()
     warm()
 
@@ -125,7 +126,7 @@ def _measure(path: Path, name: str, processes: int, seconds: float) -> Measured:
     with np.load(path) as kept:
         problem = Problem(**{column: kept[column] for column in _COLUMNS}, weights=LEVEL_WEIGHTS)
     warm()
-    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_be_ready)
+    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=be_ready)
     crew = Crew(pool, processes) if processes > 1 else None
     if crew is not None:
         wait([pool.submit(_be_there) for _ in range(processes)])

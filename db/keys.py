@@ -31,6 +31,7 @@ __all__ = [
     "Scope",
     "holder",
     "issue",
+    "lives",
     "of_organization",
     "revoke",
     "revoke_all",
@@ -77,7 +78,7 @@ class IssuedKey:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a live key, and what it may do."""
+    """Who holds a live key, and what it may do. `digest` is the keyed hash that it is stored as."""
 
     organization_id: UUID
     kind: OrganizationKind
@@ -181,9 +182,9 @@ async def holder(tx: AsyncConnection, written: str, hashing: bytes) -> Holder | 
     )
 
 
-async def lives(tx: AsyncConnection, prefix: str, digest: bytes) -> bool:
+async def lives(tx: AsyncConnection, known: Holder) -> bool:
     """Whether a key that was checked before still opens something: then its organization acts in this transaction."""
-    return await _holding(tx, prefix, digest) is not None
+    return await _holding(tx, known.prefix, known.digest) is not None
 
 
 async def of_organization(tx: AsyncConnection, organization_id: UUID) -> list[KeyFacts]:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import events, holds, seekers
+from db import events, holds
 from db.pages import Page, Place, reading
 from db.policies import policy_of
 from db.roles import Role, acting_as
@@ -35,6 +35,7 @@ __all__ = [
     "answered",
     "columns_of",
     "facts_of",
+    "lock",
     "page",
     "read",
     "settings_of",
@@ -83,6 +84,7 @@ COLUMNS = (
 """What `facts_of` asks of a row."""
 _SELECT = f"select {', '.join(f'n.{name}' for name in COLUMNS)} from need n "
 _READ = text(_SELECT + "where n.id = :id and n.organization_id = :organization")
+_LOCK = text(_SELECT + "where n.id = :id and n.organization_id = :organization for update")
 _PAGE = text(
     _SELECT
     + """
@@ -194,6 +196,17 @@ async def read(tx: AsyncConnection, need_id: UUID, organization_id: UUID) -> Nee
     return facts_of(row._mapping)
 
 
+async def lock(tx: AsyncConnection, need_id: UUID, organization_id: UUID) -> NeedFacts:
+    """The same, once nobody else is at it: the first step of every act of its organization on it. Raises `NotFound`.
+
+    Somebody else's need is not waited for: that would tell that it is there, and hold up who places it.
+    """
+    row = (await tx.execute(_LOCK, {"id": need_id, "organization": organization_id})).one_or_none()
+    if row is None:
+        raise NotFound
+    return facts_of(row._mapping)
+
+
 async def page(
     tx: AsyncConnection, organization_id: UUID, state: NeedState | None, after: Place | None, limit: int
 ) -> Page[NeedFacts]:
@@ -218,10 +231,7 @@ async def withdraw(
     tx: AsyncConnection, need_id: UUID, organization_id: UUID, reason: RefuseReason = RefuseReason.MOVED_ON
 ) -> None:
     """End a need and give its places back. Raises `NotFound`, or `Conflict` when it has ended otherwise."""
-    # Before the lock: to wait for somebody else's need tells that it is there, and may hold up who places it.
-    await read(tx, need_id, organization_id)
-    await seekers.lock_need(tx, need_id)
-    need = await read(tx, need_id, organization_id)
+    need = await lock(tx, need_id, organization_id)
     if need.state is NeedState.WITHDRAWN:
         return
     async with acting_as(tx, Role.MATCHER):

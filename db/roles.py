@@ -9,7 +9,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 __all__ = ["Role", "act_for", "acting_as", "hides_rows"]
@@ -57,15 +57,12 @@ async def acting_as(tx: AsyncConnection, role: Role) -> AsyncIterator[None]:
     await _act(tx, role)
     try:
         yield
-    except DBAPIError:
-        # Mostly the transaction is lost, or the part of it since a savepoint, and the role with it. Not so when the
-        # driver itself refused a value: who catches that goes on.
-        with suppress(SQLAlchemyError):
-            tx.info["acting"] = (tx.get_transaction(), outer)
-            await _act(tx, outer)
-        raise
     except Exception:
-        await _act(tx, outer)
+        # Where the transaction is lost, or the part of it since a savepoint, so is the role. Who catches a refusal, or
+        # the error of a value that was never sent, goes on.
+        tx.info["acting"] = (tx.get_transaction(), outer)
+        with suppress(SQLAlchemyError):
+            await _act(tx, outer)
         raise
     await _act(tx, outer)
 

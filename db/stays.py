@@ -103,8 +103,7 @@ async def change(
     Raises `NotFound`, `StaleVersion`, `Invalid`, `Conflict` when the need has ended, and `CannotKeepPlace` when a
     place does not fit the new terms; then nothing is changed.
     """
-    await seekers.lock_need(tx, need_id)
-    before = await needs.read(tx, need_id, organization_id)
+    before = await needs.lock(tx, need_id, organization_id)
     if version is not None and version != before.version:
         raise StaleVersion(before.version)
     if before.state in (NeedState.WITHDRAWN, NeedState.CLOSED) or before.terms.ends <= now:

@@ -10,17 +10,16 @@ from typing import NamedTuple
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import TextClause, text
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from db import keys, tenancy
+from db import keys
 from db.connection import connect, transaction
-from db.roles import Role, act_for, acting_as
+from db.roles import Role, act_for
 from db.settings import Settings
 from db.tables import Row
 from db.tenancy import MATCHER_GRANTS, OPEN_TO_ALL, REVEAL_GRANTS, RULES
-from matching.refusals import NotFound
 from matching.states import AllocationState
 from tests.acting import in_role
 from tests.conftest import Logins
@@ -368,118 +367,3 @@ async def test_a_key_says_who_acts_and_a_wrong_one_nobody(two: Two, engine: Asyn
         assert (await tx.execute(acting)).scalar_one() == found.organization_id == two.one.poster
     async with transaction(in_role(engine, Role.APP)) as tx:
         assert (await tx.execute(acting)).scalar_one() is None, "it ends with the transaction"
-
-
-async def test_a_step_in_another_role_ends_with_the_step(engine: AsyncEngine) -> None:
-    role = text("select cast(current_user as text)")
-    async with transaction(in_role(engine, Role.APP)) as tx:
-
-        async def now() -> str:
-            return str((await tx.execute(role)).scalar_one())
-
-        async with acting_as(tx, Role.MATCHER):
-            async with acting_as(tx, Role.REVEAL):
-                assert await now() == Role.REVEAL
-            assert await now() == Role.MATCHER
-            async with acting_as(tx, Role.MATCHER):
-                pass
-            assert await now() == Role.MATCHER
-        assert await now() == Role.APP
-        with pytest.raises(NotFound):
-            async with acting_as(tx, Role.MATCHER):
-                raise NotFound
-        assert await now() == Role.APP
-        with pytest.raises(DBAPIError):
-            async with acting_as(tx, Role.MATCHER):
-                await tx.execute(text("select 1 / 0"))
-        await tx.rollback()
-    async with transaction(in_role(engine, Role.APP)) as tx, acting_as(tx, Role.MATCHER):
-        assert str((await tx.execute(role)).scalar_one()) == Role.MATCHER, "what a lost transaction left is forgotten"
-
-
-UNSENDABLE = (text("select cast(:n as int)"), {"n": 2**70})
-"""Refused by the driver: the server never hears of it, and its transaction goes on."""
-
-
-@pytest.mark.parametrize("lost", [(text("select 1 / 0"), {}), UNSENDABLE], ids=["server", "driver"])
-async def test_a_step_that_broke_leaves_its_role_to_nobody_who_goes_on(
-    engine: AsyncEngine, lost: tuple[TextClause, dict[str, int]]
-) -> None:
-    role = text("select cast(current_user as text)")
-    async with transaction(in_role(engine, Role.APP)) as tx:
-        with pytest.raises(DBAPIError):
-            async with tx.begin_nested(), acting_as(tx, Role.MATCHER):
-                await tx.execute(*lost)
-        assert (await tx.execute(role)).scalar_one() == Role.APP
-        async with acting_as(tx, Role.MATCHER):
-            assert (await tx.execute(role)).scalar_one() == Role.MATCHER, "the next step takes the role again"
-    async with transaction(in_role(engine, Role.APP)) as tx:
-        with pytest.raises(DBAPIError):
-            async with acting_as(tx, Role.MATCHER):
-                await tx.execute(*UNSENDABLE)
-        assert (await tx.execute(role)).scalar_one() == Role.APP
-
-
-STANDING = (
-    "select oid, tableoid, polname, polrelid from pg_policy order by oid",
-    "select relacl, relname, relowner from pg_class where relnamespace = cast('public' as regnamespace) order by oid",
-)
-
-
-async def apply(engine: AsyncEngine) -> None:
-    async with engine.begin() as connection:
-        await connection.run_sync(tenancy.apply)
-
-
-async def test_what_is_applied_again_changes_nothing(engine: AsyncEngine) -> None:
-    before = [await rows(engine, each) for each in STANDING]
-    await apply(engine)
-    assert [await rows(engine, each) for each in STANDING] == before
-
-
-@pytest.mark.parametrize(
-    "undone",
-    [
-        "alter table need disable row level security",
-        "alter table site no force row level security",
-        "alter table offer owner to current_user",
-        "drop policy app_select on need",
-        "alter policy app_select on need using (true)",
-        "grant select on api_key to relais_app",
-        "grant select (digest) on api_key to relais_matcher",
-        "grant execute on function key_holder(text, bytea) to public",
-        "alter function key_holder(text, bytea) security invoker",
-        # What is left of a backup that was restored on a server where nobody had made the roles.
-        "drop owned by relais_app, relais_matcher, relais_reveal",
-    ],
-)
-async def test_what_a_hand_or_a_restored_backup_undid_is_done_again(engine: AsyncEngine, undone: str) -> None:
-    before = await _as_it_stands(engine)
-    await rows(engine, undone)
-    assert await _as_it_stands(engine) != before
-    await apply(engine)
-    assert await _as_it_stands(engine) == before
-
-
-async def _as_it_stands(engine: AsyncEngine) -> list[set[tuple[str, ...]]]:
-    """What may be done by whom; in no order, for what is granted again comes last."""
-    statements = (
-        """
-        select tablename, policyname, cast(roles as text), cmd, qual, with_check from pg_policies
-        """,
-        """
-        select relname, pg_get_userbyid(relowner), relrowsecurity, relforcerowsecurity,
-               array(select cast(a as text) from unnest(relacl) a order by 1)
-          from pg_class where relnamespace = cast('public' as regnamespace) and relkind in ('r', 'S')
-        """,
-        """
-        select c.relname, a.attname, array(select cast(x as text) from unnest(a.attacl) x order by 1)
-          from pg_attribute a join pg_class c on c.oid = a.attrelid
-         where a.attacl is not null and c.relnamespace = cast('public' as regnamespace)
-        """,
-        """
-        select proname, prosecdef, array(select cast(a as text) from unnest(proacl) a order by 1)
-          from pg_proc where proname in ('key_holder', 'acting_organization')
-        """,
-    )
-    return [{tuple(map(str, row)) for row in await rows(engine, statement)} for statement in statements]
