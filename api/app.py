@@ -18,6 +18,7 @@ from starlette.routing import Match
 
 from api import (
     allocations,
+    events,
     explanations,
     me,
     needs,
@@ -34,6 +35,7 @@ from api import (
     towns,
 )
 from api.documents import Service
+from api.feed_cursors import FeedCursors
 from api.flaws import flaws_of
 from api.front_door import FrontDoor
 from api.house import House
@@ -42,6 +44,7 @@ from api.metrics import Metrics
 from api.pace import Pace
 from api.problems import MethodNotAllowed, Unavailable, answer
 from api.settings import ApiSettings
+from api.streams import Streams
 from api.watch import keep_watch
 from api.wording import LANGUAGES, catalogue
 from db import logs
@@ -103,6 +106,7 @@ def create(settings: ApiSettings | None = None) -> FastAPI:
         reveals.router,
         pledges.router,
         shifts.router,
+        events.router,
         policy.router,
         slip.router,
         slip_page.router(chosen),
@@ -117,6 +121,9 @@ def _life(settings: ApiSettings) -> Callable[[FastAPI], AbstractAsyncContextMana
     async def life(app: FastAPI) -> AsyncIterator[None]:
         keys = settings.keys()
         engine = connect(settings, "api", Role.APP)
+        leaving = asyncio.Event()
+        cursors = FeedCursors(keys.of("feed-cursor"))
+        streams = Streams(engine, cursors, leaving)
         bell = Bell(settings)
         ear = Ear(settings, SETTLED)
         pace = Pace(settings.redis_url)
@@ -132,17 +139,22 @@ def _life(settings: ApiSettings) -> Callable[[FastAPI], AbstractAsyncContextMana
             pace=pace,
             request_hashing=keys.of("request"),
             tie_key=keys.of("tie"),
+            event_key=keys.of("event"),
+            cursors=cursors,
+            streams=streams,
+            leaving=leaving,
             vault=Vault.of_file(settings.address_key_file),
         )
         helpers = [
             asyncio.create_task(each)
-            for each in (bell.run(), ear.run(), keep_watch(engine, ear), _file_slips(engine, keys))
+            for each in (bell.run(), ear.run(), keep_watch(engine, ear), streams.watch(), _file_slips(engine, keys))
         ]
         _keep_for_good()
         _log.info("api.ready")
         try:
             yield
         finally:
+            leaving.set()
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)

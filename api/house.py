@@ -1,13 +1,16 @@
 """What the API process keeps for as long as it runs: settings, connections, the bell and the ear, its keys."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api.feed_cursors import FeedCursors
 from api.pace import Pace
 from api.settings import ApiSettings
+from api.streams import Streams
 from db.addresses import Vault
 from db.bell import Bell, Ear
 from db.slips import SlipKeys
@@ -37,6 +40,14 @@ class House:
     """Requests with an idempotency key are remembered as hashes under this."""
     tie_key: bytes
     """Equal offers are put in an order by hashes under this."""
+    event_key: bytes
+    """Events are named by hashes under this."""
+    cursors: FeedCursors
+    """Places in the feed are sealed with these."""
+    streams: Streams
+    """Who listens to events as they happen."""
+    leaving: asyncio.Event
+    """Set when the process is asked to end: what would go on without an end ends."""
     vault: Vault
     """Exact places are sealed with this."""
 

@@ -59,6 +59,7 @@ STATUS: Final[dict[str, int]] = {
     "idempotency-in-progress": 409,
     "stale-version": 412,
     "version-required": 428,
+    "feed-broken": 410,
     "rate-limited": 429,
     "unavailable": 503,
 }
@@ -69,6 +70,7 @@ _MEANINGS: Final = {
     404: "It does not exist, or it is another organization's.",
     408: "The body did not come in time.",
     409: "How things stand does not allow this.",
+    410: "Events behind this place are not kept any more: read the lists anew.",
     412: "It was changed since it was read.",
     413: "The body is too large.",
     422: "Something that was sent cannot be used; every flaw is listed.",

@@ -45,6 +45,25 @@ _PLACES = text("""
 """)
 
 
+_EVENTS = text("""
+    with gone as (
+        delete from event where id in (
+            select id from event
+             where id in (select id from event order by id limit :limit)
+               and at < now() - make_interval(days => :term)
+             order by id for update skip locked)
+        returning id, transaction
+    ), newest as (
+        select id, transaction from gone order by transaction desc, id desc limit 1
+    ), marked as (
+        update feed_mark m set transaction = n.transaction, event_id = n.id
+          from newest n
+         where m.name = 'purged' and (m.transaction, m.event_id) < (n.transaction, n.id)
+    )
+    select count(*) from gone
+""")
+
+
 def _plain(name: str, term: str, statement: str) -> Purge:
     """A purge that is one statement with the term (as the setting has it) and the limit."""
     delete = text(statement)
@@ -83,6 +102,10 @@ async def _purge_places(tx: AsyncConnection, terms: Terms, key: bytes, limit: in
     ids = (await tx.execute(_PLACES, {"term": terms.keep_addresses_days, "limit": limit})).scalars().all()
     await tombstones.raise_up(tx, (tombstones.name_of("place", each, key) for each in ids))
     return len(ids)
+
+
+async def _purge_events(tx: AsyncConnection, terms: Terms, _key: bytes, limit: int) -> int:
+    return int((await tx.execute(_EVENTS, {"term": terms.keep_events_days, "limit": limit})).scalar_one())
 
 
 PURGES: Final = (
@@ -139,7 +162,7 @@ PURGES: Final = (
              limit :limit for update skip locked)
         """,
     ),
-    _oldest("event", "at", "keep_events_days"),
+    Purge("event", _purge_events),
     _oldest("round", "decided_at", "keep_rounds_days"),
     _plain(
         "tombstones",

@@ -49,7 +49,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "allocation_slot": Rule(sees="exists (select from allocation a where a.id = allocation_id)"),
     "audit_pending": Rule(adds=_OWN),
     "capacity_news": Rule(adds=_OWN_OFFER),
-    "event": Rule(adds=f"{_ME} = any(organizations)"),
+    "event": Rule(sees=f"{_ME} = any(organizations)", adds=f"{_ME} = any(organizations)"),
     "idempotency": Rule(sees=_OWN, adds=_OWN, changes=_OWN),
     "need": Rule(
         sees=f"{_OWN} or exists (select from allocation a where a.need_id = need.id)", adds=_OWN, changes=_OWN
@@ -133,6 +133,17 @@ _HOLDER = """
          where set_config('relais.organization', cast(f.id as text), true) is not null;
     end $$
 """
+# The marks are nobody's rows: requests are told what they say, and no more.
+_STANDING_OF_FEED = """
+    create or replace function feed_standing()
+        returns table (fence xid8, purged_transaction xid8, purged_number bigint, era bigint)
+        language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+        select pg_snapshot_xmin(pg_current_snapshot()), purged.transaction, purged.event_id, era.event_id
+          from feed_mark purged cross join feed_mark era
+         where purged.name = 'purged' and era.name = 'era'
+    $$
+"""
+_FUNCTIONS: Final = ("acting_organization()", "key_holder(text, bytea)", "feed_standing()", "event_in_order()")
 _LATCH = 4_019_662_871_544_003
 """Advisory lock: of two who apply it to one database, the second finds it applied."""
 
@@ -170,8 +181,7 @@ _STANDING = text("""
               from pg_policies where schemaname = 'public'
             union all
             select concat_ws(' ', proname, pg_get_userbyid(proowner), prosecdef, proconfig, proacl, prosrc)
-              from pg_proc where oid in (to_regprocedure('acting_organization()'),
-                                         to_regprocedure('key_holder(text, bytea)'))
+              from pg_proc where oid in (select to_regprocedure(f) from unnest(cast(:functions as text[])) f)
             union all
             select concat_ws(' ', 'public', nspacl) from pg_namespace where nspname = 'public'
             union all
@@ -183,7 +193,9 @@ _STANDING = text("""
 def _mark(connection: Connection, declared: str) -> str:
     """What is declared, and what the database makes of it now."""
     names = [*sorted(Row.metadata.tables), "round_id_seq"]
-    standing = connection.execute(_STANDING, {"names": names, "roles": list(Role)}).scalar_one()
+    standing = connection.execute(
+        _STANDING, {"names": names, "roles": list(Role), "functions": list(_FUNCTIONS)}
+    ).scalar_one()
     return f"{declared} {standing}"
 
 
@@ -191,10 +203,13 @@ def _statements() -> Iterator[str]:
     yield from _make_roles()
     yield _ACTING
     yield _HOLDER
-    for function in ("acting_organization()", "key_holder(text, bytea)"):
+    yield _STANDING_OF_FEED
+    for function in _FUNCTIONS:
         yield f"alter function {function} owner to {Role.OWNER}"
-    yield "revoke execute on function key_holder(text, bytea) from public"
+    for function in _FUNCTIONS[1:]:
+        yield f"revoke execute on function {function} from public"
     yield f"grant execute on function key_holder(text, bytea) to {Role.APP}"
+    yield f"grant execute on function feed_standing() to {Role.APP}, {Role.MATCHER}"
     for table in sorted(Row.metadata.tables):
         yield from _secure(table)
     # A round's number is taken before its row is written.

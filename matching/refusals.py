@@ -14,6 +14,7 @@ __all__ = [
     "CannotKeepPlace",
     "CapacityInUse",
     "Conflict",
+    "FeedBroken",
     "Flaw",
     "Invalid",
     "NoLongerHeld",
@@ -51,6 +52,13 @@ class Conflict(Refusal):
     slug: ClassVar[str] = "conflict"
     reason: str
     state: str
+
+
+@dataclass(eq=False)
+class FeedBroken(Refusal):
+    """Events behind this place in the feed may be missing: they are not kept any more, or the database was restored."""
+
+    slug: ClassVar[str] = "feed-broken"
 
 
 @dataclass(eq=False)

@@ -13,7 +13,17 @@ from sqlalchemy.types import UserDefinedType
 from db.tables.metadata import CreatedAt, Row, one_of
 from matching.vocabulary import RATINGS, FeedbackWord
 
-__all__ = ["AssociationLoad", "CapacityNews", "Event", "FeedbackCount", "Idempotency", "Policy", "Round", "TownLoad"]
+__all__ = [
+    "AssociationLoad",
+    "CapacityNews",
+    "Event",
+    "FeedMark",
+    "FeedbackCount",
+    "Idempotency",
+    "Policy",
+    "Round",
+    "TownLoad",
+]
 
 
 class TransactionId(UserDefinedType[str]):
@@ -31,7 +41,10 @@ ischema_names["xid8"] = TransactionId
 
 
 class Event(Row):
-    """One fact, appended in the transaction that made it true. Ids and states only: never a place or people."""
+    """One fact, appended in the transaction that made it true. Ids and states only: never a place or people.
+
+    `transaction` is its own, or that of a later one which changed the same object before it: a trigger sees to that.
+    """
 
     __tablename__ = "event"
 
@@ -43,7 +56,33 @@ class Event(Row):
     organizations: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
     facts: Mapped[dict[str, str | int]] = mapped_column(JSONB, server_default=text("'{}'"))
 
-    __table_args__ = (Index("event_object_id_idx", "object_id", "id"),)
+    __table_args__ = (
+        Index("event_object_id_idx", "object_id", "id"),
+        Index("event_transaction_idx", "transaction", "id"),
+        *(
+            Index(
+                f"event_organization_{place}_idx",
+                text(f"(organizations[{place}])"),
+                "transaction",
+                "id",
+                postgresql_where=text(f"organizations[{place}] is not null"),
+            )
+            for place in (1, 2, 3)
+        ),
+        CheckConstraint("cardinality(organizations) <= 3", name="organizations"),
+    )
+
+
+class FeedMark(Row):
+    """`purged`: the last event that was deleted for its age. `era`: how often the feed began anew, in `event_id`."""
+
+    __tablename__ = "feed_mark"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    transaction: Mapped[str] = mapped_column(TransactionId())
+    event_id: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = (CheckConstraint(one_of("name", ["purged", "era"]), name="name"),)
 
 
 class Idempotency(Row):

@@ -153,6 +153,15 @@ KEPT: Final[dict[str, Kept]] = {
         "keep_events_days",
         _past("r.at", "days"),
     ),
+    "feed_mark": Kept(
+        "so that who reads events knows when some are not kept any more",
+        "nobody",
+        _STAYS,
+        {
+            "name transaction": "`purged` or `era`, and a place in the feed",
+            "event_id": "the last event that was deleted for its age; how often the feed began anew",
+        },
+    ),
     "feedback_count": Kept(
         "how people found it, counted",
         _OPERATOR,

@@ -172,6 +172,8 @@ ROWS: Final[dict[str, Row]] = {
     "POST /v1/shifts/{shift_id}/decline": Row(
         _SHIFT, frozenset({Role.PLEDGER}), {"reason": "too_far"}, ({"reason": "no_answer"},)
     ),
+    "GET /v1/changes": Row({"query since": Kind.CURSOR}),
+    "GET /v1/events": Row({"header last-event-id": Kind.CURSOR}),
     "GET /v1/policy": Row(),
     "POST /v1/slip": Row({"body /code": Kind.CODE}),
     "POST /v1/slip/refuse": Row(

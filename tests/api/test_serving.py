@@ -1,17 +1,13 @@
 """The API on a real port, seen by who means to wear it down: heads and bodies that are too large or never end."""
 
 import asyncio
-import os
-import socket
-import sys
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest_asyncio
 
 from db.settings import Settings
-from tests.conftest import ROOT
-from tests.waiting import eventually
+from tests.api.served import served
 
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: relais.test\r\n"
 SECONDS = 1
@@ -20,34 +16,8 @@ SECONDS = 1
 @pytest_asyncio.fixture(loop_scope="function")
 async def port(settings: Settings) -> AsyncIterator[int]:
     """A service of its own process that waits a second for heads and bodies."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RELAIS_")} | {
-        "RELAIS_DATABASE_URL": settings.database_url,
-        "RELAIS_SECRET_FILE": str(settings.secret_file),
-        "RELAIS_ADDRESS_KEY_FILE": str(settings.address_key_file),
-        "RELAIS_POOL_SIZE": "2",
-        "RELAIS_BODY_SECONDS": str(SECONDS),
-        "RELAIS_HEADER_BYTES": "8192",
-    }
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "api", "--port", str(port)), cwd=ROOT, env=environment
-    )
-
-    async def ready() -> bool:
-        try:
-            async with httpx.AsyncClient() as http:
-                return (await http.get(f"http://127.0.0.1:{port}/readyz")).status_code == 200
-        except httpx.TransportError:
-            return False
-
-    try:
-        await eventually(ready, "the service is ready", 60)
-        yield port
-    finally:
-        process.kill()
-        await process.wait()
+    async with served(settings, pool_size="2", body_seconds=str(SECONDS), header_bytes="8192") as service:
+        yield service.port
 
 
 async def send(port: int, *parts: bytes) -> bytes:

@@ -5,11 +5,12 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import allocations, due, holds, policies, seekers
+from db import allocations, due, feed, holds, policies, seekers
 from db.connection import transaction
 from matching.states import AllocationState
+from tests.waiting import eventually
 
-__all__ = ["Fact", "answer", "hold", "look_at_all_due", "one", "rows", "run_out_of_time"]
+__all__ = ["Fact", "answer", "hold", "look_at_all_due", "one", "rows", "run_out_of_time", "settled"]
 
 Fact = Row[tuple[object, ...]]
 
@@ -62,3 +63,14 @@ async def run_out_of_time(engine: AsyncEngine, allocation_id: UUID) -> None:
         "update allocation set held_until = clock_timestamp() - interval '1 second' where id = :id",
         id=allocation_id,
     )
+
+
+async def settled(engine: AsyncEngine) -> None:
+    """Every event that was committed until now may be read: whoever ran beside it, in any database, has ended."""
+    begun = int(str((await one(engine, "select cast(pg_current_xact_id() as text) as id")).id))
+
+    async def past() -> bool:
+        async with transaction(engine) as tx:
+            return (await feed.now(tx)).transaction > begun
+
+    await eventually(past, "what runs beside has ended")

@@ -66,6 +66,7 @@ async def _of(engine: AsyncEngine, whose: Evening, table: str) -> frozenset[str]
     names = [str(each) for each in (whose.town_hall, whose.refuge, whose.poster)]
     spoken = {
         "organization": "r.id = any(cast(:ids as uuid[]))",
+        "event": "r.organizations && cast(:ids as uuid[])",
         "allocation_slot": "exists (select from allocation x where x.id = r.allocation_id and x.{poster})",
         "pledge_turn": "exists (select from pledge x where x.id = r.pledge_id and x.{own})",
         "shift": "exists (select from pledge x where x.id = r.pledge_id and x.{own})",
@@ -303,7 +304,7 @@ THEIRS = (
     "select address from site_location",
     "select organization_id from audit_entry",
     "select organization_id from audit_pending",
-    "select facts from event",
+    "select event_id from feed_mark",
     "select word from feedback_count",
     "select count from daily_figure",
     "select name from tombstone",
