@@ -99,7 +99,12 @@ class Streams:
                 yield self._broken(listener, place)
             while not self._leaving.is_set():
                 listener.news.clear()
-                page = await self._read(listener, place)
+                try:
+                    page = await self._read(listener, place)
+                except (SQLAlchemyError, OSError) as error:
+                    # The client comes again and goes on where it is.
+                    _log.warning("streams.database_away", exception=type(error).__name__)
+                    return
                 if page is None:
                     yield format_sse_event(event="feed.closed", data_str="{}")
                     return
