@@ -5,16 +5,16 @@ thing hold in any backup; tombstones are for needs and exact places, whose term 
 """
 
 import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import figures
 
-__all__ = ["drop_needs", "every", "name_of", "raise_up", "reapply"]
+__all__ = ["drop_needs", "every", "name_of", "raise_up", "reapply", "risen"]
 
 _KEEP = text("""
     insert into tombstone (name) select unnest(cast(:names as bytea[])) on conflict (name) do nothing
@@ -65,22 +65,38 @@ async def reapply(tx: AsyncConnection, key: bytes, brought: frozenset[bytes] = f
     stood when the backup was made. All in one transaction.
     """
     gone = 0
-    after = _NOTHING
-    while ids := list((await tx.execute(_NEEDS, {"after": after, "limit": _AT_ONCE})).scalars()):
-        after = ids[-1]
+    async for ids in _in_turn(tx, _NEEDS):
         counted, uncounted = await _dead(tx, "need", ids, key, brought)
         if uncounted:
             await figures.count_needs(tx, uncounted)
         await drop_needs(tx, [*counted, *uncounted])
         gone += len(counted) + len(uncounted)
-    after = _NOTHING
-    while ids := list((await tx.execute(_PLACES, {"after": after, "limit": _AT_ONCE})).scalars()):
-        after = ids[-1]
+    async for ids in _in_turn(tx, _PLACES):
         dead = [each for part in await _dead(tx, "place", ids, key, brought) for each in part]
         await tx.execute(_DROP_PLACES, {"ids": dead})
         gone += len(dead)
     await raise_up(tx, brought)
     return gone
+
+
+async def risen(tx: AsyncConnection, key: bytes, brought: frozenset[bytes] = frozenset()) -> int:
+    """How many things are here that have a tombstone, here or among those brought from elsewhere: none, if all is well.
+
+    A place that was given again after it had been purged counts too.
+    """
+    back = 0
+    for kind, statement in (("need", _NEEDS), ("place", _PLACES)):
+        async for ids in _in_turn(tx, statement):
+            back += sum(map(len, await _dead(tx, kind, ids, key, brought)))
+    return back
+
+
+async def _in_turn(tx: AsyncConnection, statement: TextClause) -> AsyncIterator[Sequence[UUID]]:
+    """All ids of a statement, some at a time."""
+    after = _NOTHING
+    while ids := list((await tx.execute(statement, {"after": after, "limit": _AT_ONCE})).scalars()):
+        after = ids[-1]
+        yield ids
 
 
 async def drop_needs(tx: AsyncConnection, ids: Sequence[UUID]) -> None:

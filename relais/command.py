@@ -4,6 +4,7 @@ import typer
 
 from relais.address_keys import keys_commands
 from relais.audit import audit_commands
+from relais.backups.commands import backup, restore
 from relais.demo import demo
 from relais.migrations import migrate, migration_commands
 from relais.organizations import key_commands, org_commands
@@ -27,6 +28,8 @@ main.command("up")(up)
 main.command("stop")(stop)
 main.command("import")(import_towns)
 main.command("migrate")(migrate)
+main.command("backup")(backup)
+main.command("restore")(restore)
 main.command("solve")(solve)
 main.command("whatif")(whatif)
 main.add_typer(migration_commands, name="migrations")

@@ -34,7 +34,18 @@ from relais.processes import Processes, ProcessProblem, choose_port, ended_by_si
 from relais.running import ROOT, announced
 from relais.supervision import Supervision
 
-__all__ = ["House", "HouseSettings", "end_house", "in_words", "open_house", "serve", "stop", "up", "write_private"]
+__all__ = [
+    "House",
+    "HouseSettings",
+    "end_house",
+    "in_words",
+    "kept",
+    "open_house",
+    "serve",
+    "stop",
+    "up",
+    "write_private",
+]
 
 _STOPPED = "Stopped. What was acknowledged is kept for the next start."
 _STOP_SECONDS = 60
@@ -85,9 +96,9 @@ def open_house(root: Path, account: Account, countries: Collection[str]) -> Iter
             settings = Settings(
                 database_url=stack.database_url,
                 redis_url=stack.redis_url,
-                secret_file=asked.secret_file or _kept(root / "secrets" / "secret", secrets.token_bytes(64)),
+                secret_file=asked.secret_file or kept(root / "secrets" / "secret", secrets.token_bytes(64)),
                 address_key_file=asked.address_key_file
-                or _kept(root / "secrets" / "address-key", base64.b64encode(secrets.token_bytes(32))),
+                or kept(root / "secrets" / "address-key", base64.b64encode(secrets.token_bytes(32))),
             )
             _furnish(settings, account, countries)
             with running_processes(port, _variables(settings), root / "log") as processes:
@@ -246,7 +257,7 @@ def _variables(settings: Settings) -> dict[str, str]:
     return {f"RELAIS_{name.upper()}": str(value) for name, value in facts.items()}
 
 
-def _kept(file: Path, content: bytes) -> Path:
+def kept(file: Path, content: bytes) -> Path:
     """A secret's file, made with this content when it is not there yet."""
     if not file.exists():
         open_folder(file.parent).chmod(0o700)

@@ -24,6 +24,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from relais.embedded import running_stack
+from relais.embedded.choosing import Programs
+from relais.embedded.users import server_user
 
 __all__ = ["ATTEMPTED", "Forbidden", "attempts", "enter", "main"]
 
@@ -127,10 +129,12 @@ _SERVERS = re.compile(r"RELAIS_(DATABASE|REDIS)_URL")
 
 
 def _fetch_what_is_missing() -> None:
-    """The servers' programs, which a first start takes from the distribution."""
-    if not (_ROOT / ".relais" / "test").exists():
-        with running_stack(_ROOT / ".relais" / "test", tell=print):
+    """The programs of servers and backups, which a first use takes from the distribution."""
+    stack = _ROOT / ".relais" / "test"
+    if not stack.exists():
+        with running_stack(stack, tell=print):
             pass
+    Programs.of_stack(stack, server_user(stack), print).pgbackrest()
 
 
 def _raise_loopback() -> None:

@@ -17,10 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db.bell import WORK, Bell, Ear
 from db.connection import connect
 from db.linking import link_acts
+from db.retention import purge
 from db.roles import Role
 from worker.doorbell import answer_the_door
 from worker.matching_round import AT_ONCE, look_for_places
-from worker.retention import purge
 from worker.rounds import Rounds
 from worker.settings import WorkerSettings
 from worker.solving import Thinkers

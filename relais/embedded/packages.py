@@ -1,4 +1,4 @@
-"""The distribution's own PostgreSQL, PostGIS and Redis, unpacked into a folder of the project.
+"""The distribution's own PostgreSQL, PostGIS and Redis, or pgBackRest, unpacked into a folder of the project.
 
 `apt-get download` and `dpkg-deb -x` need no root and change nothing outside that folder. Taken is what the
 servers load and the machine lacks; the rest of the closure (LLVM, GDAL, SFCGAL, Perl wrappers) is left out.
@@ -14,12 +14,12 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from relais.embedded.problem import BY_HAND, StackProblem
+from relais.embedded.problem import StackProblem
 from relais.embedded.users import keep_theirs, open_folder
 
-_RECIPE = 1  # raise it when another set of packages is wanted, so that kept folders are fetched anew
 _OUR_OWN = re.compile(r"(postgresql-\d|redis-)")
 _LEFT_OUT = re.compile(
     r"libllvm|libgdal|libsfcgal|perl|libperl|postgresql-common|postgresql-client-common|ssl-cert|locales"
@@ -33,19 +33,35 @@ Requirements = Mapping[str, Sequence[Sequence[str]]]
 """For each package what it depends on; each requirement is its alternatives, the preferred one first."""
 
 
-def unpacked_packages(packages: Path, *, tell: Callable[[str], None]) -> Path:
+@dataclass(frozen=True)
+class Wanted:
+    """Programs to fetch together: their folder, how people call them, and their packages."""
+
+    folder: str
+    """Its last number is raised when other packages are wanted, so that kept folders are fetched anew."""
+    called: str
+    by_hand: str
+    """What to do where they cannot be fetched."""
+    roots: Callable[["_Apt"], list[str]]
+    """The packages by name; none when the lists lack them."""
+    programs: Sequence[str]
+    """Patterns of the files whose libraries must all be found."""
+
+
+def unpacked_packages(packages: Path, *, tell: Callable[[str], None], wanted: Wanted | None = None) -> Path:
     """The folder with the unpacked programs, fetched at the first call; raises StackProblem when that fails.
 
-    `packages` may be shared by several stacks and processes: one fetches, the others wait for it.
+    The servers where nothing else is wanted. `packages` may be shared by several stacks and processes: one fetches,
+    the others wait for it.
     """
-    tree = packages / _tree_name()
+    wanted = wanted or SERVERS
+    tree = packages / f"{_system_name()}-{wanted.folder}"
     if tree.is_dir():
         return tree
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
         raise StackProblem(
-            "PostgreSQL with PostGIS and Redis are not installed here, and this is not a Debian or Ubuntu "
-            "machine from whose packages they could be taken. Nothing was changed. What to do: install them "
-            "with your system's packages, or set RELAIS_DATABASE_URL and RELAIS_REDIS_URL."
+            f"{wanted.called} cannot be found here, and this is not a Debian or Ubuntu machine from whose packages it "
+            f"could be taken. {wanted.by_hand}"
         )
     open_folder(packages)
     with _one_at_a_time(packages / "lock"):
@@ -53,7 +69,7 @@ def unpacked_packages(packages: Path, *, tell: Callable[[str], None]) -> Path:
             for interrupted in packages.glob("new-*"):
                 shutil.rmtree(interrupted)
             with tempfile.TemporaryDirectory(prefix="new-", dir=packages) as scratch:
-                _fetch(Path(scratch), tell).rename(tree)
+                _fetch(Path(scratch), wanted, tell).rename(tree)
                 keep_theirs(tree)
     return tree
 
@@ -104,27 +120,27 @@ def wanted_packages(roots: Sequence[str], requirements: Requirements, installed:
     return sorted(wanted)
 
 
-def _fetch(scratch: Path, tell: Callable[[str], None]) -> Path:
+def _fetch(scratch: Path, wanted: Wanted, tell: Callable[[str], None]) -> Path:
     apt = _Apt(scratch)
-    names = _choose(apt)
+    names = _choose(apt, wanted)
     if not names:
         tell("Reading your distribution's package lists (a copy of our own; the system's stay as they are) ...")
         apt.update_lists_of_our_own()
-        names = _choose(apt)
+        names = _choose(apt, wanted)
     if not names:
         raise StackProblem(
-            "PostgreSQL with PostGIS and Redis are needed, and your distribution's package lists do not "
-            f"offer them or could not be read.{apt.last_words} {BY_HAND}"
+            f"{wanted.called}: needed, and your distribution's package lists do not offer it or could not be read."
+            f"{apt.last_words} {wanted.by_hand}"
         )
-    tell(f"Fetching PostgreSQL, PostGIS and Redis from your distribution ({len(names)} packages, once) ...")
+    tell(f"Fetching {wanted.called} from your distribution ({len(names)} packages, once) ...")
     if not apt.download(names):
         # Lists that are some weeks old name versions that the mirrors no longer keep.
         apt.update_lists_of_our_own()
-        names = _choose(apt)
+        names = _choose(apt, wanted)
         if not names or not apt.download(names):
             raise StackProblem(
-                "PostgreSQL with PostGIS and Redis could not be fetched from your distribution; is this "
-                f"machine offline?{apt.last_words} {BY_HAND}"
+                f"{wanted.called} could not be fetched from your distribution; is this machine offline?"
+                f"{apt.last_words} {wanted.by_hand}"
             )
     tree = scratch / "tree"
     tree.mkdir()
@@ -133,19 +149,16 @@ def _fetch(scratch: Path, tell: Callable[[str], None]) -> Path:
     for unneeded in ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/lib/debug", "etc"):
         shutil.rmtree(tree / unneeded, ignore_errors=True)
     _link_extensions(tree)
-    _check_libraries(tree)
+    _check_libraries(tree, wanted)
     tree.chmod(0o755)
     return tree
 
 
-def _choose(apt: "_Apt") -> list[str]:
-    """The packages to fetch, or none when the lists lack PostGIS or Redis."""
-    offered = apt.query("search", "--names-only", r"^postgresql-[0-9]+-postgis-3$")
-    numbers = sorted((int(n) for n in re.findall(r"^postgresql-(\d+)-postgis-3 ", offered, re.MULTILINE)), reverse=True)
-    if not numbers:
+def _choose(apt: "_Apt", wanted: Wanted) -> list[str]:
+    """The packages to fetch, or none when the lists lack what is wanted."""
+    roots = wanted.roots(apt)
+    if not roots:
         return []
-    newest = numbers[0]
-    roots = [f"postgresql-{newest}", f"postgresql-{newest}-postgis-3", "redis-server", "redis-tools"]
     listing = apt.query(
         "depends", "--recurse", "--no-recommends", "--no-suggests", "--no-conflicts", "--no-breaks",
         "--no-replaces", "--no-enhances", *roots,
@@ -154,6 +167,34 @@ def _choose(apt: "_Apt") -> list[str]:
     if not all(root in requirements for root in roots):
         return []
     return wanted_packages(roots, requirements, _installed())
+
+
+def _newest_servers(apt: "_Apt") -> list[str]:
+    offered = apt.query("search", "--names-only", r"^postgresql-[0-9]+-postgis-3$")
+    numbers = [int(n) for n in re.findall(r"^postgresql-(\d+)-postgis-3 ", offered, re.MULTILINE)]
+    if not numbers:
+        return []
+    newest = max(numbers)
+    return [f"postgresql-{newest}", f"postgresql-{newest}-postgis-3", "redis-server", "redis-tools"]
+
+
+SERVERS = Wanted(
+    "1",
+    "PostgreSQL with PostGIS, and Redis",
+    "Nothing on this machine was changed. What to do: install them by hand with "
+    "`sudo apt-get install postgresql-postgis redis-server` or your system's own packages, then start again; or set "
+    "RELAIS_DATABASE_URL and RELAIS_REDIS_URL to servers that you already have.",
+    _newest_servers,
+    ("usr/lib/postgresql/*/bin/postgres", "usr/lib/postgresql/*/lib/postgis-3.so", "usr/bin/redis-server"),
+)
+PGBACKREST = Wanted(
+    "pgbackrest-1",
+    "pgBackRest",
+    "Nothing on this machine was changed. What to do: install it by hand with `sudo apt-get install pgbackrest` or "
+    "your system's own packages, then try again.",
+    lambda _: ["pgbackrest"],
+    ("usr/bin/pgbackrest",),
+)
 
 
 class _Apt:
@@ -213,17 +254,16 @@ def _link_extensions(tree: Path) -> None:
             link.symlink_to(control.name)
 
 
-def _check_libraries(tree: Path) -> None:
+def _check_libraries(tree: Path, wanted: Wanted) -> None:
     environment = {"PATH": "/usr/bin:/bin", **library_environment(tree)}
-    programs = [
-        *tree.glob("usr/lib/postgresql/*/bin/postgres"),
-        *tree.glob("usr/lib/postgresql/*/lib/postgis-3.so"),
-        tree / "usr/bin/redis-server",
-    ]
+    programs = [program for pattern in wanted.programs for program in tree.glob(pattern)]
     answers = [_run(["ldd", str(program)], environment=environment).stdout for program in programs]
     missing = sorted(set(re.findall(r"(\S+) => not found", "\n".join(answers))))
     if missing:
-        raise StackProblem(f"The fetched servers lack libraries of this machine: {', '.join(missing)}. {BY_HAND}")
+        raise StackProblem(
+            f"What was fetched ({wanted.called}) lacks libraries of this machine: {', '.join(missing)}. "
+            f"{wanted.by_hand}"
+        )
 
 
 def _installed() -> frozenset[str]:
@@ -246,7 +286,9 @@ def _run(
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise StackProblem(f"`{command[0]}` did not answer for {_FETCH_SECONDS} seconds. {BY_HAND}") from error
+        raise StackProblem(
+            f"`{command[0]}` did not answer for {_FETCH_SECONDS} seconds. Nothing was changed."
+        ) from error
 
 
 @contextmanager
@@ -256,9 +298,9 @@ def _one_at_a_time(lock: Path) -> Iterator[None]:
         yield
 
 
-def _tree_name() -> str:
+def _system_name() -> str:
     try:
         system = platform.freedesktop_os_release()
     except OSError:
         system = {"ID": "linux"}
-    return f"{system['ID']}-{system.get('VERSION_ID', 'rolling')}-{platform.machine()}-{_RECIPE}"
+    return f"{system['ID']}-{system.get('VERSION_ID', 'rolling')}-{platform.machine()}"

@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 import subprocess
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from signal import SIGINT, SIGKILL, SIGQUIT
@@ -47,6 +48,8 @@ _SETTINGS = {
     "max_connections": "200",
     "shared_buffers": "1GB" if _LARGE_MACHINE else "256MB",
     "max_wal_size": "2GB",
+    # Switching it on later would need a restart; until a backup names a command, `/bin/true` keeps nothing.
+    "archive_mode": "on",
     "random_page_cost": "1.1",
     "jit": "off",
     "fsync": "on",
@@ -65,6 +68,10 @@ _SETTINGS = {
     "log_parameter_max_length": "0",
     "log_parameter_max_length_on_error": "0",
 }
+REPLACED = "data.replaced"
+"""Beside the data, what it was before a restore took its place."""
+NOT_KEPT = "/bin/true"
+"""The `archive_command` of a server whose log nobody keeps."""
 _OPTIONS = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
 
 
@@ -75,10 +82,23 @@ class Postgres(Server):
     endings = (Ending(SIGINT, 30), Ending(SIGQUIT, 10), Ending(SIGKILL, 5))  # fast, immediate, by force
 
     def __init__(
-        self, programs: PostgresPrograms, folder: Path, log: Log, password_file: Path, user: ServerUser | None
+        self,
+        programs: PostgresPrograms,
+        folder: Path,
+        log: Log,
+        password_file: Path,
+        user: ServerUser | None,
+        *,
+        options: Sequence[str] = (),
+        ready_seconds: float = _READY_SECONDS,
     ) -> None:
-        """`folder`: the server user's own (0700), for the cluster; `password_file`: the caller's (0600)."""
+        """`folder`: the server user's own (0700), for the cluster; `password_file`: the caller's (0600).
+
+        `options` of the server come after ours; `ready_seconds` is how long a start may take.
+        """
         super().__init__(log)
+        self._options = options
+        self._ready_seconds = ready_seconds
         self._programs = programs
         self._folder = folder
         self._data = folder / "data"
@@ -95,8 +115,10 @@ class Postgres(Server):
         """Clear away what an earlier owner left behind; make the cluster if there is none yet."""
         end_left_over(mark_of_postgres(self._folder), self.endings)
         if not self._data.exists():
+            self._see_that_none_was_replaced()
             self._make()
         self._check_major()
+        self._archive_somewhere()
         self._forget_stranger()
         if self._password_file.exists():
             self._password = self._password_file.read_text().strip()
@@ -127,8 +149,8 @@ class Postgres(Server):
         def ended_for_good() -> bool:
             nonlocal said
             offset = self.log.size()
-            self._process = self._spawn("-p", str(port), *_OPTIONS)
-            wait_until(lambda: self.pid is None or self._is_ready(), _READY_SECONDS)
+            self._process = self._spawn("-p", str(port), *_OPTIONS, *self._options)
+            wait_until(lambda: self.pid is None or self._is_ready(), self._ready_seconds)
             if not self._is_ready():
                 self.stop()
             said = self.log.since(offset)
@@ -181,6 +203,23 @@ class Postgres(Server):
             number = lock.read_text().split("\n", 1)[0].strip()
             if number.isdecimal() and (found := command_line(int(number))) and b"postgres" not in found:
                 lock.unlink()
+
+    def _see_that_none_was_replaced(self) -> None:
+        replaced = self._folder / REPLACED
+        if replaced.exists():
+            raise StackProblem(
+                f"There is no data at {self._data}, but in {replaced} there is: a restore was cut short as it took its "
+                f"place. Nothing was changed. What to do: `mv {replaced} {self._data}` to have what was there "
+                "before, then restore again."
+            )
+
+    def _archive_somewhere(self) -> None:
+        # Without any command the server would keep its whole log until one comes. It is no option of the start: those
+        # cannot be changed while the server runs.
+        standing = self._data / "postgresql.auto.conf"
+        if "archive_command" not in standing.read_text():
+            with standing.open("a") as file:
+                file.write(f"archive_command = '{NOT_KEPT}'\n")
 
     def _choose_password(self) -> None:
         password = secrets.token_hex(24)

@@ -34,6 +34,25 @@ class RedisProgram:
     environment: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class BackupProgram:
+    """pgBackRest and what it needs in the environment."""
+
+    program: Path
+    environment: Mapping[str, str]
+
+
+def installed_pgbackrest() -> BackupProgram | None:
+    """The system's pgBackRest, if there is one."""
+    found = shutil.which("pgbackrest", path=os.environ.get("PATH", "") + ":/usr/local/bin:/usr/bin")
+    return BackupProgram(Path(found), _PLAIN) if found else None
+
+
+def unpacked_pgbackrest(tree: Path) -> BackupProgram:
+    """The pgBackRest of an unpacked package tree."""
+    return BackupProgram(tree / "usr/bin/pgbackrest", {**_PLAIN, **library_environment(tree)})
+
+
 def installed_postgres() -> PostgresPrograms | None:
     """The system's newest PostgreSQL that has PostGIS, if there is one."""
     folders = list(Path("/usr/lib/postgresql").glob("*/bin"))

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from relais.embedded import programs
-from relais.embedded.packages import unpacked_packages
+from relais.embedded.choosing import Programs
 from relais.embedded.postgres import Postgres, mark_of_postgres
 from relais.embedded.problem import StackProblem
 from relais.embedded.processes import Log, end_left_over, wait_until
@@ -73,9 +73,9 @@ def running_stack(
     with ExitStack() as undo:
         undo.enter_context(_ended_by_signals())
         with _files_explained(root):
-            undo.enter_context(_owned(root))
+            undo.enter_context(owned(root))
             user = server_user(root)
-            chosen = _Programs(reachable(packages or _shared(root) / "packages", user), tell)
+            chosen = Programs(reachable(packages, user), tell) if packages else Programs.of_stack(root, user, tell)
             postgres = None if database_url else _postgres(root, chosen.postgres(), user)
             redis = None if redis_url else _redis(root, chosen.redis(), user)
             for server in (postgres, redis):
@@ -120,56 +120,16 @@ def stop_stack(root: Path) -> None:
                     f"The stack at {root} did not stop within {_STOP_SECONDS} seconds (process {owner}). Its "
                     f"data is safe. What to do: `kill -9 {owner}`, then stop again."
                 )
-        with _owned(root):
+        with owned(root):
             user = server_user(root)
             end_left_over(mark_of_postgres(_folder(root, "postgres", user)), Postgres.endings)
             end_left_over(mark_of_redis(_folder(root, "redis", user)), Redis.endings)
             _announcement(root).unlink(missing_ok=True)
 
 
-class _Programs:
-    """The system's programs where they will do, else the distribution's, fetched when first asked for."""
-
-    def __init__(self, packages: Path, tell: Callable[[str], None]) -> None:
-        self._packages = packages
-        self._tell = tell
-
-    def postgres(self) -> programs.PostgresPrograms:
-        found = programs.installed_postgres() or programs.unpacked_postgres(self._tree())
-        if found is None:
-            raise StackProblem(
-                f"The PostgreSQL unpacked under {self._packages} does not work. Your data is safe. What to "
-                f"do: remove {self._packages} and start again; it is fetched anew."
-            )
-        return found
-
-    def redis(self) -> programs.RedisProgram:
-        return programs.installed_redis() or programs.unpacked_redis(self._tree())
-
-    def _tree(self) -> Path:
-        return unpacked_packages(self._packages, tell=self._tell)
-
-
-def _postgres(root: Path, found: programs.PostgresPrograms, user: ServerUser | None) -> Postgres:
-    folder = folder_for(_folder(root, "postgres", user), user)
-    return Postgres(found, folder, Log(root / "log/postgres.log"), root / "postgres.password", user)
-
-
-def _redis(root: Path, found: programs.RedisProgram, user: ServerUser | None) -> Redis:
-    return Redis(found, folder_for(_folder(root, "redis", user), user), Log(root / "log/redis.log"), user)
-
-
-def _shared(root: Path) -> Path:
-    return next((folder for folder in (root, *root.parents) if folder.name == ".relais"), root)
-
-
-def _folder(root: Path, server: str, user: ServerUser | None) -> Path:
-    return reachable(root, user) / server
-
-
 @contextmanager
-def _owned(root: Path) -> Iterator[None]:
-    """Hold the stack at `root` for this process."""
+def owned(root: Path) -> Iterator[None]:
+    """Hold the stack at `root` for this process: nobody starts it meanwhile. Raises StackProblem."""
     open_folder(root)
     descriptor = os.open(_lock(root), os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -186,6 +146,19 @@ def _owned(root: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _postgres(root: Path, found: programs.PostgresPrograms, user: ServerUser | None) -> Postgres:
+    folder = folder_for(_folder(root, "postgres", user), user)
+    return Postgres(found, folder, Log(root / "log/postgres.log"), root / "postgres.password", user)
+
+
+def _redis(root: Path, found: programs.RedisProgram, user: ServerUser | None) -> Redis:
+    return Redis(found, folder_for(_folder(root, "redis", user), user), Log(root / "log/redis.log"), user)
+
+
+def _folder(root: Path, server: str, user: ServerUser | None) -> Path:
+    return reachable(root, user) / server
 
 
 def _locked(descriptor: int) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import h3
 
+from db.retention import purge
 from geo.cells import Point, cell_of, cell_text
 from tests.api.bodies import need_body, offer_body, pledge_body, site_body
 from tests.db.acts import one, rows
@@ -18,7 +19,6 @@ from tests.protection.evidence import events_so_far, what_is_left
 from tests.protection.houses import House
 from tests.protection.telling import PROTECTED, Telling, inside
 from tests.worker.test_retention import let_pass
-from worker.retention import purge
 from worker.settings import WorkerSettings
 from worker.upkeep import Loads
 

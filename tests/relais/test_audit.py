@@ -7,11 +7,11 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.linking import link_acts
+from db.retention import purge
 from db.settings import Settings
 from tests.db.acts import one, rows
 from tests.relais.conftest import Relais
 from tests.worker.test_retention import ended_needs
-from worker.retention import purge
 from worker.settings import WorkerSettings
 
 

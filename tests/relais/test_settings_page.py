@@ -5,6 +5,7 @@ from pydantic_settings import BaseSettings
 
 from api.settings import ApiSettings
 from db.settings import Settings
+from relais.backups.settings import BackupSettings
 from relais.up import HouseSettings
 from tests.conftest import ROOT
 from worker.settings import WorkerSettings
@@ -14,6 +15,7 @@ READERS: dict[str, type[BaseSettings]] = {
     "api": ApiSettings,
     "worker": WorkerSettings,
     "`relais up`, `relais demo`": HouseSettings,
+    "`relais backup`, `relais restore`": BackupSettings,
 }
 
 

@@ -16,6 +16,7 @@ from db.bell import Bell
 from db.connection import connect, snapshot, transaction
 from db.linking import link_acts
 from db.purging import PURGES
+from db.retention import purge
 from db.roles import Role
 from db.settings import Settings
 from db.tables.protection import KEPT
@@ -29,7 +30,6 @@ from tests.evening import evening
 from tests.places import BRIANCON, GAP, MENTON
 from tests.waiting import eventually
 from tests.worker.conftest import StartWorker
-from worker.retention import purge
 from worker.settings import WorkerSettings
 from worker.upkeep import keep_up
 
