@@ -1,6 +1,6 @@
 """`relais backup` and `relais restore`."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -22,6 +22,8 @@ from relais.running import ROOT
 from relais.up import HouseSettings
 
 __all__ = ["backup", "restore"]
+
+_LATE_DAYS = 2
 
 
 def backup(
@@ -120,6 +122,11 @@ def _show(backups: list[Backup]) -> None:
         typer.echo(f"{each.ended:%Y-%m-%d %H:%M:%S} UTC  {each.label}  {_size(each.stored_bytes)}")
     if not backups:
         typer.echo("There is no backup yet.")
+    elif (age := datetime.now(UTC) - backups[-1].ended) > timedelta(days=_LATE_DAYS):
+        typer.echo(
+            f"The newest is {age.days} days old. What is past its term is deleted by the next one alone: run `relais "
+            "backup` every day."
+        )
 
 
 def _tell(target: Aside, restored: Restored, *, in_place: bool) -> None:
