@@ -17,6 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import events, holds, seekers
 from db.pages import Page, Place, reading
 from db.roles import Role, acting_as
+from db.tables import Allocation as AllocationRow
+from db.tables.metadata import columns
 from matching.assign import Cost, Decision, Way
 from matching.refusals import Conflict, NoLongerHeld, NotFound, OnlyTheProvider
 from matching.states import ALLOCATION_TRANSITIONS, AllocationState
@@ -83,8 +85,8 @@ class AllocationFacts:
     version: int
 
 
-SELECT = """
-    select a.*, n.category, n.adults, n.minors, n.requires, n.audience,
+SELECT = f"""
+    select {columns(AllocationRow, "a")}, n.category, n.adults, n.minors, n.requires, n.audience,
            a.state = 'held' and a.firm_from > now() as tentative,
            array(select s.starts from allocation_slot k join slot s on s.id = k.slot_id
                   where k.allocation_id = a.id order by s.starts) as starts,

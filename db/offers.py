@@ -14,6 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import events, slots, staffing
 from db.pages import Page, Place, reading
+from db.tables import Offer as OfferRow
+from db.tables.metadata import columns
 from geo.borders import country_of_zone
 from geo.cells import Cell, centroid
 from matching.assign import tie_of
@@ -55,7 +57,7 @@ class Filter:
     site_id: UUID | None = None
 
 
-_SELECT = "select o.* from offer o "
+_SELECT = f"select {columns(OfferRow, 'o')} from offer o "
 _OWN = " o.organization_id = :organization "
 _IN_TOWNS = " o.town_id = any(cast(:towns as int[])) "
 _READ = text(_SELECT + "where o.id = :id and (" + _OWN + "or" + _IN_TOWNS + ")")

@@ -10,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import policies, seekers, surroundings
 from db.seekers import InPool
+from db.tables import Pledge as PledgeRow
+from db.tables.metadata import columns
 from geo.cells import Cell
 from matching.needs import OfferId
 from matching.offers import Offer
@@ -42,8 +44,8 @@ _ROOMS = text("""
       from slot s left join slot_staffing g on g.slot_id = s.id
      where s.offer_id = any(cast(:offers as uuid[])) and s.ends > now()
 """)
-_PLEDGES = text("""
-    select p.*, array(select x.slot_id from shift x
+_PLEDGES = text(f"""
+    select {columns(PledgeRow, "p")}, array(select x.slot_id from shift x
                        where x.pledge_id = p.id and x.slot_id is not null and x.ends > now()
                          and (x.state = 'declined' or x.at_risk_at is not null)) as declined
       from pledge p where p.state = 'open' and p.last_day >= current_date - 1 order by p.id

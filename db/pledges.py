@@ -14,6 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import events
 from db.pages import Page, Place, reading
 from db.roles import Role, acting_as
+from db.tables import Pledge as PledgeRow
+from db.tables.metadata import columns
 from geo.cells import Point, cell_of, centroid
 from matching.pledging import PledgeTerms, turns_of
 from matching.refusals import Conflict, Invalid, NotFound, StaleVersion
@@ -57,7 +59,7 @@ _ADD_TURNS = text("""
       from unnest(cast(:days as date[]), cast(:starts as timestamptz[]), cast(:ends as timestamptz[]))
            as turn (day, starts, ends)
 """)
-_SELECT = "select * from pledge where organization_id = :organization "
+_SELECT = f"select {columns(PledgeRow, 'pledge')} from pledge where organization_id = :organization "
 _READ = text(_SELECT + "and id = :id")
 _LOCK = text(_SELECT + "and id = :id for update")
 _PAGE = text(

@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.tables import Need as NeedRow
+from db.tables.metadata import columns
 from geo.cells import Cell
 from geo.distance import Kilometres
 from matching.needs import Need, NeedId, OfferId, People, language_of
@@ -75,8 +77,8 @@ class Door:
 
 
 _LAST_MOMENT = timedelta(minutes=1)
-_FACTS = """
-    n.*, c.coverage, t.timezone, clock_timestamp() as now,
+_FACTS = f"""
+    {columns(NeedRow, "n")}, c.coverage, t.timezone, clock_timestamp() as now,
            n.people - coalesce(
                (select sum(a.people) from allocation a
                  where a.need_id = n.id

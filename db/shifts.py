@@ -15,6 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import events, staffing
 from db.pages import Page, Place, reading
 from db.roles import Role, acting_as
+from db.tables import Shift as ShiftRow
+from db.tables.metadata import columns
 from geo.cells import Cell
 from matching.refusals import Conflict, NotFound
 from matching.states import ShiftState
@@ -97,8 +99,8 @@ _NEWS = text("""
     insert into capacity_news (offer_id)
     select distinct offer_id from slot where id = any(cast(:slots as bigint[])) and used < capacity
 """)
-_SELECT = """
-    select x.*, x.live and x.starts > now() and x.unanswered as answer_due,
+_SELECT = f"""
+    select {columns(ShiftRow, "x")}, x.live and x.starts > now() and x.unanswered as answer_due,
            x.live and x.at_risk_at is not null as at_risk, h.town_id, h.cell, p.skill,
            p.organization_id as pledged_by, h.organization_id as site_of
       from (select *, state in ('planned', 'confirmed') as live,

@@ -16,6 +16,8 @@ from db import events, locations, staffing
 from db.addresses import Vault
 from db.locations import Address
 from db.pages import Page, Place, reading
+from db.tables import Site as SiteRow
+from db.tables.metadata import columns
 from geo.borders import is_surely_abroad
 from geo.cells import COARSE_RESOLUTION, RESOLUTION, Cell, Point, cell_of, centroid
 from geo.distance import great_circle
@@ -66,7 +68,7 @@ class SiteFacts:
     version: int
 
 
-_SELECT = f"select h.*, {locations.HAS_ADDRESS} from site h "
+_SELECT = f"select {columns(SiteRow, 'h')}, {locations.HAS_ADDRESS} from site h "
 _READ = text(_SELECT + " where h.id = :id and h.organization_id = :organization")
 _LOCK = text("select version from site where id = :id and organization_id = :organization for update")
 _PAGE = text(

@@ -9,7 +9,7 @@ from geoalchemy2 import Geography, WKBElement
 from sqlalchemy import ARRAY, BigInteger, Date, DateTime, MetaData, Text, Time, Uuid, text
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
-__all__ = ["CellColumn", "CreatedAt", "Identity", "PointColumn", "Row", "Texts", "Version", "one_of"]
+__all__ = ["CellColumn", "CreatedAt", "Identity", "PointColumn", "Row", "Texts", "Version", "columns", "one_of"]
 
 Identity = Annotated[UUID, mapped_column(primary_key=True, server_default=text("gen_random_uuid()"))]
 CreatedAt = Annotated[datetime, mapped_column(server_default=text("now()"))]
@@ -47,3 +47,11 @@ def one_of(column: str, words: Iterable[str]) -> str:
     """The check that keeps a text column to a closed vocabulary."""
     listed = ", ".join(f"'{word}'" for word in words)
     return f"{column} in ({listed})"
+
+
+def columns(table: type[Row], alias: str) -> str:
+    """The table's columns by name, for a statement that wants them all.
+
+    A prepared `alias.*` fails once on each connection when a migration adds a column.
+    """
+    return ", ".join(f"{alias}.{column.name}" for column in table.__table__.columns)
