@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db.connection import connect, transaction
 from db.environment import WrongSettings
+from db.migrations import LockedOut
 from db.roles import hides_rows
 from db.settings import Settings
 from matching.refusals import Conflict, Invalid, NotFound
@@ -82,6 +83,12 @@ def told() -> Iterator[None]:
         yield
     except (NothingRuns, StackProblem, UnknownCountry, UnknownTown) as problem:
         _end(str(problem))
+    except LockedOut as locked:
+        _end(
+            f"{locked.step} never got its locks: something holds them for long. Steps before it are done, and all goes "
+            "on as it was. What to do: run this again when less is going on, or end what holds them "
+            "(`select * from pg_stat_activity where state <> 'idle'`)."
+        )
     except WrongSettings as problem:
         typer.echo(str(problem), err=True)
         raise typer.Exit(2) from None

@@ -5,7 +5,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import tombstones
 from db.connection import connect, transaction
-from db.migrations import differences, upgrade
+from db.migrations import Phase, Step, differences, upgrade
 from db.settings import Settings
 from relais.asking import told, with_any_engine
 from relais.embedded import running_stack
@@ -37,16 +37,32 @@ class _Server(BaseSettings):
     redis_url: str | None = None
 
 
-def migrate() -> None:
-    """Bring the database up to date; what a restored backup brought back of what was purged goes again."""
+def migrate(
+    phase: Annotated[
+        Phase,
+        typer.Option(help="`pre`: what may run beside the old code, before the new starts; `post`: all that is left."),
+    ] = Phase.POST,
+) -> None:
+    """Bring the database up to date; what a restored backup brought back of what was purged goes again.
 
-    async def bring(engine: AsyncEngine, settings: Settings) -> None:
-        await upgrade(engine)
+    May run while Relais serves: no step makes anybody wait longer than two seconds for a lock; it gives up, lets them
+    pass and tries again.
+    """
+
+    async def bring(engine: AsyncEngine, settings: Settings) -> list[Step]:
+        left = await upgrade(engine, phase)
         async with transaction(engine) as tx:
             await tombstones.reapply(tx, settings.keys().of("tombstone"))
+        return left
 
-    with_any_engine(bring)
-    typer.echo("The database is up to date.")
+    left = with_any_engine(bring)
+    if not left:
+        typer.echo("The database is up to date.")
+        return
+    typer.echo(
+        f"The database is ready for the new code beside the old. {left[0].name} waits until the old code is gone: then "
+        "run `relais migrate --phase post`."
+    )
 
 
 @migration_commands.callback()

@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from db import tombstones, towns
 from db.connection import connect, transaction
 from db.environment import WrongSettings, read
-from db.migrations import upgrade
+from db.migrations import LockedOut, upgrade
 from db.settings import Settings
 from relais.account import Account
 from relais.embedded import StackProblem, running_stack, stop_stack
@@ -244,7 +244,7 @@ def _furnish(settings: Settings, account: Account, countries: Collection[str]) -
             "The database was last used by another version of Relais, whose tables this one does not know. Nothing "
             "was changed. What to do: start that version, or a newer one."
         ) from error
-    except (SQLAlchemyError, OSError) as error:
+    except (SQLAlchemyError, OSError, LockedOut) as error:
         raise ProcessProblem(
             f"The database cannot be prepared ({type(error).__name__}). What is in it is safe. What to do: where "
             "RELAIS_DATABASE_URL is set, see that it answers, that the user may create tables, and that PostGIS is "
