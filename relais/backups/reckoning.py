@@ -7,7 +7,7 @@ from alembic.util import CommandError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import invariants, tombstones
+from db import feed, invariants, tombstones
 from db.connection import connect, transaction
 from db.migrations import upgrade
 from db.retention import purge
@@ -61,6 +61,8 @@ async def reckon(settings: Settings, brought: frozenset[bytes]) -> Reckoning:
         key = terms.keys().of("tombstone")
         async with transaction(engine) as tx:
             again = await tombstones.reapply(tx, key, brought)
+            # Places in the feed after the moment come a second time, with other events.
+            await feed.begin_anew(tx)
         past = await purge(matching, terms)
         await _check(engine, key, brought)
         async with transaction(engine) as tx:

@@ -36,6 +36,10 @@ LAWFUL: Final[dict[str, dict[str, str]]] = {
         "adding-foreign-key-constraint": _SMALL,
         "require-concurrent-index-creation": _SMALL,
     },
+    "0015_pre_event_feeds": {
+        "constraint-missing-not-valid": _EMPTY,
+        "require-concurrent-index-creation": _EMPTY,
+    },
     "0014_pre_due_needs_by_key": {
         "require-concurrent-index-deletion": _EMPTY,
         "require-concurrent-index-creation": _EMPTY,

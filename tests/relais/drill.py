@@ -17,7 +17,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import needs
+from db import feed, needs
 from db.connection import connect, transaction
 from db.migrations import upgrade
 from db.retention import purge
@@ -61,6 +61,7 @@ class Told:
     moments: list[datetime] = field(default_factory=list)
     purged: frozenset[UUID] = frozenset()
     tombstones: frozenset[bytes] = frozenset()
+    era: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,8 @@ async def evening_of_acts(house: House, settings: Settings, seed: int, *, acts: 
     told.purged = frozenset({first})
     told.tombstones = await _purge(engine, settings, poster, first)
     await _act(engine, told, town_hall, poster, chance)
+    async with transaction(engine) as tx:
+        told.era = (await feed.now(tx)).era
     await engine.dispose()
     return told
 

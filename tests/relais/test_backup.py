@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from db import invariants, tombstones
+from db import feed, invariants, tombstones
 from db.connection import connect, transaction
 from db.settings import Settings
 from relais.backups import log_files
@@ -100,6 +100,14 @@ async def back(settings: Settings, told: Told) -> tuple[int, int]:
     return int(found.n), by_name
 
 
+async def era(settings: Settings) -> int:
+    engine = connect(settings, "test")
+    async with transaction(engine) as tx:
+        now = await feed.now(tx)
+    await engine.dispose()
+    return now.era
+
+
 async def not_as_it_must_be(settings: Settings) -> dict[str, int]:
     engine = connect(settings, "test")
     async with transaction(engine) as tx:
@@ -117,6 +125,7 @@ def test_any_moment_is_restored_whole_and_what_was_purged_stays_purged(house: Ho
             assert asyncio.run(too_early(settings, told, moment)) == []
             assert asyncio.run(not_as_it_must_be(settings)) == {}
             assert asyncio.run(back(settings, told)) == (0, 0)
+            assert asyncio.run(era(settings)) > told.era, "who read the feed before must look anew"
         shutil.rmtree(root)
 
 
