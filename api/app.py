@@ -143,6 +143,7 @@ def _life(settings: ApiSettings) -> Callable[[FastAPI], AbstractAsyncContextMana
             cursors=cursors,
             streams=streams,
             leaving=leaving,
+            tombstone_key=keys.of("tombstone"),
             vault=Vault.of_file(settings.address_key_file),
         )
         helpers = [

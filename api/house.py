@@ -48,6 +48,8 @@ class House:
     """Who listens to events as they happen."""
     leaving: asyncio.Event
     """Set when the process is asked to end: what would go on without an end ends."""
+    tombstone_key: bytes
+    """Tombstones of what was purged are hashes under this."""
     vault: Vault
     """Exact places are sealed with this."""
 

@@ -167,7 +167,8 @@ async def change_site(
 ) -> SiteOut:
     """Change a site. It cannot be moved from under people who have a place in it, and is visited anew once moved."""
     location = body.location.point() if body.location else None
-    await sites.change(tx, site_id, who.organization_id, version, body.applied_to, location, house.vault)
+    keys = (house.vault, house.tombstone_key)
+    await sites.change(tx, site_id, who.organization_id, version, body.applied_to, location, *keys)
     reply.ring()
     return await _site(tx, who.organization_id, site_id, reply)
 
@@ -178,7 +179,7 @@ async def set_address(
 ) -> SiteOut:
     """Seal how to get there. It is not answered by any list or export."""
     address = Address(body.address, body.meeting_point)
-    await sites.set_address(tx, site_id, who.organization_id, version, address, house.vault)
+    await sites.set_address(tx, site_id, who.organization_id, version, address, house.vault, house.tombstone_key)
     return await _site(tx, who.organization_id, site_id, reply)
 
 

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import events, locations, staffing
+from db import events, locations, staffing, tombstones
 from db.addresses import Vault
 from db.locations import Address
 from db.pages import Page, Place, reading
@@ -152,6 +152,7 @@ async def change(
     revise: Callable[[SiteTerms], SiteTerms],
     location: Point | None,
     vault: Vault,
+    tombstone_key: bytes,
 ) -> None:
     """Give a site new terms, and a new place where one is given: who visited it before has not seen that one.
 
@@ -176,16 +177,24 @@ async def change(
         await staffing.bind(tx, site_id)
     if location is not None:
         await locations.keep_place(tx, site_id, location, vault)
+        await tombstones.lower(tx, tombstones.name_of("place", site_id, tombstone_key))
     await tx.execute(_NEWS, {"id": site_id})
     await events.record(tx, "site.changed", site_id, [organization_id])
 
 
 async def set_address(
-    tx: AsyncConnection, site_id: UUID, organization_id: UUID, version: int | None, address: Address, vault: Vault
+    tx: AsyncConnection,
+    site_id: UUID,
+    organization_id: UUID,
+    version: int | None,
+    address: Address,
+    vault: Vault,
+    tombstone_key: bytes,
 ) -> None:
     """Seal how to get there. Raises `NotFound` and `StaleVersion`."""
     await _lock(tx, site_id, organization_id, version)
     await locations.keep_address(tx, site_id, address, vault)
+    await tombstones.lower(tx, tombstones.name_of("place", site_id, tombstone_key))
     await tx.execute(_TOUCH, {"id": site_id})
     await events.record(tx, "site.address_set", site_id, [organization_id])
 

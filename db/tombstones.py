@@ -13,12 +13,14 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import figures
+from db.roles import Role, acting_as
 
-__all__ = ["drop_needs", "every", "name_of", "raise_up", "reapply", "risen"]
+__all__ = ["drop_needs", "every", "lower", "name_of", "raise_up", "reapply", "risen"]
 
 _KEEP = text("""
     insert into tombstone (name) select unnest(cast(:names as bytea[])) on conflict (name) do nothing
 """)
+_LOWER = text("delete from tombstone where name = :name")
 _EVERY = text("select name from tombstone order by purged_at, name")
 _NEEDS = text("select id from need where id > :after order by id limit :limit")
 _LOCK = text("select id from need where id = any(cast(:ids as uuid[])) order by id for update")
@@ -51,6 +53,12 @@ def name_of(kind: str, number: UUID, key: bytes) -> bytes:
 async def raise_up(tx: AsyncConnection, names: Iterable[bytes]) -> None:
     """Keep tombstones; those that are there stay as they are."""
     await tx.execute(_KEEP, {"names": sorted(names)})
+
+
+async def lower(tx: AsyncConnection, name: bytes) -> None:
+    """What was purged was given again: it is there by right, and no restore or upgrade takes it away."""
+    async with acting_as(tx, Role.MATCHER):
+        await tx.execute(_LOWER, {"name": name})
 
 
 async def every(tx: AsyncConnection) -> list[bytes]:

@@ -45,7 +45,7 @@ async def revise(engine: AsyncEngine, there: Home, to: Point | None = None, **ch
         return replace(terms, **changes)  # type: ignore[arg-type]
 
     async with transaction(engine) as tx:
-        await sites.change(tx, there[1], there[0], None, revised, to, VAULT)
+        await sites.change(tx, there[1], there[0], None, revised, to, VAULT, b"")
 
 
 async def open_there(engine: AsyncEngine, there: Home) -> None:

@@ -80,7 +80,7 @@ class Land:
 
     async def move(self, to: Point) -> None:
         """The owner sets its pin elsewhere; a home is visited anew."""
-        await sites.change(self.tx, self.site, self.owner, None, lambda terms: terms, to, VAULT)
+        await sites.change(self.tx, self.site, self.owner, None, lambda terms: terms, to, VAULT, b"")
         await sites.vet(self.tx, self.site, self.owner)
         self.transcript, self.asked, self.heard = hashlib.sha256(), 0, []
 

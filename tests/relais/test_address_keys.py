@@ -120,7 +120,7 @@ async def add_sites(engine: AsyncEngine, vault: Vault, count: int) -> list[UUID]
         owner = await add_organization(tx)
         made = [await sites.add(tx, owner, terms, PLACE, vault) for _ in range(count)]
         for number, site in enumerate(made):
-            await sites.set_address(tx, site, owner, None, Address(f"door {number}", None), vault)
+            await sites.set_address(tx, site, owner, None, Address(f"door {number}", None), vault, b"")
     return made
 
 

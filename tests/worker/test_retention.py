@@ -10,11 +10,13 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import audit, shifts, tombstones
+from db import audit, shifts, sites, tombstones
+from db.addresses import Vault
 from db.audit import Actor
 from db.bell import Bell
 from db.connection import connect, snapshot, transaction
 from db.linking import link_acts
+from db.locations import Address
 from db.purging import PURGES
 from db.retention import purge
 from db.roles import Role
@@ -272,6 +274,26 @@ async def test_a_restored_backup_does_not_bring_back_what_was_purged_since(
     finally:
         await restored.dispose()
         await run_on_server(servers, f"drop database {backup} with (force)")
+
+
+async def test_a_place_that_was_given_again_stays(
+    engine: AsyncEngine, settings: Settings, terms: WorkerSettings
+) -> None:
+    there = await evening(engine, settings)
+    await end_everything(engine, settings)
+    await let_pass(engine, 40)
+    await purge(in_role(engine, Role.MATCHER), terms)
+    (site, other) = await rows(engine, "select id from site where organization_id = :id", id=there.town_hall)
+    assert await count(engine, "site_location") == 0
+    key, vault = terms.keys().of("tombstone"), Vault.of_file(settings.address_key_file)
+    way = Address("By the green door", None)
+    async with transaction(in_role(engine, Role.APP, there.town_hall)) as tx:
+        await sites.set_address(tx, site.id, there.town_hall, None, way, vault, key)
+    async with transaction(in_role(engine, Role.APP, there.town_hall)) as tx:
+        await sites.set_address(tx, other.id, there.town_hall, None, way, vault, b"the control: not lowered")
+    async with transaction(engine) as tx:
+        assert await tombstones.reapply(tx, key) == 1
+    assert [row.site_id for row in await rows(engine, "select site_id from site_location")] == [site.id]
 
 
 async def test_rows_put_back_beside_their_tombstones_go_again_and_are_not_counted_twice(
