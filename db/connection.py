@@ -8,12 +8,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from sqlalchemy import event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from db.roles import Role
 from db.settings import Settings
 
 __all__ = ["connect", "listening_address", "looking", "snapshot", "transaction"]
+
+_UNHEARD_SECONDS = 2
+"""After the time in which the server ends a statement by itself: who has not heard of it then will hear nothing."""
 
 
 def connect(settings: Settings, name: str, role: Role | None = None) -> AsyncEngine:
@@ -23,9 +28,9 @@ def connect(settings: Settings, name: str, role: Role | None = None) -> AsyncEng
 
     Errors never carry the values of a statement, and a session that forgets its transaction is ended by the server.
     Connections are not tried before use, which would be a round trip an act: the first to find the server gone
-    empties the whole pool.
+    empties the whole pool. One that says nothing, though its end is open, is given up and raises `TimeoutError`.
     """
-    return create_async_engine(
+    engine = create_async_engine(
         settings.database_address,
         pool_size=settings.pool_size,
         max_overflow=0,
@@ -34,6 +39,7 @@ def connect(settings: Settings, name: str, role: Role | None = None) -> AsyncEng
         execution_options={"role": role},
         connect_args={
             "timeout": 10,
+            "command_timeout": settings.statement_seconds + _UNHEARD_SECONDS,
             "server_settings": {
                 "application_name": f"relais-{name}",
                 **({"role": role.value} if role else {}),
@@ -43,6 +49,8 @@ def connect(settings: Settings, name: str, role: Role | None = None) -> AsyncEng
             },
         },
     )
+    event.listen(engine.sync_engine, "handle_error", _give_up_unheard)
+    return engine
 
 
 def listening_address(settings: Settings) -> str:
@@ -81,3 +89,9 @@ async def _lent(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         yield connection
     finally:
         await asyncio.shield(connection.close())
+
+
+def _give_up_unheard(context: ExceptionContext) -> None:
+    """Let go of a connection on which nothing was heard in time: to roll back on it would wait as long again."""
+    if isinstance(context.original_exception, TimeoutError):
+        context.is_disconnect = True
