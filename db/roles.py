@@ -59,9 +59,10 @@ async def acting_as(tx: AsyncConnection, role: Role) -> AsyncIterator[None]:
         yield
     except Exception:
         # Where the transaction is lost, or the part of it since a savepoint, so is the role. Who catches a refusal, or
-        # the error of a value that was never sent, goes on.
-        tx.info["acting"] = (tx.get_transaction(), outer)
+        # the error of a value that was never sent, goes on. On a connection that was lost nothing can even be noted,
+        # and what is to be told is that it was lost.
         with suppress(SQLAlchemyError):
+            tx.info["acting"] = (tx.get_transaction(), outer)
             await _act(tx, outer)
         raise
     await _act(tx, outer)

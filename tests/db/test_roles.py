@@ -126,3 +126,16 @@ async def _as_it_stands(engine: AsyncEngine) -> list[set[tuple[str, ...]]]:
         """,
     )
     return [{tuple(map(str, row)) for row in await rows(engine, statement)} for statement in statements]
+
+
+async def test_a_connection_that_is_lost_in_such_a_step_is_what_is_told(engine: AsyncEngine) -> None:
+    async def lose_it() -> None:
+        async with transaction(in_role(engine, Role.APP)) as tx, acting_as(tx, Role.MATCHER):
+            session = (await tx.execute(text("select pg_backend_pid()"))).scalar_one()
+            async with transaction(engine) as operator:
+                await operator.execute(text("select pg_terminate_backend(:session)"), {"session": session})
+            await tx.execute(text("select 1"))
+
+    with pytest.raises(DBAPIError) as told:
+        await lose_it()
+    assert told.value.connection_invalidated
