@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from time import monotonic
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -221,7 +220,7 @@ async def post_need(
 
     With `Prefer: wait=5` the answer waits up to that many seconds for the first hold.
     """
-    added = await needs.add(tx, who.organization_id, [body.terms()], datetime.now(UTC), filed=house.slips.filed)
+    added = await needs.add(tx, who.organization_id, [body.terms()], filed=house.slips.filed)
     (posted,) = _posted(added, reply)
     reply.ring()
     reply.created(f"/v1/needs/{posted.id}", posted.version)
@@ -235,7 +234,7 @@ async def post_needs(body: BatchIn, who: WritesNeeds, tx: Tx, reply: Reply, hous
     """Post what up to 500 parties need, all or none."""
     pointers = [f"/needs/{index}" for index in range(len(body.needs))]
     terms = [need.terms() for need in body.needs]
-    added = await needs.add(tx, who.organization_id, terms, datetime.now(UTC), pointers, house.slips.filed)
+    added = await needs.add(tx, who.organization_id, terms, pointers, house.slips.filed)
     reply.ring()
     return BatchOut(items=_posted(added, reply))
 
@@ -273,7 +272,7 @@ async def change_need(
     """Shorten, lengthen or move a stay, or change the party: the place is kept, or nothing changes."""
     before = await needs.read(tx, need_id, who.organization_id)
     terms = body.applied_to(before.terms)
-    await stays.change(tx, need_id, who.organization_id, version, terms, datetime.now(UTC))
+    await stays.change(tx, need_id, who.organization_id, version, terms)
     reply.ring()
     return await _need(tx, who, need_id, reply)
 

@@ -130,7 +130,8 @@ ADD = text(f"""
 """)
 """Posts needs, `rows` as JSON, and finds for each another that asks the same."""
 _SETTINGS = text("""
-    select asked.category, asked.town, c.coverage, t.country, t.timezone, t.cell, p.version, p.terms
+    select asked.category, asked.town, c.coverage, t.country, t.timezone, t.cell, p.version, p.terms,
+           clock_timestamp() as now
       from (select version, terms from policy order by version desc limit 1) p
       cross join unnest(cast(:categories as text[]), cast(:towns as int[])) as asked (category, town)
       left join category c on c.code = asked.category
@@ -158,7 +159,6 @@ async def add(
     tx: AsyncConnection,
     organization_id: UUID,
     terms: Sequence[NeedTerms],
-    now: datetime,
     at: Sequence[str] = ("",),
     filed: Callable[[UUID], bytes] | None = None,
 ) -> list[Posted]:
@@ -167,7 +167,7 @@ async def add(
     `at` are the JSON pointers of the needs in what was sent, for the flaws; `filed` says under what the slip of a need
     is found. Raises `Invalid` with every flaw.
     """
-    policy, settings = await settings_of(tx, terms)
+    policy, now, settings = await settings_of(tx, terms)
     flaws: list[Flaw] = []
     rows: list[dict[str, object]] = []
     for one, setting, pointer in zip(terms, settings, at, strict=True):
@@ -244,8 +244,10 @@ async def withdraw(
     await events.record(tx, "need.withdrawn", need_id, [organization_id])
 
 
-async def settings_of(tx: AsyncConnection, terms: Sequence[NeedTerms]) -> tuple[Policy, list["_Setting | Flaw"]]:
-    """The policy in force, and for each need what its category and town say, or the flaw of an unknown one."""
+async def settings_of(
+    tx: AsyncConnection, terms: Sequence[NeedTerms]
+) -> tuple[Policy, datetime, list["_Setting | Flaw"]]:
+    """The policy in force, the database's time, and what each need's category and town say, or a flaw."""
     asked = {(one.category, one.town_id) for one in terms}
     values = {"categories": [category for category, _ in asked], "towns": [town for _, town in asked]}
     rows = (await tx.execute(_SETTINGS, values)).all()
@@ -259,7 +261,7 @@ async def settings_of(tx: AsyncConnection, terms: Sequence[NeedTerms]) -> tuple[
             return Flaw("/town", "unknown_town")
         return _Setting(Coverage(row.coverage), row.country, ZoneInfo(row.timezone), Cell(row.cell))
 
-    return policy_of(rows[0].version, rows[0].terms), [setting(one) for one in terms]
+    return policy_of(rows[0].version, rows[0].terms), rows[0].now, [setting(one) for one in terms]
 
 
 def columns_of(terms: NeedTerms, setting: _Setting) -> dict[str, object]:

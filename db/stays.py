@@ -6,7 +6,6 @@ more. Who wants another place instead releases this one first.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import text, update
@@ -96,7 +95,6 @@ async def change(
     organization_id: UUID,
     version: int | None,
     terms: NeedTerms,
-    now: datetime,
 ) -> None:
     """Give a need new terms (same category and town), keeping every place that its people have.
 
@@ -106,9 +104,9 @@ async def change(
     before = await needs.lock(tx, need_id, organization_id)
     if version is not None and version != before.version:
         raise StaleVersion(before.version)
+    policy, now, (setting,) = await needs.settings_of(tx, [terms])
     if before.state in (NeedState.WITHDRAWN, NeedState.CLOSED) or before.terms.ends <= now:
         raise Conflict("need_has_ended", before.state)
-    policy, (setting,) = await needs.settings_of(tx, [terms])
     if isinstance(setting, Flaw):
         raise Invalid((setting,))
     flaws = tuple(

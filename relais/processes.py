@@ -64,6 +64,11 @@ class Child:
         """Where its last words are."""
         return str(self.log.path)
 
+    @property
+    def pid(self) -> int | None:
+        """Its process, None while it does not run."""
+        return self._process.pid if self._process and self._process.poll() is None else None
+
     def start(self) -> None:
         """Start it; it is ready a little later."""
         self._said_before, output = self.log.size(), self.log.open_to_write()

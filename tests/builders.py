@@ -159,4 +159,4 @@ def need_terms(
 async def add_need(tx: AsyncConnection, organization_id: UUID, **terms: object) -> UUID:
     """Post a need; see `need_terms`."""
     made = need_terms(**terms)  # type: ignore[arg-type]
-    return (await needs.add(tx, organization_id, [made], datetime.now(UTC)))[0].need.id
+    return (await needs.add(tx, organization_id, [made]))[0].need.id

@@ -34,6 +34,7 @@ _running = ExitStack()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the long forms of the slow tests")
+    parser.addoption("--fault-seed", help="repeat what was done to the house under this seed (tests/faults)")
 
 
 def pytest_configure(config: pytest.Config) -> None:

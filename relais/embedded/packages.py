@@ -74,6 +74,30 @@ def unpacked_packages(packages: Path, *, tell: Callable[[str], None], wanted: Wa
     return tree
 
 
+def unpacked_package(packages: Path, name: str, *, tell: Callable[[str], None]) -> Path | None:
+    """The folder with one more package of the distribution, fetched at the first call; None where it cannot be had."""
+    tree = packages / f"{name}-{_tree_name()}"
+    if tree.is_dir() or not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+        return tree if tree.is_dir() else None
+    open_folder(packages)
+    with _one_at_a_time(packages / "lock"), tempfile.TemporaryDirectory(prefix="new-", dir=packages) as scratch:
+        apt = _Apt(Path(scratch))
+        tell(f"Fetching {name} from your distribution (once) ...")
+        if not apt.download([name]):
+            apt.update_lists_of_our_own()
+            if not apt.download([name]):
+                tell(f"It could not be had.{apt.last_words}")
+                return None
+        made = Path(scratch) / "tree"
+        made.mkdir()
+        for package in apt.downloads.glob("*.deb"):
+            _run(["dpkg-deb", "-x", str(package), str(made)])
+        made.chmod(0o755)
+        made.rename(tree)
+        keep_theirs(tree)
+    return tree
+
+
 def library_environment(tree: Path) -> dict[str, str]:
     """What the programs of an unpacked `tree` need in their environment to find its libraries and grids."""
     folders = [*tree.glob("usr/lib/*-linux-gnu*"), *tree.glob("lib/*-linux-gnu*")]

@@ -1,7 +1,6 @@
 """What is due, and what is like a need that is posted, is found by its keys: never by walking all who live."""
 
 import json
-from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
@@ -34,7 +33,7 @@ async def evening(tx: AsyncConnection) -> dict[str, object]:
 
 async def post(tx: AsyncConnection, count: int) -> None:
     """So many needs of an organization of their own."""
-    await needs.add(tx, await add_organization(tx), [need_terms()] * count, datetime.now(UTC), [""] * count)
+    await needs.add(tx, await add_organization(tx), [need_terms()] * count, [""] * count)
 
 
 async def walked(tx: AsyncConnection, statement: TextClause, values: dict[str, object]) -> int:

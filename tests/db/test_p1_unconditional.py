@@ -1,7 +1,6 @@
 """P1, unconditional: two needs that differ in nothing but who posted them, or how, get the same place."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
@@ -48,7 +47,7 @@ async def pass_road(tx: AsyncConnection) -> None:
 
 async def order_for(tx: AsyncConnection, poster: UUID, terms: NeedTerms) -> list[OfferId]:
     """The feasible offers for these terms posted by this organization, from best to worst."""
-    (posted,) = await needs.add(tx, poster, [terms], datetime.now(UTC))
+    (posted,) = await needs.add(tx, poster, [terms])
     seeker = await read_seeker(tx, posted.need.id, FIRST_POLICY)
     found = await find(tx, seeker.need, FIRST_POLICY, seeker.now)
     return [each.offer_id for each in ranked(found, FIRST_POLICY)]
@@ -57,7 +56,7 @@ async def order_for(tx: AsyncConnection, poster: UUID, terms: NeedTerms) -> list
 async def place_for(tx: AsyncConnection, poster: UUID, terms: NeedTerms) -> UUID:
     """The offer held for these terms; undone afterwards."""
     undo = await tx.begin_nested()
-    (posted,) = await needs.add(tx, poster, [terms], datetime.now(UTC))
+    (posted,) = await needs.add(tx, poster, [terms])
     held = await hold_best_places(tx, await read_seeker(tx, posted.need.id, FIRST_POLICY), FIRST_POLICY)
     offer: UUID = (
         await tx.execute(text("select offer_id from allocation where id = :id"), {"id": held.allocations[0]})
@@ -95,7 +94,7 @@ async def test_whether_people_mean_to_stay_changes_no_place(tx: AsyncConnection,
 async def test_the_order_in_which_a_need_is_written_changes_no_place(tx: AsyncConnection) -> None:
     poster = await add_organization(tx, OrganizationKind.COORDINATION)
     order = await order_for(tx, poster, FAMILY)
-    (posted,) = await needs.add(tx, poster, [FAMILY], datetime.now(UTC))
+    (posted,) = await needs.add(tx, poster, [FAMILY])
     await tx.execute(
         text(
             "update need set audience = array['women', 'families'], requires = array['step_free', 'showers'],"

@@ -30,7 +30,7 @@ class Stay:
 
     async def change(self, version: int | None = None, **changes: object) -> None:
         terms = replace(await self.terms(), **changes)  # type: ignore[arg-type]
-        await stays.change(self.tx, self.need_id, self.town_hall, version, terms, datetime.now(UTC))
+        await stays.change(self.tx, self.need_id, self.town_hall, version, terms)
 
     async def placed(self) -> list[AllocationFacts]:
         return (await allocations.of_needs(self.tx, [self.need_id]))[self.need_id]
