@@ -232,7 +232,8 @@ _NEVER = {
     "a place is taken by what is over, or not by what is live": """
         select distinct a.id from allocation a join allocation_slot k on k.allocation_id = a.id
                                                 join slot s on s.id = k.slot_id
-         where s.ends > now() and k.taken <> (a.state in ('held', 'confirmed', 'arrived'))
+         where k.taken and s.ends > a.ended_at
+            or not k.taken and a.state in ('held', 'confirmed', 'arrived')
     """,
     "an allocation holds no slot": """
         select a.id from allocation a where not exists (select from allocation_slot k where k.allocation_id = a.id)

@@ -13,7 +13,12 @@ class Damage:
     said: str
 
 
-_AN_ANSWERED = "(select id from allocation where state = 'confirmed' order by id limit 1)"
+_AN_ANSWERED = """(
+    select id from allocation
+     where state = 'confirmed'
+       and exists (select from event where object_id = allocation.id and kind = 'allocation.held')
+     order by id limit 1
+)"""
 _A_NEED = "(select id from need where state = 'open' order by id limit 1)"
 DAMAGES = {
     "a need is gone": Damage((f"delete from need where id = {_A_NEED}",), "an acknowledged need is lost"),

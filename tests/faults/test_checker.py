@@ -90,4 +90,7 @@ async def test_asked_again_with_its_key_it_is_one_need(house: House, history: Hi
 
 
 async def _all_was_done(history: History) -> bool:
-    return {call.act for call in history.calls.values() if call.acknowledged} >= _ACTS
+    done = [call for call in history.calls.values() if call.acknowledged]
+    ended = {call.object_id for call in done if call.act in ("decline", "release", "arrive")}
+    confirmed = {call.object_id for call in done if call.act == "confirm"} - ended
+    return {call.act for call in done} >= _ACTS and len(confirmed) >= 3
