@@ -21,7 +21,8 @@ _ACTS = {"post", "withdraw", "confirm", "decline", "pause", "resume", "capacity"
 
 
 async def test_an_evening_without_faults_is_without_fault(house: House, history: History, seed: str) -> None:
-    async with under_load(house, history, f"{seed}/checker"):
+    async with under_load(house, history, f"{seed}/checker") as load:
+        await load.post_need(need_body(requires=["pets"]))  # which nobody provides: it stays open
         await eventually(lambda: _all_was_done(history), "every act was acknowledged")
     assert await judged(house, history.path) == []
 
