@@ -76,7 +76,7 @@ def unpacked_packages(packages: Path, *, tell: Callable[[str], None], wanted: Wa
 
 def unpacked_package(packages: Path, name: str, *, tell: Callable[[str], None]) -> Path | None:
     """The folder with one more package of the distribution, fetched at the first call; None where it cannot be had."""
-    tree = packages / f"{name}-{_tree_name()}"
+    tree = packages / f"{name}-{_system_name()}"
     if tree.is_dir() or not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
         return tree if tree.is_dir() else None
     open_folder(packages)
