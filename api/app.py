@@ -42,9 +42,11 @@ from api.house import House
 from api.limits import BodyLimit
 from api.metrics import Metrics
 from api.pace import Pace
+from api.presence import Presence
 from api.problems import MethodNotAllowed, Unavailable, answer
 from api.settings import ApiSettings
 from api.streams import Streams
+from api.turnstile import Turnstile
 from api.watch import keep_watch
 from api.wording import LANGUAGES, catalogue
 from db import logs
@@ -53,8 +55,10 @@ from db.bell import SETTLED, Bell, Ear
 from db.connection import connect
 from db.environment import read_or_leave
 from db.own_slip import file_missing
+from db.readiness import Readiness
 from db.roles import Role
 from db.settings import Keys
+from db.showing import DatabaseFigures, show_bells, show_pool, shown
 from db.slips import SlipKeys
 from matching.refusals import Invalid, NotFound, Refusal
 
@@ -62,6 +66,7 @@ __all__ = ["create"]
 
 _log = structlog.get_logger()
 _FILE_AGAIN_SECONDS = 5.0
+_FIRST_LOOK_SECONDS = 3.0
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _AWAY_CLASSES = frozenset({"08", "53", "57", "58"})
 """SQLSTATE classes: connection lost, resources short, ended by an operator or a time limit, system error."""
@@ -69,24 +74,25 @@ _AWAY_STATES = frozenset({"40001", "40P01", "55P03"})
 """Two transactions in each other's way: the same request passes a moment later."""
 
 
-def create(settings: ApiSettings | None = None) -> FastAPI:
+def create(settings: ApiSettings | None = None, presence: Presence | None = None) -> FastAPI:
     """The service, by the settings of the environment unless others are given."""
     logs.configure()
     chosen = settings or read_or_leave(ApiSettings)
-    metrics = Metrics()
+    metrics, here = Metrics(), presence or Presence()
     for language in LANGUAGES:
         catalogue(language)
     app = Service(
         title="Relais",
         version="1",
         description="Mutual-aid coordination and urgent-shelter matching, whatever anyone's status.",
-        lifespan=_life(chosen),
+        lifespan=_life(chosen, here, metrics),
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         middleware=[
-            Middleware(FrontDoor, metrics=metrics, behind_tls=chosen.behind_tls),
+            Middleware(FrontDoor, metrics=metrics, presence=here, behind_tls=chosen.behind_tls),
             Middleware(BodyLimit, most=chosen.body_bytes, seconds=chosen.body_seconds),
+            Middleware(Turnstile, settings=chosen, metrics=metrics, presence=here),
         ],
     )
     app.add_exception_handler(Refusal, _refused)
@@ -110,20 +116,24 @@ def create(settings: ApiSettings | None = None) -> FastAPI:
         policy.router,
         slip.router,
         slip_page.router(chosen),
-        operations.router(metrics),
+        operations.router,
     ):
         app.include_router(router)
     return app
 
 
-def _life(settings: ApiSettings) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _life(
+    settings: ApiSettings, presence: Presence, metrics: Metrics
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
         keys = settings.keys()
         engine = connect(settings, "api", Role.APP)
-        leaving = asyncio.Event()
         cursors = FeedCursors(keys.of("feed-cursor"))
-        streams = Streams(engine, cursors, leaving)
+        streams = Streams(engine, cursors, presence.leaving)
+        # Where all connections are at work, the process is busy and not unready.
+        own_line = connect(settings.model_copy(update={"pool_size": 1}), "api-readiness", Role.APP)
+        readiness = Readiness("api", own_line)
         bell = Bell(settings)
         ear = Ear(settings, SETTLED)
         pace = Pace(settings.redis_url)
@@ -136,34 +146,51 @@ def _life(settings: ApiSettings) -> Callable[[FastAPI], AbstractAsyncContextMana
             slip_key=keys.of("slip"),
             slips=SlipKeys.of(keys),
             client_hashing=keys.of("client"),
+            readiness=readiness,
             pace=pace,
             request_hashing=keys.of("request"),
             tie_key=keys.of("tie"),
             event_key=keys.of("event"),
             cursors=cursors,
             streams=streams,
-            leaving=leaving,
+            leaving=presence.leaving,
             tombstone_key=keys.of("tombstone"),
             vault=Vault.of_file(settings.address_key_file),
         )
+        # One connection for it, in a role that sees what there is to do: requests have theirs.
+        watching = connect(settings.model_copy(update={"pool_size": 1}), "api-figures", Role.MATCHER)
+        metrics.registry.register(DatabaseFigures.of(watching))
+        show_pool(metrics.registry, engine)
+        show_bells(metrics.registry, bell, ear)
         helpers = [
             asyncio.create_task(each)
             for each in (bell.run(), ear.run(), keep_watch(engine, ear), streams.watch(), _file_slips(engine, keys))
         ]
+        begun = asyncio.create_task(_begin(readiness, presence))
+        # Mostly all is there: then nobody is turned away. Else it listens, and says that it is not ready.
+        await asyncio.wait([begun], timeout=_FIRST_LOOK_SECONDS)
         _keep_for_good()
-        _log.info("api.ready")
         try:
-            yield
+            with shown(metrics.registry, settings):
+                yield
         finally:
-            leaving.set()
-            for helper in helpers:
+            presence.leaving.set()
+            for helper in (begun, *helpers):
                 helper.cancel()
-            await asyncio.gather(*helpers, return_exceptions=True)
+            await asyncio.gather(begun, *helpers, return_exceptions=True)
             await pace.close()
+            for each in (own_line, watching):
+                await each.dispose()
             await engine.dispose()
             _log.info("api.stopped")
 
     return life
+
+
+async def _begin(readiness: Readiness, presence: Presence) -> None:
+    await readiness.wait()
+    presence.began.set()
+    _log.info("api.ready")
 
 
 def _keep_for_good() -> None:

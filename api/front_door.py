@@ -3,17 +3,20 @@
 Nothing that breaks inside gets past here: the caller reads a problem document, the log the kind of the error.
 """
 
+import re
 import secrets
 from time import perf_counter
 from typing import Final
 
 import structlog
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
 
 from api.metrics import Metrics
+from api.presence import Presence
 from api.problems import Unavailable, answer
 
 __all__ = ["FrontDoor"]
@@ -30,15 +33,17 @@ _HEADERS: Final = {
 _OVER_TLS: Final = {"Strict-Transport-Security": "max-age=63072000"}
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _HUNG_UP: Final = 499
+_REQUEST_ID: Final = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _log = structlog.get_logger()
 
 
 class FrontDoor:
     """The outermost layer of the service."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, *, behind_tls: bool) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, presence: Presence, *, behind_tls: bool) -> None:
         self._app = app
         self._metrics = metrics
+        self._presence = presence
         self._headers = {**_HEADERS, **(_OVER_TLS if behind_tls else {})}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,7 +51,7 @@ class FrontDoor:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, request_id, status, broken = perf_counter(), secrets.token_hex(8), 0, None
+        began, request_id, status, broken = perf_counter(), _id_of(scope), 0, None
 
         async def send_dressed(message: Message) -> None:
             nonlocal status
@@ -57,10 +62,14 @@ class FrontDoor:
                     headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", "no-store")
                 headers["X-Request-Id"] = request_id
+                if self._presence.leaving.is_set():
+                    # Whoever keeps the connection for another request takes the next one elsewhere.
+                    headers["Connection"] = "close"
             await send(message)
 
         try:
-            await self._app(scope, receive, send_dressed)
+            with bound_contextvars(request_id=request_id):
+                await self._app(scope, receive, send_dressed)
         except ClientDisconnect:
             status = status or _HUNG_UP
         except Exception as error:  # noqa: BLE001 - nothing of it may reach the caller, or the log of the server
@@ -88,6 +97,15 @@ class FrontDoor:
             milliseconds=round(seconds * 1000, 1),
             **facts,
         )
+
+
+def _id_of(scope: Scope) -> str:
+    """The number that a proxy gave it, else one of ours.
+
+    Only forms of which nobody makes a word, a name or a telephone number: what stands in a log is about no person.
+    """
+    given = Headers(scope=scope).get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
 
 
 def _template(scope: Scope) -> str:

@@ -13,6 +13,7 @@ from api.settings import ApiSettings
 from api.streams import Streams
 from db.addresses import Vault
 from db.bell import Bell, Ear
+from db.readiness import Readiness
 from db.slips import SlipKeys
 
 __all__ = ["House", "TheHouse", "house_of"]
@@ -34,6 +35,8 @@ class House:
     """Slips are found with these."""
     client_hashing: bytes
     """Network addresses and codes that are counted are hashed under this."""
+    readiness: Readiness
+    """Whether the database can be worked with, asked over a connection of its own."""
     pace: Pace
     """How often something may be asked."""
     request_hashing: bytes

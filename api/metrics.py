@@ -20,8 +20,9 @@ class Metrics:
             registry=self.registry,
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
         )
-        self.parked = Gauge(
-            "relais_needs_parked", "Needs that the matching gave up on until somebody looks.", registry=self.registry
+        self.in_work = Gauge("relais_requests_in_work", "Requests that are worked on now.", registry=self.registry)
+        self.shed = Counter(
+            "relais_requests_shed", "Requests that were told to come again, unread.", registry=self.registry
         )
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:

@@ -30,6 +30,7 @@ from matching.refusals import (
 __all__ = [
     "MEDIA_TYPE",
     "STATUS",
+    "Busy",
     "Forbidden",
     "IdempotencyInProgress",
     "IdempotencyMismatch",
@@ -77,7 +78,7 @@ _MEANINGS: Final = {
     428: "`If-Match` is missing.",
     429: "Too many requests.",
     500: "Something broke; the request was not done.",
-    503: "The database does not answer at this moment.",
+    503: "The database does not answer at this moment, or too much is asked at once.",
 }
 _MOST_FLAWS = 100
 _MOST_ALLOCATIONS = 1000
@@ -173,6 +174,12 @@ class RateLimited(Refusal):
 
     def __init__(self, seconds: int) -> None:
         self.seconds = seconds
+
+
+class Busy(Refusal):
+    """More is asked at once than this process takes on."""
+
+    slug: ClassVar[str] = "unavailable"
 
 
 class Unavailable(Refusal):
@@ -307,6 +314,11 @@ def _(_refusal: IdempotencyInProgress) -> _Telling:
 @_telling.register
 def _(refusal: Unavailable) -> _Telling:
     return _Telling("broken", 500) if refusal.broken else _Telling(headers={"Retry-After": "5"})
+
+
+@_telling.register
+def _(_refusal: Busy) -> _Telling:
+    return _Telling(headers={"Retry-After": "2"})
 
 
 def _conflict(reason: str) -> str:

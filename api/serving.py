@@ -5,19 +5,23 @@ keep memory and a place for nothing. `python -m api --host … --port …`.
 """
 
 import asyncio
+import signal
 from collections.abc import Callable
 from functools import partial
+from time import monotonic
+from types import FrameType
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from api.app import create
+from api.presence import Presence
 from api.settings import ApiSettings
 from db.environment import read_or_leave
 
-__all__ = ["GuardedProtocol", "serve"]
+__all__ = ["GuardedProtocol", "LeavingServer", "serve"]
 
-_STOP_SECONDS = 5
 _KEEP_ALIVE_SECONDS = 5
 _SPARE_SECONDS = 1.0
 """A connection is looked at this much after its time, so that a timer is set once and not for each request."""
@@ -99,23 +103,50 @@ class GuardedProtocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(self._seconds if not waits else _SPARE_SECONDS, self._look)
 
 
+class LeavingServer(uvicorn.Server):
+    """A server that says that it leaves before it does."""
+
+    def __init__(self, config: uvicorn.Config, presence: Presence, drain_seconds: float) -> None:
+        super().__init__(config)
+        self._presence = presence
+        self._drain_seconds = drain_seconds
+        self._leaves_at: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal begins the drain; another, or Ctrl-C, ends the wait."""
+        impatient = self._leaves_at is not None or sig == signal.SIGINT
+        self._leaves_at = monotonic() + (0.0 if impatient else self._drain_seconds)
+        self._presence.leaving.set()
+        if impatient:
+            self.should_exit = True
+        del frame
+
+    async def on_tick(self, counter: int) -> bool:
+        """Whether it is time to close the door."""
+        over = self._leaves_at is not None and monotonic() >= self._leaves_at
+        return await super().on_tick(counter) or over
+
+
 def serve(host: str, port: int) -> None:
-    """Serve until a signal ends it."""
+    """Serve until a signal ends it: not ready at once, then no new connections, then the last answers."""
     settings = read_or_leave(ApiSettings)
     protocol: Callable[..., asyncio.Protocol] = partial(
         GuardedProtocol, most=settings.header_bytes, seconds=settings.body_seconds
     )
-    uvicorn.run(
-        "api.app:create",
-        factory=True,
+    presence = Presence()
+    config = uvicorn.Config(
+        create(settings, presence),
         host=host,
         port=port,
         http=protocol,  # type: ignore[arg-type]
         ws="none",
+        # The lines of libraries are ours to write.
+        log_config=None,
         access_log=False,
         server_header=False,
         # What a proxy says of its clients is read by `api.clients`, and believed of our own alone.
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=_STOP_SECONDS,
+        timeout_graceful_shutdown=settings.finish_seconds,
     )
+    LeavingServer(config, presence, settings.drain_seconds).run()

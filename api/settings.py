@@ -32,6 +32,21 @@ class ApiSettings(Settings):
         default="127.0.0.0/8,::1/128",
         description="Networks of the proxies before the API, whose `X-Forwarded-For` is believed; commas between.",
     )
+    requests_at_once: int = Field(
+        default=100, ge=1, le=10_000, description="Requests that one process works on at the same time."
+    )
+    requests_queued: int = Field(
+        default=100, ge=0, le=10_000, description="Requests that wait for that; all others are answered 503 at once."
+    )
+    drain_seconds: float = Field(
+        default=0.0,
+        ge=0,
+        le=300,
+        description="Seconds that it takes requests on after it is told to stop, for a proxy to notice.",
+    )
+    finish_seconds: int = Field(
+        default=12, ge=1, le=300, description="Seconds that running requests then have to come to their end."
+    )
     behind_tls: bool = Field(
         default=False, description="Whether people reach it by HTTPS alone: browsers are then told to keep to that."
     )

@@ -19,6 +19,7 @@ from arq.connections import ArqRedis, RedisSettings
 from redis.exceptions import RedisError
 
 from db.connection import listening_address
+from db.lines import CONNECT_SECONDS, SERVER_SIDE, KeptLine
 from db.settings import Settings
 
 __all__ = ["LOOK", "SETTLED", "WORK", "Bell", "Ear"]
@@ -51,6 +52,9 @@ class Bell:
         self._pool: ArqRedis | None = None
         self._redis_rests_until = 0.0
         self._last_job = ""
+        self.reaches_postgres = True
+        """Whether the last ring got through."""
+        self.reaches_redis = self._redis is not None
 
     def work(self) -> None:
         """Say that there is work to look at."""
@@ -82,10 +86,12 @@ class Bell:
         try:
             async with asyncio.timeout(_PATIENCE):
                 if self._connection is None or self._connection.is_closed():
-                    self._connection = await asyncpg.connect(self._address)
+                    self._connection = await asyncpg.connect(self._address, connection_class=KeptLine)
                 await self._connection.execute(_TELL, list(channels), list(payloads))
+            self.reaches_postgres = True
         except _AWAY as error:
             _log.warning("bell.postgres_away", exception=type(error).__name__)
+            self.reaches_postgres = False
             self._connection = None
 
     async def _tell_redis(self) -> None:
@@ -100,9 +106,10 @@ class Bell:
                 if self._pool is None:
                     self._pool = await create_pool(self._redis, retry=0)
                 await self._pool.enqueue_job(LOOK, _job_id=job, _expires=10)
-            self._last_job = job
+            self._last_job, self.reaches_redis = job, True
         except _AWAY as error:
             _log.warning("bell.redis_away", exception=type(error).__name__)
+            self.reaches_redis = False
             self._redis_rests_until = monotonic() + _PATIENCE
 
     async def _close(self) -> None:
@@ -122,6 +129,8 @@ class Ear:
         self._anything = asyncio.Event()
         self._expected: dict[str, asyncio.Event] = {}
         self._lately: OrderedDict[str, None] = OrderedDict()
+        self.listens = False
+        """Whether it hears what is rung now."""
 
     async def run(self) -> None:
         """Listen until cancelled."""
@@ -171,14 +180,18 @@ class Ear:
 
     async def _listen(self) -> None:
         lost = asyncio.Event()
-        connection = await asyncpg.connect(self._address, timeout=10)
+        connection = await asyncpg.connect(
+            self._address, timeout=CONNECT_SECONDS, connection_class=KeptLine, server_settings=SERVER_SIDE
+        )
         try:
             connection.add_termination_listener(lambda _: lost.set())
             await connection.add_listener(self._channel, self._hear)
             # What was said while nobody listened is unknown: look once.
             self._anything.set()
+            self.listens = True
             await lost.wait()
         finally:
+            self.listens = False
             with suppress(*_AWAY):
                 await connection.close(timeout=_PATIENCE)
 

@@ -7,15 +7,22 @@ connection given back before the cancellation goes on: nothing stays open.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
+from db.lines import CONNECT_SECONDS, SERVER_SIDE, KeptLine
 from db.roles import Role
 from db.settings import Settings
 
-__all__ = ["connect", "listening_address", "looking", "snapshot", "transaction"]
+__all__ = ["PoolUse", "connect", "listening_address", "looking", "pool_use", "snapshot", "transaction"]
+
+_waiting: WeakKeyDictionary[AsyncEngine, int] = WeakKeyDictionary()
 
 _UNHEARD_SECONDS = 2
 """After the time in which the server ends a statement by itself: who has not heard of it then will hear nothing."""
@@ -34,28 +41,48 @@ def connect(settings: Settings, name: str, role: Role | None = None) -> AsyncEng
         settings.database_address,
         pool_size=settings.pool_size,
         max_overflow=0,
-        pool_timeout=settings.statement_seconds,
+        pool_timeout=settings.pool_seconds,
         hide_parameters=True,
         execution_options={"role": role},
         connect_args={
-            "timeout": 10,
-            "command_timeout": settings.statement_seconds + _UNHEARD_SECONDS,
+            "timeout": CONNECT_SECONDS,
+            # An operator waits for as long as it takes: a large index is built in one statement.
+            **({"command_timeout": settings.statement_seconds + _UNHEARD_SECONDS} if role else {}),
+            "connection_class": KeptLine,
             "server_settings": {
                 "application_name": f"relais-{name}",
                 **({"role": role.value} if role else {}),
                 "statement_timeout": str(settings.statement_seconds * 1000),
+                "lock_timeout": str(settings.lock_seconds * 1000),
                 "idle_in_transaction_session_timeout": str(settings.statement_seconds * 2000),
+                **SERVER_SIDE,
                 "jit": "off",
             },
         },
     )
     event.listen(engine.sync_engine, "handle_error", _give_up_unheard)
+    if role is Role.APP:
+        _bound_transactions(engine, settings.statement_seconds * 3)
     return engine
 
 
 def listening_address(settings: Settings) -> str:
     """The address for a plain asyncpg connection, as LISTEN needs one of its own."""
     return settings.database_address.replace("postgresql+asyncpg://", "postgresql://", 1)
+
+
+def _bound_transactions(engine: AsyncEngine, seconds: int) -> None:
+    """End a request's transaction after so many seconds, on servers that can (PostgreSQL 17 and later)."""
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def bound(connection: DBAPIConnection, _: object) -> None:
+        cursor = connection.cursor()
+        # A setting that a server does not know would end the connection if it were asked for at its start.
+        cursor.execute(
+            f"select set_config(name, '{seconds * 1000}', false) from pg_settings where name = 'transaction_timeout'"
+        )
+        cursor.close()
+        connection.commit()
 
 
 @asynccontextmanager
@@ -82,9 +109,29 @@ async def looking(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         yield await connection.execution_options(isolation_level="AUTOCOMMIT")
 
 
+@dataclass(frozen=True, slots=True)
+class PoolUse:
+    """Connections of an engine: how many it may have, how many are at work, how many acts wait for one."""
+
+    size: int
+    in_use: int
+    waiting: int
+
+
+def pool_use(engine: AsyncEngine) -> PoolUse:
+    """How an engine's connections are used now."""
+    pool = engine.sync_engine.pool
+    assert isinstance(pool, QueuePool)  # noqa: S101 - which `connect` makes
+    return PoolUse(pool.size(), pool.checkedout(), _waiting.get(engine, 0))
+
+
 @asynccontextmanager
 async def _lent(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    connection = await engine.connect()
+    _waiting[engine] = _waiting.get(engine, 0) + 1
+    try:
+        connection = await engine.connect()
+    finally:
+        _waiting[engine] -= 1
     try:
         yield connection
     finally:

@@ -25,6 +25,10 @@ FIELDS: Final = frozenset(
         "milliseconds",
         "organization_id",
         "exception",
+        "waits_for",
+        "what_to_do",
+        "look",
+        "look_id",
         "logger",
     }
 )
@@ -34,6 +38,7 @@ def configure() -> None:
     """Send our own lines and those of libraries to stderr in this form."""
     structlog.configure(
         processors=[
+            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _only_listed,

@@ -29,7 +29,19 @@ class Settings(BaseSettings):
     secret_file: Path = Field(description="File with at least 32 random bytes: hashes of keys and codes hang on it.")
     address_key_file: Path = Field(description="File with 32 bytes, base64: exact places are encrypted under it.")
     pool_size: int = Field(default=10, ge=1, le=200, description="Database connections of this process.")
+    pool_seconds: float = Field(
+        default=2.0, gt=0, le=60, description="Seconds that one waits at most for a free connection of this process."
+    )
+    lock_seconds: int = Field(
+        default=5, ge=1, le=300, description="Seconds that one statement waits at most for somebody else's lock."
+    )
     statement_seconds: int = Field(default=10, ge=1, le=300, description="Seconds that one statement may run.")
+    metrics_port: int | None = Field(
+        default=None, ge=1, le=65535, description="Port on which this process shows its figures; none when not set."
+    )
+    metrics_host: str = Field(
+        default="127.0.0.1", description="Address on which it shows them: one that only those who watch can reach."
+    )
 
     @computed_field(repr=False)  # type: ignore[prop-decorator]
     @cached_property

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 from db.roles import Role
 from db.tables import Row
 
-__all__ = ["MATCHER_GRANTS", "OPEN_TO_ALL", "REVEAL_GRANTS", "RULES", "apply"]
+__all__ = ["MATCHER_GRANTS", "OPEN_TO_ALL", "REVEAL_GRANTS", "RULES", "apply", "is_applied"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +144,11 @@ _STANDING_OF_FEED = """
     $$
 """
 _FUNCTIONS: Final = ("acting_organization()", "key_holder(text, bytea)", "feed_standing()", "event_in_order()")
+# Who starts asks whether the schema is there, and need not read the table for it.
+_SCHEMA_VERSION = """
+    create or replace function schema_version() returns text language sql stable security definer
+        set search_path = pg_catalog, public, pg_temp as $$ select version_num from alembic_version $$
+"""
 _LATCH = 4_019_662_871_544_003
 """Advisory lock: of two who apply it to one database, the second finds it applied."""
 
@@ -161,6 +166,12 @@ def apply(connection: Connection) -> None:
     for statement in statements:
         connection.exec_driver_sql(statement)
     connection.exec_driver_sql(f"comment on function acting_organization() is '{_mark(connection, declared)}'")
+
+
+def is_applied(connection: Connection) -> bool:
+    """Whether all stands as it is declared."""
+    declared = sha256("\n".join(_statements()).encode()).hexdigest()
+    return bool(connection.execute(_MARK).scalar_one_or_none() == _mark(connection, declared))
 
 
 _MARK = text("select obj_description(to_regprocedure('acting_organization()'), 'pg_proc')")
@@ -194,7 +205,7 @@ def _mark(connection: Connection, declared: str) -> str:
     """What is declared, and what the database makes of it now."""
     names = [*sorted(Row.metadata.tables), "round_id_seq"]
     standing = connection.execute(
-        _STANDING, {"names": names, "roles": list(Role), "functions": list(_FUNCTIONS)}
+        _STANDING, {"names": names, "roles": list(Role), "functions": ["schema_version()", *_FUNCTIONS]}
     ).scalar_one()
     return f"{declared} {standing}"
 
@@ -204,6 +215,7 @@ def _statements() -> Iterator[str]:
     yield _ACTING
     yield _HOLDER
     yield _STANDING_OF_FEED
+    yield _SCHEMA_VERSION
     for function in _FUNCTIONS:
         yield f"alter function {function} owner to {Role.OWNER}"
     for function in _FUNCTIONS[1:]:

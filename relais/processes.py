@@ -150,9 +150,9 @@ def running_processes(port: int, settings: Mapping[str, str], logs: Path) -> Ite
     environment = {**os.environ, **settings, "PYTHONPATH": str(_HOUSE), "PYTHONUNBUFFERED": "1"}
     api = ["-m", "api", "--host", LOOPBACK, "--port", str(port)]
     with ExitStack() as undo:
-        children = []
+        children: list[Child] = []
         for name, arguments, file in (("The API", api, "api.log"), ("The worker", ["-m", "worker"], "worker.log")):
-            child = Child(name, arguments, environment, Log(logs / file))
+            child = Child(name, arguments, _of_its_own(environment, len(children)), Log(logs / file))
             undo.callback(_undisturbed, child.end)
             child.start()
             children.append(child)
@@ -183,6 +183,12 @@ def ended_by_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _of_its_own(environment: Mapping[str, str], number: int) -> Mapping[str, str]:
+    """Two processes of one machine cannot show their figures on the same port: the worker's is one further."""
+    port = environment.get("RELAIS_METRICS_PORT", "")
+    return {**environment, "RELAIS_METRICS_PORT": str(int(port) + number)} if port.isdigit() else environment
 
 
 def _dying_with_us() -> list[str]:

@@ -26,6 +26,7 @@ from pathlib import Path
 from relais.embedded import running_stack
 from relais.embedded.choosing import Programs
 from relais.embedded.users import server_user
+from tests import promtool
 from tests.faults import clocks
 
 __all__ = ["ATTEMPTED", "Forbidden", "attempts", "enter", "main"]
@@ -130,13 +131,14 @@ _SERVERS = re.compile(r"RELAIS_(DATABASE|REDIS)_URL")
 
 
 def _fetch_what_is_missing() -> None:
-    """The programs of servers and backups, and what makes clocks jump: a first use takes them from the distribution."""
+    """Programs that a first use takes from the distribution: servers, backups, and what some tests go by."""
     stack = _ROOT / ".relais" / "test"
     if not stack.exists():
         with running_stack(stack, tell=print):
             pass
     Programs.of_stack(stack, server_user(stack), print).pgbackrest()
     clocks.fetch()
+    promtool.fetch()
 
 
 def _raise_loopback() -> None:

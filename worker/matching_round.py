@@ -17,15 +17,22 @@ __all__ = ["AT_ONCE", "look_for_places"]
 
 AT_ONCE = 100
 """Needs that are looked at in one round; when there were as many, there may be more."""
+_LOCKED = "55P03"
 _log = structlog.get_logger()
 
 
 async def look_for_places(
-    engine: AsyncEngine, bell: Bell, side_by_side: int, park_after: int, appeared: Callable[[], None]
+    engine: AsyncEngine,
+    bell: Bell,
+    side_by_side: int,
+    park_after: int,
+    appeared: Callable[[], None],
+    stopping: asyncio.Event,
 ) -> int:
     """Wake needs around new places and match all that are due, most urgent first. How many were looked at.
 
-    `appeared` is called when somebody looked again because places had appeared.
+    `appeared` is called when somebody looked again because places had appeared. Once `stopping` is set no other need
+    is begun.
     Raises only when the database is away; what goes wrong with one need is counted on that need.
     """
     async with looking(engine) as connection:
@@ -39,7 +46,8 @@ async def look_for_places(
 
     async def look(need_id: UUID) -> None:
         async with places:
-            await _look_for_one(engine, bell, need_id, found.policy, park_after)
+            if not stopping.is_set():
+                await _look_for_one(engine, bell, need_id, found.policy, park_after)
 
     async with asyncio.TaskGroup() as group:
         for need_id in found.needs:
@@ -63,6 +71,10 @@ async def _look_for_one(engine: AsyncEngine, bell: Bell, need_id: UUID, policy: 
     except Exception as error:
         if isinstance(error, DBAPIError) and error.connection_invalidated:
             raise
+        if getattr(getattr(error, "orig", None), "sqlstate", None) == _LOCKED:
+            # Somebody else keeps what it needs for long: no fault of the need, which stays due.
+            _log.warning("need.waits_for_a_lock")
+            return
         await _count_failure(engine, need_id, park_after, error)
     else:
         if made.allocations:

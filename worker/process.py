@@ -5,21 +5,27 @@ Loops hold no state: whatever happens to this process, the next look finds the s
 
 import asyncio
 import gc
+import secrets
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.contextvars import bind_contextvars
 
 from db.bell import WORK, Bell, Ear
 from db.connection import connect
 from db.linking import link_acts
+from db.readiness import Readiness
 from db.retention import purge
 from db.roles import Role
+from db.showing import show_bells, show_pool, shown
 from worker.doorbell import answer_the_door
+from worker.figures import Figures
 from worker.matching_round import AT_ONCE, look_for_places
 from worker.rounds import Rounds
 from worker.settings import WorkerSettings
@@ -45,6 +51,10 @@ async def serve(settings: WorkerSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     engine = connect(settings, "worker", Role.MATCHER)
+    if not await _until_ready(engine, stopping):
+        await engine.dispose()
+        _log.info("worker.stopped")
+        return
     bell, ear = Bell(settings), Ear(settings, WORK)
     thinkers = Thinkers(settings.solvers)
 
@@ -53,14 +63,18 @@ async def serve(settings: WorkerSettings) -> None:
         helpers.append(asyncio.create_task(ear.run()))
     if settings.redis_url:
         helpers.append(asyncio.create_task(answer_the_door(settings.redis_url, ear.wake)))
-    rounds = Rounds(engine, bell, thinkers, settings.side_by_side)
-    acts = _acts(settings, engine, bell, ear, thinkers, rounds)
-    loops = [asyncio.create_task(_repeat(act, stopping)) for act in acts]
+    rounds = Rounds(engine, bell, thinkers, settings.side_by_side, stopping)
+    acts = _acts(settings, engine, bell, ear, thinkers, rounds, stopping)
+    figures = Figures()
+    show_pool(figures.registry, engine)
+    show_bells(figures.registry, bell, ear)
+    loops = [asyncio.create_task(_repeat(name, act, figures, stopping)) for name, act in acts.items()]
     # What was loaded at the start stays: the collector need not look through it in the middle of a look.
     gc.collect()
     gc.freeze()
     _log.info("worker.ready")
-    await stopping.wait()
+    with shown(figures.registry, settings):
+        await stopping.wait()
     ear.wake()
     rounds.hurry()
     await asyncio.wait(loops, timeout=20)
@@ -70,15 +84,32 @@ async def serve(settings: WorkerSettings) -> None:
     _log.info("worker.stopped")
 
 
+async def _until_ready(engine: AsyncEngine, stopping: asyncio.Event) -> bool:
+    """Wait until the database can be worked with; whether it is so and nobody told the worker to stop."""
+    ready = asyncio.create_task(Readiness("worker", engine).wait())
+    stopped = asyncio.create_task(stopping.wait())
+    await asyncio.wait([ready, stopped], return_when=asyncio.FIRST_COMPLETED)
+    await _end([stopped, ready])
+    return not stopping.is_set()
+
+
 def _acts(
-    settings: WorkerSettings, engine: AsyncEngine, bell: Bell, ear: Ear, thinkers: Thinkers, rounds: Rounds
-) -> tuple[Act, ...]:
-    """What the worker does again and again; each says in how many seconds it wants to be called next."""
+    settings: WorkerSettings,
+    engine: AsyncEngine,
+    bell: Bell,
+    ear: Ear,
+    thinkers: Thinkers,
+    rounds: Rounds,
+    stopping: asyncio.Event,
+) -> dict[str, Act]:
+    """What the worker does again and again, by name; each says in how many seconds it wants to be called next."""
 
     async def match() -> float:
         looked = AT_ONCE
-        while looked == AT_ONCE:
-            looked = await look_for_places(engine, bell, settings.side_by_side, settings.park_after, rounds.hurry)
+        while looked == AT_ONCE and not stopping.is_set():
+            looked = await look_for_places(
+                engine, bell, settings.side_by_side, settings.park_after, rounds.hurry, stopping
+            )
         await ear.anything(settings.poll_seconds)
         return 0.0
 
@@ -94,15 +125,15 @@ def _acts(
             ear.wake()
         return _STAFFING_SECONDS
 
-    return (
-        match,
-        upkeep,
-        rounds.on_the_beat,
-        staff,
-        _every(_LINK_SECONDS, partial(link_acts, engine)),
-        _every(_RETENTION_SECONDS, partial(purge, engine, settings)),
-        _every(_LOADS_SECONDS, Loads(engine).keep),
-    )
+    return {
+        "match": match,
+        "upkeep": upkeep,
+        "rounds": rounds.on_the_beat,
+        "staff": staff,
+        "link": _every(_LINK_SECONDS, partial(link_acts, engine)),
+        "purge": _every(_RETENTION_SECONDS, partial(purge, engine, settings)),
+        "loads": _every(_LOADS_SECONDS, Loads(engine).keep),
+    }
 
 
 def _every(seconds: float, act: Callable[[], Awaitable[object]]) -> Act:
@@ -113,23 +144,27 @@ def _every(seconds: float, act: Callable[[], Awaitable[object]]) -> Act:
     return again
 
 
-async def _repeat(act: Act, stopping: asyncio.Event) -> None:
+async def _repeat(name: str, act: Act, figures: Figures, stopping: asyncio.Event) -> None:
     """Act again and again, each time after the pause it asks for; after a failure, in a second."""
     while not stopping.is_set():
+        # Every line that this look writes carries it.
+        bind_contextvars(look=name, look_id=secrets.token_hex(4))
+        end = "well"
         try:
             pause = await act()
         except* (SQLAlchemyError, OSError, TimeoutError) as group:
             _log.warning("worker.database_away", exception=type(group.exceptions[0]).__name__)
-            pause = 1.0
+            end, pause = "database_away", 1.0
         except* Exception as group:  # noqa: BLE001 - the loop outlives whatever one look does
             _log.error("worker.look_broke", exception=type(group.exceptions[0]).__name__)
-            pause = 1.0
+            end, pause = "broke", 1.0
+        figures.looked(name, end)
         with suppress(TimeoutError):
             async with asyncio.timeout(pause):
                 await stopping.wait()
 
 
-async def _end(tasks: list[asyncio.Task[None]]) -> None:
+async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -50,11 +50,14 @@ _log = structlog.get_logger()
 class Rounds:
     """Holds rounds on a beat, and sooner when capacity appears."""
 
-    def __init__(self, engine: AsyncEngine, bell: Bell, thinkers: Thinkers, side_by_side: int) -> None:
+    def __init__(
+        self, engine: AsyncEngine, bell: Bell, thinkers: Thinkers, side_by_side: int, stopping: asyncio.Event
+    ) -> None:
         self._engine = engine
         self._bell = bell
         self._thinkers = thinkers
         self._side_by_side = side_by_side
+        self._stopping = stopping
         self._appeared = asyncio.Event()
 
     def hurry(self) -> None:
@@ -69,6 +72,8 @@ class Rounds:
         self._appeared.clear()
         try:
             for territory, share in await waiting_territories(self._engine, policy):
+                if self._stopping.is_set():
+                    break
                 held = await hold_round(
                     self._engine,
                     self._bell,

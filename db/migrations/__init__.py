@@ -27,6 +27,7 @@ from db import tenancy
 from db.tables import Row
 
 __all__ = [
+    "FOLDER",
     "Haste",
     "LockedOut",
     "Phase",
@@ -39,6 +40,8 @@ __all__ = [
     "upgrade_to",
 ]
 
+FOLDER: Final = Path(__file__).parent
+"""Where the steps of the history are."""
 _TRY_AGAIN: Final = {"55P03", "40P01"}
 """SQLSTATE: the lock was not to be had in time; a deadlock."""
 
@@ -155,7 +158,7 @@ async def patiently(engine: AsyncEngine, name: str, act: Callable[[Connection], 
 
 
 def _config() -> Config:
-    return Config(str(Path(__file__).with_name("alembic.ini")))
+    return Config(str(FOLDER / "alembic.ini"))
 
 
 def _apply_tenancy(connection: Connection) -> None:

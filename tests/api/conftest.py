@@ -1,7 +1,7 @@
 """The service in this process, asked over HTTP: an organization with a key is one call away."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -23,7 +23,7 @@ from tests.conftest import Logins
 from tests.places import BRIANCON
 from tests.worker.conftest import start_worker
 
-__all__ = ["JoinNetwork", "Organization", "start_worker"]
+__all__ = ["JoinNetwork", "Organization", "Serving", "start_worker"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,22 @@ async def app(api_settings: ApiSettings) -> AsyncIterator[FastAPI]:
     made = create(api_settings)
     async with made.router.lifespan_context(made):
         yield made
+
+
+Serving = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+
+
+@pytest.fixture
+def serving(api_settings: ApiSettings) -> Serving:
+    """Call it with settings: a service with these, for as long as the block runs."""
+
+    @asynccontextmanager
+    async def serve(key: str | None = None, **changes: object) -> AsyncIterator[httpx.AsyncClient]:
+        made = create(api_settings.model_copy(update=changes))
+        async with made.router.lifespan_context(made), _client(made, key) as http:
+            yield http
+
+    return serve
 
 
 @pytest_asyncio.fixture(loop_scope="function")

@@ -185,7 +185,6 @@ ROWS: Final[dict[str, Row]] = {
     "POST /v1/slip/feedback": Row({"body /code": Kind.CODE}),
     "GET /healthz": Row(),
     "GET /readyz": Row(),
-    "GET /metrics": Row(),
 }
 
 _TERMS: Final = """

@@ -6,13 +6,16 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.connection import connect, transaction
+from db.roles import Role
 from db.settings import Settings
 from tests.faults.wire import Manner, a_wire
 
 
 async def test_a_server_that_is_not_heard_is_given_up(settings: Settings) -> None:
     async with a_wire(settings.database_url) as wire:
-        engine = connect(settings.model_copy(update={"database_url": wire.url, "statement_seconds": 1}), "test")
+        engine = connect(
+            settings.model_copy(update={"database_url": wire.url, "statement_seconds": 1}), "test", Role.APP
+        )
         try:
             assert await _ask(engine) == 1
             wire.be(Manner.SILENT)

@@ -34,10 +34,11 @@ async def what_is_left(house: House, organizations: Mapping[str, UUID]) -> dict[
         seen[f"audit of {role}"] = await _told(house, _AUDIT, organization=organization)
     for table in ("daily_figure", "feedback_count"):
         seen[f"{table} (operator)"] = await _told(house, f"select t::text as told from {table} t order by 1")
-    async with httpx.AsyncClient(base_url=house.url, timeout=90) as http:
-        seen["metrics"] = _metrics((await http.get("/metrics")).text)
-    # A line is written once its answer is sent: with this one, all that came before are there.
-    await said(house.logs["api"], "/metrics")
+    async with httpx.AsyncClient(timeout=90) as http:
+        # A line is written once its answer is sent: with this one, all that came before are there.
+        await http.get(f"{house.url}/healthz")
+        await said(house.logs["api"], "/healthz")
+        seen["metrics"] = _metrics((await http.get(f"{house.figures}/metrics")).text)
     seen["log of api"] = house.logs["api"].read_text().splitlines()
     # How often it looks is a matter of time; what it says is not.
     seen["log of worker"] = _without_times(house.logs["worker"].read_text().splitlines())
@@ -62,8 +63,8 @@ async def _told(house: House, statement: str, **values: object) -> list[str]:
 
 
 def _metrics(page: str) -> list[str]:
-    """Without how long anything took."""
-    return [line for line in page.splitlines() if not re.match(r"\w+_(bucket|sum|created)\b", line)]
+    """Without how long anything took, and what is a matter of the moment."""
+    return [line for line in page.splitlines() if not _OF_THE_MOMENT.match(line)]
 
 
 def _without_times(lines: Sequence[str]) -> list[str]:
@@ -73,6 +74,9 @@ def _without_times(lines: Sequence[str]) -> list[str]:
     return sorted({line for line in lines if line.split(" ")[0].upper() not in _EMPTY})
 
 
+_OF_THE_MOMENT: Final = re.compile(
+    r"\w+_(bucket|sum|created|seconds|gap)\b|relais_(pool_|bell_|ear_|requests_in_work|needs_due|capacity_news|acts_)"
+)
 _TIMES: Final = (
     (r"look:\d+", "look:<time>"),
     # In the order of hashes, which is a run's own, no code stands where it stood.
@@ -85,6 +89,7 @@ _TIMES: Final = (
     (r"(psetex arq:job\S+ .*?x02et).*", r"\1 <time>"),
     (r"(psetex arq:queue:health-check) .*", r"\1"),
     (r'"milliseconds": [\d.]+', "<took>"),
+    (r'"look_id": "[^"]+"', "<look>"),
     (r'"timestamp": "[^"]+"', "<time>"),
 )
 _EMPTY: Final = {"SCRIPT", "SELECT", "WATCH", "UNWATCH", "INFO", "PING", "MULTI", "EXEC", "DBSIZE", "CLIENT", "HELLO"}

@@ -34,6 +34,8 @@ class OwnHouse:
     redis_url: str
     url: str
     log: Path
+    figures: str
+    """Where the API shows its figures."""
 
     @property
     def variables(self) -> dict[str, str]:
@@ -57,8 +59,10 @@ def own_house(**environment: str) -> Iterator[OwnHouse]:
             settings.address_key_file.write_bytes(base64.b64encode(secrets.token_bytes(32)))
             asyncio.run(tell_all(stack.redis_url))
             asyncio.run(_furnish(settings))
-            with running_processes(free_port(), environment_of(settings) | environment, root / "log") as processes:
-                yield OwnHouse(settings, stack.redis_url, processes.url, root / "log")
+            variables = environment_of(settings) | {"RELAIS_METRICS_PORT": str(free_port())} | environment
+            with running_processes(free_port(), variables, root / "log") as processes:
+                figures = f"http://127.0.0.1:{variables['RELAIS_METRICS_PORT']}/metrics"
+                yield OwnHouse(settings, stack.redis_url, processes.url, root / "log", figures)
     finally:
         # Where the project lies under a folder that only root may enter, the servers keep their files elsewhere.
         for folder in {root, reachable(root, server_user(root.parent))}:

@@ -33,6 +33,8 @@ class House:
     engine: AsyncEngine
     logs: dict[str, Path]
     told_redis: list[str]
+    figures: str
+    """Where the API shows its figures."""
 
 
 @asynccontextmanager
@@ -44,20 +46,20 @@ async def a_house(
     await run_on_server(servers, f"create database {name} template {template}")
     redis_url = urlunsplit(urlsplit(servers.redis_url)._replace(path=f"/{corner}"))
     settings = settings_for(servers, secret_files, name).model_copy(update={"redis_url": redis_url})
-    port = free_port()
+    port, watched = free_port(), free_port()
     logs = {process: folder / f"{process}.log" for process in ("api", "worker")}
     told: list[str] = []
     engine = connect(settings, "test")
     listening = await _listen(redis_url, corner, told)
     started = [
-        await _start(settings, logs["api"], "api", "--port", str(port)),
-        await _start(settings, logs["worker"], "worker"),
+        await _start(settings, logs["api"], watched, "api", "--port", str(port)),
+        await _start(settings, logs["worker"], free_port(), "worker"),
     ]
     try:
         for name_of, log in logs.items():
             await said(log, f"{name_of}.ready")
         await _answers(port)
-        yield House(f"http://127.0.0.1:{port}", settings, engine, logs, told)
+        yield House(f"http://127.0.0.1:{port}", settings, engine, logs, told, f"http://127.0.0.1:{watched}")
     finally:
         for process in started:
             with suppress(ProcessLookupError):
@@ -69,8 +71,9 @@ async def a_house(
         await run_on_server(servers, f"drop database {name} with (force)")
 
 
-async def _start(settings: Settings, log: Path, *arguments: str) -> asyncio.subprocess.Process:
+async def _start(settings: Settings, log: Path, watched: int, *arguments: str) -> asyncio.subprocess.Process:
     given = {"RELAIS_POOL_SIZE": "4", "RELAIS_POLL_SECONDS": "0.5", "RELAIS_WAIT_SECONDS": "60"}
+    given["RELAIS_METRICS_PORT"] = str(watched)
     with log.open("wb") as output:
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", *arguments),

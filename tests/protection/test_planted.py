@@ -118,7 +118,7 @@ async def test_nothing_is_in_an_answer(planted: Planted) -> None:
 
 async def test_nothing_is_in_the_figures_of_the_service(planted: Planted) -> None:
     async with httpx.AsyncClient(trust_env=False) as http:
-        figures = (await http.get(f"{planted.house.url}/metrics")).content
+        figures = (await http.get(planted.house.figures)).content
     assert b"relais_requests_total" in figures
     assert planted.scanner.found(figures) == set()
 
