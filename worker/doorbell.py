@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import structlog
-from arq.connections import RedisSettings
+from arq.connections import ArqRedis
 from arq.typing import WorkerCoroutine
 from arq.worker import Worker, func
 from redis.exceptions import RedisError
@@ -18,6 +18,8 @@ from db.bell import LOOK
 __all__ = ["answer_the_door"]
 
 _PAUSE = 2.0
+_PATIENCE = 2.0
+"""Seconds within which Redis must say something."""
 _log = structlog.get_logger()
 
 
@@ -27,12 +29,13 @@ async def answer_the_door(redis_url: str, wake: Callable[[], None]) -> None:
     async def look(_context: dict[Any, Any], *_: Any, **__: Any) -> None:  # arq's own signature
         wake()
 
-    settings = RedisSettings.from_dsn(redis_url)
-    settings.conn_retries, settings.conn_timeout = 0, 2
     while True:
         worker = Worker(
             functions=[func(cast("WorkerCoroutine", look), name=LOOK, keep_result=0, max_tries=1)],
-            redis_settings=settings,
+            # arq's own pool waits for ever for a Redis that says nothing any more.
+            redis_pool=ArqRedis.from_url(
+                redis_url, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE, socket_keepalive=True
+            ),
             handle_signals=False,
             poll_delay=0.1,
             health_check_interval=3600,

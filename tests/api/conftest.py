@@ -71,7 +71,7 @@ def serving(api_settings: ApiSettings) -> Serving:
 
     @asynccontextmanager
     async def serve(key: str | None = None, **changes: object) -> AsyncIterator[httpx.AsyncClient]:
-        made = create(api_settings.model_copy(update=changes))
+        made = create(ApiSettings(**api_settings.model_dump(exclude={"database_address"}) | changes))
         async with made.router.lifespan_context(made), _client(made, key) as http:
             yield http
 

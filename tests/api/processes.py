@@ -53,7 +53,7 @@ class ApiProcess:
             assert self.process.poll() is None, self.log.read_text()
             return await self.status(path) == status
 
-        await eventually(so, f"{path} answers {status}")
+        await eventually(so, f"{path} answers {status}", 180)
 
     async def ends(self) -> int:
         """Its exit code, when it has ended."""
@@ -61,7 +61,7 @@ class ApiProcess:
         async def over() -> bool:
             return self.process.poll() is not None
 
-        await eventually(over, "the process has ended")
+        await eventually(over, "the process has ended", 180)
         return self.process.wait()
 
     def stop(self) -> None:

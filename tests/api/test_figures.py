@@ -118,7 +118,7 @@ async def test_a_worker_shows_its_looks(start_worker: StartWorker) -> None:
             return False
         return found.get("relais_worker_looks_total end=well look=match", 0) > 0
 
-    await eventually(shown, "the worker looks")
+    await eventually(shown, "the worker looks", 180)
 
 
 async def test_a_port_that_is_taken_keeps_nobody_from_being_served(

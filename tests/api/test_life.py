@@ -113,7 +113,7 @@ async def waiting(engine: AsyncEngine, count: int) -> None:
         async with transaction(engine) as tx:
             return int((await tx.execute(asked)).scalar_one()) >= count
 
-    await eventually(so, f"{count} statements wait")
+    await eventually(so, f"{count} statements wait", 180)
 
 
 async def test_told_to_stop_it_is_not_ready_serves_on_for_the_drain_and_finishes_what_runs(

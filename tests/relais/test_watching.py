@@ -83,7 +83,9 @@ async def test_every_figure_that_is_named_is_shown(start_api: StartApi, start_wo
             return None
         return found if any("worker_looks" in name for name in found) else None
 
-    shown = {name.split(" ")[0] for name in [*await figures(ports[0]), *await eventually(looked, "a worker looks")]}
+    shown = {
+        name.split(" ")[0] for name in [*await figures(ports[0]), *await eventually(looked, "a worker looks", 180)]
+    }
     panels = json.loads(DASHBOARD.read_text())["panels"]
     asked = " ".join(target["expr"] for panel in panels for target in panel["targets"])
     named = set(re.findall(r"\brelais_\w+", asked + RULES.read_text()))

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.connection import listening_address, transaction
 from db.settings import Settings
+from tests.api.test_life import waiting
 from tests.builders import add_need, add_offer, add_organization
 from tests.waiting import eventually
 from tests.worker.conftest import StartWorker
@@ -28,9 +29,6 @@ async def test_told_to_stop_it_finishes_the_need_in_hand_and_begins_no_other(
         async with transaction(engine) as tx:
             return int((await tx.execute(text(statement))).scalar_one())
 
-    async def waits() -> bool:
-        return await count("select count(*) from pg_locks where not granted") > 0
-
     async def all_held() -> bool:
         return await count("select count(*) from need where state = 'held'") == NEEDS
 
@@ -41,13 +39,13 @@ async def test_told_to_stop_it_finishes_the_need_in_hand_and_begins_no_other(
     async with holder.transaction():
         await holder.execute("select from slot where offer_id = $1 for update", offer_id)
         worker = start_worker(RELAIS_SIDE_BY_SIDE="1", RELAIS_LOCK_SECONDS="60")
-        await eventually(waits, "the worker is at a need")
+        await waiting(engine, 1)
         if told_to_stop:
             worker.terminate()
     await holder.close()
     if told_to_stop:
-        await eventually(over, "the worker has ended")
+        await eventually(over, "the worker has ended", 180)
         assert worker.returncode == 0
         assert await count("select count(*) from need where state = 'held'") == 1
     else:
-        await eventually(all_held, "all are held")
+        await eventually(all_held, "all are held", 180)
