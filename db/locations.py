@@ -16,6 +16,7 @@ __all__ = [
     "HAS_ADDRESS",
     "Address",
     "count_under_other_keys",
+    "count_unopened",
     "keep_address",
     "keep_place",
     "read_address",
@@ -50,6 +51,7 @@ _OTHERS = f"""
 """
 _UNDER_OTHER_KEYS = text(f"select site_id, location, address {_OTHERS} order by site_id limit :limit for update")
 _COUNT = text(f"select count(*) {_OTHERS}")
+_SOME = text("select site_id, location from site_location where location is not null limit :limit")
 _RESEAL = text("update site_location set location = :location, address = :address where site_id = :id")
 
 
@@ -100,6 +102,19 @@ async def reseal(tx: AsyncConnection, vault: Vault, limit: int) -> int:
             },
         )
     return len(rows)
+
+
+async def count_unopened(tx: AsyncConnection, vault: Vault, limit: int) -> int:
+    """How many of so many exact places the vault cannot open; none is kept or told."""
+    unopened = 0
+    async with acting_as(tx, Role.REVEAL):
+        rows = (await tx.execute(_SOME, {"limit": limit})).all()
+    for row in rows:
+        try:
+            vault.open(row.site_id, Part.PLACE, row.location)
+        except ValueError:
+            unopened += 1
+    return unopened
 
 
 async def count_under_other_keys(tx: AsyncConnection, vault: Vault) -> int:

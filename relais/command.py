@@ -6,6 +6,7 @@ from relais.address_keys import keys_commands
 from relais.audit import audit_commands
 from relais.backups.commands import backup, restore
 from relais.demo import demo
+from relais.doctor import doctor
 from relais.migrations import migrate, migration_commands
 from relais.organizations import key_commands, org_commands
 from relais.policy import policy_commands
@@ -30,6 +31,7 @@ main.command("import")(import_towns)
 main.command("migrate")(migrate)
 main.command("backup")(backup)
 main.command("restore")(restore)
+main.command("doctor")(doctor)
 main.command("solve")(solve)
 main.command("whatif")(whatif)
 main.add_typer(migration_commands, name="migrations")
