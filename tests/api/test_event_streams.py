@@ -1,6 +1,7 @@
 """Events as they happen, over a real connection: nothing is missed over a reconnect, and a stream ends when it must."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID, uuid4
@@ -12,9 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import keys
 from db.connection import transaction
+from db.settings import Settings
 from matching.vocabulary import OrganizationKind
 from tests.api.conftest import JoinNetwork, Organization
-from tests.api.served import served_here
+from tests.api.served import served, served_here
 from tests.db.acts import one, rows, settled
 from tests.waiting import eventually
 
@@ -162,3 +164,13 @@ async def test_streams_hold_no_connection_and_are_bounded(
     finally:
         for entered, _ in open_streams:
             await entered.__aexit__(None, None, None)
+
+
+async def test_a_process_that_ends_closes_its_streams(settings: Settings, coordination: Organization) -> None:
+    async with served(settings, pool_size="2") as service:
+        async with stream(service.url, coordination) as blocks:
+            await hear(blocks)
+            service.process.send_signal(signal.SIGTERM)
+            await rest_of(blocks)
+        async with asyncio.timeout(60):
+            assert await service.process.wait() in (0, -signal.SIGTERM)
