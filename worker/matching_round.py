@@ -17,7 +17,13 @@ __all__ = ["AT_ONCE", "look_for_places"]
 
 AT_ONCE = 100
 """Needs that are looked at in one round; when there were as many, there may be more."""
-_LOCKED = "55P03"
+_IN_EACH_OTHERS_WAY = frozenset({"40001", "40P01", "55P03"})
+"""SQLSTATE: somebody else keeps what a need wants, or wants what it keeps. It stays due."""
+_AWAY = ("08", "53", "57P", "58")
+"""Beginnings of SQLSTATE: the connection is lost, the disk or the memory is full, an operator ends it, the system fails.
+
+A statement that runs into its time limit (57014) is none of these: a need with which every look does is to be parked.
+"""
 _log = structlog.get_logger()
 
 
@@ -71,9 +77,11 @@ async def _look_for_one(engine: AsyncEngine, bell: Bell, need_id: UUID, policy: 
     except Exception as error:
         if isinstance(error, DBAPIError) and error.connection_invalidated:
             raise
-        if getattr(getattr(error, "orig", None), "sqlstate", None) == _LOCKED:
-            # Somebody else keeps what it needs for long: no fault of the need, which stays due.
-            _log.warning("need.waits_for_a_lock")
+        state = str(getattr(getattr(error, "orig", None), "sqlstate", None) or "")
+        if state.startswith(_AWAY):
+            raise
+        if state in _IN_EACH_OTHERS_WAY:
+            _log.warning("need.waits_for_others")
             return
         await _count_failure(engine, need_id, park_after, error)
     else:

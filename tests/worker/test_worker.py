@@ -4,6 +4,7 @@ import signal
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
+import asyncpg
 import pytest
 from arq import create_pool
 from arq.connections import RedisSettings
@@ -15,6 +16,7 @@ from db.connection import transaction
 from matching.vocabulary import OrganizationKind, Urgency
 from tests.builders import add_need, add_offer, add_organization
 from tests.conftest import Servers
+from tests.db.acts import one
 from tests.places import BRIANCON, OULX
 from tests.waiting import eventually
 from tests.worker.conftest import StartWorker
@@ -183,3 +185,46 @@ async def test_a_need_that_breaks_the_matching_is_parked_and_holds_up_nobody(
             )
 
     await eventually(parked, "the broken need parked")
+
+
+REFUSE = """
+    create sequence refused;
+    create function refuse() returns trigger language plpgsql as $$
+    begin
+        perform nextval('refused');
+        raise exception 'as the server does' using errcode = '{state}';
+    end $$;
+    create trigger refuse before insert on allocation for each row execute function refuse();
+    grant usage on sequence refused to relais_matcher;
+"""
+LOOKED = """
+    select (select last_value from refused) as times, parked_at is not null as parked from need where id = :id
+"""
+
+
+@pytest.mark.parametrize("state", ["53100", "40P01", "22012"])
+async def test_a_need_is_not_parked_for_what_is_no_fault_of_its_own(
+    engine: AsyncEngine,
+    listening: asyncpg.Connection,
+    town_hall: UUID,
+    coordination: UUID,
+    start_worker: StartWorker,
+    state: str,
+) -> None:
+    """A full disk and a deadlock are not; the control, a division by nothing, is."""
+    await listening.execute(REFUSE.format(state=state))
+    async with transaction(engine) as tx:
+        await add_offer(tx, town_hall)
+        need_id = await add_need(tx, coordination)
+    start_worker(RELAIS_PARK_AFTER="1", RELAIS_POLL_SECONDS="0.2")
+
+    async def tried() -> bool:
+        found = await one(engine, LOOKED, id=need_id)
+        return bool(found.parked or found.times >= 4)
+
+    await eventually(tried, "looked at again and again")
+    own_fault = state == "22012"
+    assert (await one(engine, LOOKED, id=need_id)).parked == own_fault
+    if not own_fault:
+        await listening.execute("drop trigger refuse on allocation")
+        await is_in(engine, need_id, "held")
