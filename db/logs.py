@@ -13,25 +13,24 @@ import structlog
 
 __all__ = ["FIELDS", "configure"]
 
-FIELDS: Final = frozenset(
-    {
-        "event",
-        "level",
-        "timestamp",
-        "request_id",
-        "method",
-        "route",
-        "status",
-        "milliseconds",
-        "organization_id",
-        "exception",
-        "waits_for",
-        "what_to_do",
-        "look",
-        "look_id",
-        "logger",
-    }
+FIELDS: Final = (
+    "timestamp",
+    "level",
+    "event",
+    "request_id",
+    "look",
+    "look_id",
+    "method",
+    "route",
+    "status",
+    "milliseconds",
+    "organization_id",
+    "waits_for",
+    "what_to_do",
+    "logger",
+    "exception",
 )
+"""In the order in which a line has them."""
 
 
 def configure() -> None:
@@ -59,7 +58,7 @@ def configure() -> None:
 
 
 def _only_listed(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    return {name: value for name, value in event.items() if name in FIELDS}
+    return {name: event[name] for name in FIELDS if name in event}
 
 
 class _Libraries(logging.Handler):

@@ -20,7 +20,7 @@ AT_ONCE = 100
 _IN_EACH_OTHERS_WAY = frozenset({"40001", "40P01", "55P03"})
 """SQLSTATE: somebody else keeps what a need wants, or wants what it keeps. It stays due."""
 _AWAY = ("08", "53", "57P", "58")
-"""Beginnings of SQLSTATE: the connection is lost, the disk or the memory is full, an operator ends it, the system fails.
+"""Beginnings of SQLSTATE: the connection is lost, disk or memory are full, an operator ends it, the system fails.
 
 A statement that runs into its time limit (57014) is none of these: a need with which every look does is to be parked.
 """

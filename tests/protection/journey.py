@@ -116,7 +116,8 @@ class Journey(Cast):
         await self.ask("anyone", "POST", "/v1/slip", json={"code": self._needs["family"]["code"]}, said=(404,))
 
     async def keep_what_is_left(self) -> None:
-        """Events and audit of each organization, the operator's figures, metrics, logs, and what Redis was told."""
+        """Feed, events and audit of each organization, the operator's figures, metrics, logs, what Redis was told."""
+        self.recorder.seen.update(await self.heard())
         self.recorder.seen.update(await what_is_left(self.house, self.organizations))
 
     async def leak_exact_points(self) -> None:
