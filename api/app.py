@@ -33,6 +33,7 @@ from api import (
     slip_page,
     slots,
     towns,
+    webhooks,
 )
 from api.documents import Service
 from api.feed_cursors import FeedCursors
@@ -48,6 +49,7 @@ from api.settings import ApiSettings
 from api.streams import Streams
 from api.turnstile import Turnstile
 from api.watch import keep_watch
+from api.withheld import Withheld
 from api.wording import LANGUAGES, catalogue
 from db import logs
 from db.addresses import Vault
@@ -60,6 +62,7 @@ from db.roles import Role
 from db.settings import Keys
 from db.showing import DatabaseFigures, show_bells, show_pool, shown
 from db.slips import SlipKeys
+from db.webhook_keys import WebhookKeys
 from matching.refusals import Invalid, NotFound, Refusal
 
 __all__ = ["create"]
@@ -113,6 +116,7 @@ def create(settings: ApiSettings | None = None, presence: Presence | None = None
         pledges.router,
         shifts.router,
         events.router,
+        webhooks.router,
         policy.router,
         slip.router,
         slip_page.router(chosen),
@@ -143,7 +147,7 @@ def _life(
             bell=bell,
             ear=ear,
             key_hashing=keys.of("api-key"),
-            slip_key=keys.of("slip"),
+            withheld=Withheld(keys.of("slip"), WebhookKeys.of(keys)),
             slips=SlipKeys.of(keys),
             client_hashing=keys.of("client"),
             readiness=readiness,

@@ -30,6 +30,7 @@ __all__ = [
     "WritesAllocations",
     "WritesNeeds",
     "WritesOffers",
+    "WritesWebhooks",
 ]
 
 
@@ -113,3 +114,4 @@ AnswersAllocations = Annotated[Caller, Depends(_With(Scope.ALLOCATIONS_WRITE, Sc
 ReadsAddresses = Annotated[Caller, Depends(_ToRead(Scope.ALLOCATIONS_WRITE))]
 """Not of keys that only read: those stand in screens and feeds."""
 WritesAllocations = Annotated[Caller, Depends(_With(Scope.ALLOCATIONS_WRITE))]
+WritesWebhooks = Annotated[Caller, Depends(_With(Scope.WEBHOOKS_WRITE))]

@@ -4,7 +4,6 @@ Both tell the same facts in the same order: of one object in the order in which 
 an id that stays the same. Of what a key may not read it hears nothing.
 """
 
-from collections.abc import Mapping
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -21,18 +20,12 @@ from api.transactions import TransactionalRoute, Tx
 from api.wire import Instant, Wire
 from db import feed
 from db.feed import FeedEvent, Mark
-from db.keys import Scope
+from db.happenings import readable
 from matching.refusals import FeedBroken, Invalid
 
 __all__ = ["EventOut", "router"]
 
 router = APIRouter(prefix="/v1", tags=["events"], route_class=TransactionalRoute)
-_READABLE: Final[Mapping[Scope, frozenset[str]]] = {
-    Scope.NEEDS_READ: frozenset({"need"}),
-    Scope.OFFERS_READ: frozenset({"site", "offer", "pledge", "shift"}),
-    Scope.ALLOCATIONS_READ: frozenset({"allocation"}),
-}
-"""Of which objects a key hears."""
 _CURSOR_FORM: Final = rf"^[A-Za-z0-9_-]{{{LENGTH}}}$"
 Fact = Annotated[str, Field(max_length=60)] | int
 
@@ -124,7 +117,7 @@ async def stream_events(
 
 
 def _readable(who: Caller) -> frozenset[str]:
-    objects = frozenset[str]().union(*(kinds for scope, kinds in _READABLE.items() if scope in who.scopes))
+    objects = readable(who.scopes)
     if not objects:
         raise Forbidden
     return objects

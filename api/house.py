@@ -11,6 +11,7 @@ from api.feed_cursors import FeedCursors
 from api.pace import Pace
 from api.settings import ApiSettings
 from api.streams import Streams
+from api.withheld import Withheld
 from db.addresses import Vault
 from db.bell import Bell, Ear
 from db.readiness import Readiness
@@ -29,8 +30,8 @@ class House:
     ear: Ear
     key_hashing: bytes
     """Keys are stored as hashes under this."""
-    slip_key: bytes
-    """Slip codes are derived under this."""
+    withheld: Withheld
+    """What answers show and no table keeps is found again with this."""
     slips: SlipKeys
     """Slips are found with these."""
     client_hashing: bytes

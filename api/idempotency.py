@@ -1,12 +1,13 @@
 """`Idempotency-Key`: a request sent again acts once and gets the same answer, if its key may still ask for it.
 
-Slip codes are cut out of what is stored and derived again for the answer. The key itself is stored as a keyed hash:
+Slip codes, and what only the two ends of a webhook know, are cut out of what is stored and put back in the answer
+(`Withheld`). The key itself is stored as a keyed hash:
 clients make keys of what they know, be it a name and an evening.
 """
 
 import hmac
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Final
 from uuid import UUID
 
@@ -15,9 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.problems import IdempotencyInProgress, IdempotencyMismatch
 from api.strict import sole
+from api.withheld import Withheld
 from db import idempotency
 from db.idempotency import Running, Stored, Ticket
-from db.slips import slip_code
 from matching.refusals import Invalid
 
 __all__ = ["HEADER", "LONGEST", "AnsweredBefore", "again", "amend", "claim", "keep", "stored_name"]
@@ -68,41 +69,43 @@ def stored_name(key: str, hashing: bytes) -> str:
     return hmac.digest(hashing, f"key\n{key}".encode(), "sha256").hex()
 
 
-async def keep(tx: AsyncConnection, ticket: Ticket, response: Response, codes: Sequence[UUID], slip_key: bytes) -> None:
-    """Store an answer without the codes in it."""
-    headers, body = _storable(response, codes, slip_key)
+async def keep(
+    tx: AsyncConnection, ticket: Ticket, response: Response, names: Iterable[str], withheld: Withheld
+) -> None:
+    """Store an answer without what is withheld in it, by names."""
+    headers, body = _storable(response, tuple(names), withheld)
     await idempotency.keep(tx, ticket, response.status_code, headers, body)
 
 
 async def amend(
-    tx: AsyncConnection, ticket: Ticket, response: Response, codes: Sequence[UUID], slip_key: bytes
+    tx: AsyncConnection, ticket: Ticket, response: Response, names: Iterable[str], withheld: Withheld
 ) -> None:
     """Store a fuller form of an answer."""
-    headers, body = _storable(response, codes, slip_key)
+    headers, body = _storable(response, tuple(names), withheld)
     await idempotency.amend(tx, ticket, headers, body)
 
 
-def again(stored: Stored, slip_key: bytes) -> Response:
-    """The stored answer, with its codes put back."""
+def again(stored: Stored, withheld: Withheld) -> Response:
+    """The stored answer, with what was cut out put back."""
     body = stored.body
-    for need_id in filter(None, stored.headers.get(_CODES, "").split(",")):
-        body = body.replace(_mark(UUID(need_id)), slip_code(UUID(need_id), slip_key).encode())
+    for name in filter(None, stored.headers.get(_CODES, "").split(",")):
+        body = body.replace(_mark(name), withheld.text(name).encode())
     headers = {name: value for name, value in stored.headers.items() if name != _CODES}
     return Response(body, stored.status, headers)
 
 
-def _storable(response: Response, codes: Sequence[UUID], slip_key: bytes) -> tuple[dict[str, str], bytes]:
+def _storable(response: Response, names: tuple[str, ...], withheld: Withheld) -> tuple[dict[str, str], bytes]:
     body = bytes(response.body)
-    for need_id in codes:
-        body = body.replace(slip_code(need_id, slip_key).encode(), _mark(need_id))
+    for name in names:
+        body = body.replace(withheld.text(name).encode(), _mark(name))
     headers = {name: response.headers[name] for name in _KEPT if name in response.headers}
-    if codes:
-        headers[_CODES] = ",".join(map(str, codes))
+    if names:
+        headers[_CODES] = ",".join(names)
     return headers, body
 
 
-def _mark(need_id: UUID) -> bytes:
-    return f"<code of {need_id}>".encode()
+def _mark(name: str) -> bytes:
+    return f"<code of {name}>".encode()
 
 
 def _fingerprint(request: Request, raw: bytes, hashing: bytes) -> bytes:

@@ -23,7 +23,6 @@ from db.audit import Actor
 from db.connection import snapshot, transaction
 from db.idempotency import Ticket
 from db.roles import act_for
-from db.slips import slip_code
 
 __all__ = ["Answer", "Reply", "TransactionalRoute", "Turn", "Tx", "turn_of"]
 
@@ -36,6 +35,7 @@ class Answer:
     def __init__(self, house: House) -> None:
         self.headers: dict[str, str] = {}
         self.codes: list[UUID] = []
+        self.withheld: list[str] = []
         self._house = house
         self._after: list[Callable[[], None]] = []
         self._later: Callable[[], Awaitable[BaseModel | None]] | None = None
@@ -53,7 +53,12 @@ class Answer:
     def code(self, need_id: UUID) -> str:
         """The slip code of a need, to be shown in this answer; it is derived again when the answer is."""
         self.codes.append(need_id)
-        return slip_code(need_id, self._house.slip_key)
+        return self.withhold(self._house.withheld.code(need_id))
+
+    def withhold(self, name: str) -> str:
+        """A text to be shown in this answer, by the name under which it is found again; it is not stored with it."""
+        self.withheld.append(name)
+        return self._house.withheld.text(name)
 
     def ring(self) -> None:
         """There is work to look at, once this is committed."""
@@ -137,11 +142,11 @@ async def _in_one_transaction(request: Incoming, act: Callable[[Incoming], Corou
             response = await act(request)
             response.headers.update(reply.headers)
             if turn.ticket is not None:
-                await idempotency.keep(turn.tx, turn.ticket, response, reply.codes, house.slip_key)
+                await idempotency.keep(turn.tx, turn.ticket, response, reply.withheld, house.withheld)
             if turn.actor is not None and within is transaction:
                 await audit.append(tx, turn.actor, _act_of(request), _objects_of(request, reply))
     except idempotency.AnsweredBefore as before:
-        return idempotency.again(before.stored, house.slip_key)
+        return idempotency.again(before.stored, house.withheld)
     fuller = await reply.finish(response)
     if fuller is not response and turn.ticket is not None:
         await _amend(house, turn.ticket, fuller, reply)
@@ -173,6 +178,6 @@ async def _amend(house: House, ticket: Ticket, response: Response, reply: Answer
     try:
         async with transaction(house.engine) as tx:
             await act_for(tx, ticket.organization_id)
-            await idempotency.amend(tx, ticket, response, reply.codes, house.slip_key)
+            await idempotency.amend(tx, ticket, response, reply.withheld, house.withheld)
     except Exception as error:  # noqa: BLE001 - the answer at hand is not to be lost for the stored one
         _log.warning("reply.not_amended", exception=type(error).__name__)

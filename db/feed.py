@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from matching.refusals import FeedBroken
 
-__all__ = ["FeedEvent", "FeedPage", "Mark", "begin_anew", "heard_since", "now", "read"]
+__all__ = ["FeedEvent", "FeedPage", "Mark", "begin_anew", "heard_since", "now", "read", "read_for_all"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -61,6 +61,15 @@ class FeedPage:
     more: bool
 
 
+@dataclass(frozen=True, slots=True)
+class WholePage:
+    """The same across organizations: each event with those that may hear of it. `next` is the last one's place."""
+
+    events: tuple[tuple[FeedEvent, tuple[UUID, ...]], ...]
+    next: Mark
+    more: bool
+
+
 _PLACES: Final = (1, 2, 3)
 """Places in an event's list of organizations; each has its index."""
 _NUMBER = "cast(cast({} as text) as bigint)"
@@ -87,6 +96,13 @@ _HEARD_SINCE = text("""
     select distinct unnest(organizations) from event
      where (transaction, id) > (cast(cast(:transaction as text) as xid8), :number)
        and transaction < cast(cast(:fence as text) as xid8)
+""")
+_READ_FOR_ALL = text(f"""
+    select id, {_NUMBER.format("transaction")} as transaction, kind, object_id, at, facts, organizations
+      from event
+     where (transaction, id) > (cast(cast(:transaction as text) as xid8), :number)
+       and transaction < cast(cast(:fence as text) as xid8)
+     order by event.transaction, id limit :limit
 """)
 # What was restored from a dump without its transaction ids lies behind everything that is still to come.
 _BEGIN_ANEW = text("""
@@ -115,7 +131,7 @@ async def read(
     fence = Mark(standing.era, standing.fence, 0)
     if after is None:
         after = Mark(standing.era, 0, 0)
-    elif not Mark(standing.era, standing.purged_transaction, standing.purged_number) <= after <= fence:
+    elif not _goes_on(standing, after):
         raise FeedBroken
     rows = (
         await tx.execute(
@@ -135,6 +151,20 @@ async def read(
     return FeedPage(events, events[-1].mark if more else fence, more)
 
 
+async def read_for_all(tx: AsyncConnection, after: Mark, limit: int) -> WholePage:
+    """At most `limit` events, whoever may hear of them. Raises `FeedBroken` as `read` does.
+
+    Asked across organizations: as the matcher.
+    """
+    standing = (await tx.execute(_NOW)).one()
+    if not _goes_on(standing, after):
+        raise FeedBroken
+    values = {"transaction": str(after.transaction), "number": after.number, "fence": str(standing.fence)}
+    rows = (await tx.execute(_READ_FOR_ALL, values | {"limit": limit + 1})).all()
+    events = tuple((_event(row, standing.era), tuple(row.organizations)) for row in rows[:limit])
+    return WholePage(events, events[-1][0].mark if events else after, len(rows) > limit)
+
+
 async def heard_since(tx: AsyncConnection, after: Mark) -> tuple[frozenset[UUID], Mark]:
     """The organizations that may hear of something behind this place, and the place up to which that is so.
 
@@ -150,6 +180,11 @@ async def heard_since(tx: AsyncConnection, after: Mark) -> tuple[frozenset[UUID]
 async def begin_anew(tx: AsyncConnection) -> None:
     """After a restore: whoever read before is told to look anew, and what is kept can be read from its beginning."""
     await tx.execute(_BEGIN_ANEW)
+
+
+def _goes_on(standing: Row[tuple[object, ...]], after: Mark) -> bool:
+    purged = Mark(standing.era, standing.purged_transaction, standing.purged_number)
+    return purged <= after <= Mark(standing.era, standing.fence, 0)
 
 
 def _event(row: Row[tuple[object, ...]], era: int) -> FeedEvent:

@@ -54,6 +54,8 @@ class Scope(StrEnum):
     ALLOCATIONS_WRITE = "allocations:write"
     ALLOCATIONS_CONFIRM = "allocations:confirm"
     """To answer holds with yes or no, and nothing else; `allocations:write` holds it."""
+    WEBHOOKS_WRITE = "webhooks:write"
+    """To say where events are sent, and see how that goes."""
 
 
 SCOPES: Final[dict[OrganizationKind, frozenset[Scope]]] = {

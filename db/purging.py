@@ -163,6 +163,15 @@ PURGES: Final = (
         """,
     ),
     Purge("event", _purge_events),
+    _plain(
+        "deliveries",
+        "keep_deliveries_days",
+        """
+        delete from webhook_delivery where id in (
+            select id from webhook_delivery where since < now() - make_interval(days => :term)
+             order by since limit :limit for update skip locked)
+        """,
+    ),
     _oldest("round", "decided_at", "keep_rounds_days"),
     _plain(
         "tombstones",

@@ -39,6 +39,7 @@ _ME: Final = "(select acting_organization())"
 _OWN: Final = f"organization_id = {_ME}"
 _OWN_SITE: Final = f"exists (select from site h where h.id = site_id and h.{_OWN})"
 _OWN_OFFER: Final = f"exists (select from offer o where o.id = offer_id and o.{_OWN})"
+_OWN_WEBHOOK: Final = f"exists (select from webhook w where w.id = webhook_id and w.{_OWN})"
 _SEEN_PLEDGE: Final = "exists (select from pledge p where p.id = pledge_id)"
 _OF_ITS_TOWNS: Final = f"""town_id in (
     select t.town_id from organization_town t join organization c on c.id = t.organization_id
@@ -75,6 +76,8 @@ RULES: Final[Mapping[str, Rule]] = {
         sees="exists (select from slot s where s.id = slot_id)",
         changes=f"exists (select from slot s join offer o on o.id = s.offer_id where s.id = slot_id and o.{_OWN})",
     ),
+    "webhook": Rule(sees=_OWN, adds=_OWN, changes=_OWN, deletes=_OWN),
+    "webhook_delivery": Rule(sees=_OWN_WEBHOOK, adds=_OWN_WEBHOOK, changes=_OWN_WEBHOOK),
 }
 """What the app role may do; a table that is not named, it does not even know."""
 

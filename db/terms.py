@@ -31,6 +31,9 @@ class Terms(Settings):
     keep_keys_days: int = Field(
         default=30, ge=1, le=365, description="Days that an API key is listed after it was revoked or has expired."
     )
+    keep_deliveries_days: int = Field(
+        default=14, ge=4, le=90, description="Days that an event is kept for a webhook that does not take it."
+    )
     keep_tombstones_days: int = Field(
         default=90, ge=1, le=3650, description="Days that tombstones are kept: no backup may be kept longer."
     )

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import audit, keys, locations
+from db import audit, keys, locations, webhooks
 from db.addresses import Vault
 from db.audit import Actor
 from db.bell import Bell
@@ -18,6 +18,7 @@ from db.locations import Address
 from db.roles import Role
 from db.settings import Settings
 from db.tables import OrganizationTown, Round
+from db.webhook_keys import WebhookKeys
 from geo.cells import Point
 from matching.policy import FIRST_POLICY
 from matching.states import AllocationState
@@ -31,7 +32,13 @@ from worker.staffing import Staffing
 
 __all__ = ["EXACTLY", "HASHING", "Evening", "evening"]
 
+HOOK: Final = "https://hooks.example.org/relais"
 EXACTLY: Final = Point(BRIANCON.longitude, BRIANCON.latitude)
+_UNTOLD: Final = text("""
+    insert into webhook_delivery (webhook_id, event_id, kind, object_id, at, facts)
+    values (:webhook, gen_random_uuid(), 'allocation.address_read', gen_random_uuid(), now(),
+            jsonb_build_object('organization_id', cast(:poster as uuid)))
+""")
 HASHING: Final = bytes(32)
 """What its key is hashed under."""
 
@@ -76,6 +83,9 @@ async def evening(
             ),
             {"id": poster},
         )
+        hook = uuid4()
+        await webhooks.add(tx, poster, hook, WebhookKeys.of(settings.keys()).seal(hook, HOOK), [], {"need", "webhook"})
+        await tx.execute(_UNTOLD, {"webhook": hook, "poster": poster})
         figures = dict.fromkeys(("needs", "offers", "pairs", "placed", "moved", "lost", "objective", "bound"), 1)
         await tx.execute(
             insert(Round), [{**figures, "policy_version": FIRST_POLICY.version, "method": "flow", "seconds": 0.1}]

@@ -27,11 +27,13 @@ from db.showing import show_bells, show_pool, shown
 from worker.doorbell import answer_the_door
 from worker.figures import Figures
 from worker.matching_round import AT_ONCE, look_for_places
+from worker.outbound import Outbound
 from worker.rounds import Rounds
 from worker.settings import WorkerSettings
 from worker.solving import Thinkers
 from worker.staffing import Staffing
 from worker.upkeep import Loads, keep_up
+from worker.webhooks import Webhooks
 
 __all__ = ["serve"]
 
@@ -44,8 +46,8 @@ Act = Callable[[], Awaitable[float]]
 _log = structlog.get_logger()
 
 
-async def serve(settings: WorkerSettings) -> None:
-    """Work until SIGTERM or SIGINT, finishing the look in hand."""
+async def serve(settings: WorkerSettings, outbound: Outbound | None = None) -> None:
+    """Work until SIGTERM or SIGINT, finishing the look in hand. `outbound` is the way out, else to public places."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -65,6 +67,8 @@ async def serve(settings: WorkerSettings) -> None:
         helpers.append(asyncio.create_task(answer_the_door(settings.redis_url, ear.wake)))
     rounds = Rounds(engine, bell, thinkers, settings.side_by_side, stopping)
     acts = _acts(settings, engine, bell, ear, thinkers, rounds, stopping)
+    webhooks = Webhooks(engine, settings.keys(), outbound or Outbound(), settings.webhooks_side_by_side)
+    acts["webhooks"] = webhooks.look
     figures = Figures()
     show_pool(figures.registry, engine)
     show_bells(figures.registry, bell, ear)
@@ -78,6 +82,7 @@ async def serve(settings: WorkerSettings) -> None:
     ear.wake()
     rounds.hurry()
     await asyncio.wait(loops, timeout=20)
+    await webhooks.leave()
     await _end([*loops, *helpers])
     thinkers.end()
     await engine.dispose()

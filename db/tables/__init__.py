@@ -18,6 +18,7 @@ from db.tables.facts import (
 )
 from db.tables.metadata import Row
 from db.tables.organizations import ApiKey, Organization, OrganizationTown
+from db.tables.outgoing import Webhook, WebhookDelivery
 from db.tables.records import AuditEntry, AuditHead, AuditPending, DailyFigure, Tombstone
 from db.tables.towns import Town, TownName
 from db.tables.volunteers import Pledge, PledgeTurn, Shift, SlotStaffing
@@ -55,4 +56,6 @@ __all__ = [
     "Town",
     "TownLoad",
     "TownName",
+    "Webhook",
+    "WebhookDelivery",
 ]

@@ -74,7 +74,10 @@ class Event(Row):
 
 
 class FeedMark(Row):
-    """`purged`: the last event that was deleted for its age. `era`: how often the feed began anew, in `event_id`."""
+    """`purged`: the last event that was deleted for its age. `era`: how often the feed began anew, in `event_id`.
+
+    `webhooks`: up to where events were laid out for webhooks; `webhooks_era`: the era of that place, in `event_id`.
+    """
 
     __tablename__ = "feed_mark"
 
@@ -82,7 +85,7 @@ class FeedMark(Row):
     transaction: Mapped[str] = mapped_column(TransactionId())
     event_id: Mapped[int] = mapped_column(BigInteger)
 
-    __table_args__ = (CheckConstraint(one_of("name", ["purged", "era"]), name="name"),)
+    __table_args__ = (CheckConstraint(one_of("name", ["purged", "era", "webhooks", "webhooks_era"]), name="name"),)
 
 
 class Idempotency(Row):

@@ -158,8 +158,8 @@ KEPT: Final[dict[str, Kept]] = {
         "nobody",
         _STAYS,
         {
-            "name transaction": "`purged` or `era`, and a place in the feed",
-            "event_id": "the last event that was deleted for its age; how often the feed began anew",
+            "name transaction": "`purged`, `era`, `webhooks` or `webhooks_era`, and a place in the feed",
+            "event_id": "the last event deleted for its age or laid out for webhooks; how often the feed began anew",
         },
     ),
     "feedback_count": Kept(
@@ -367,6 +367,32 @@ KEPT: Final[dict[str, Kept]] = {
         "everybody",
         _STAYS,
         {"town_id name folded": "a name in some script, and the same without accents"},
+    ),
+    "webhook": Kept(
+        "where an organization wants to be told of events",
+        _OWNER,
+        _STAYS,
+        {
+            "id organization_id": "whose",
+            "url": "the address: ciphertext under a key outside the database",
+            "kinds objects": "which events, from closed lists",
+            "generation rotated_at": "how often its secret was changed, and when: the secrets are stored nowhere",
+            "state reason disabled_at succeeded_at failures failing_since try_at": "how telling it goes",
+            "created_at version": "when it was made, and counts changes",
+        },
+    ),
+    "webhook_delivery": Kept(
+        "events that a webhook has not taken yet; one that it took is deleted at once",
+        _OWNER,
+        "since it waits or was parked",
+        {
+            "id webhook_id": "its order, and for which webhook",
+            "event_id kind object_id at facts": "the event as its organization may hear of it",
+            "state since try_at attempts failures tried_at leased_until": "how telling it goes",
+            "answered trouble": "the status of the last answer, and why it was not taken, from a closed list",
+        },
+        "keep_deliveries_days",
+        _past("r.since", "days"),
     ),
 }
 """By table. PostGIS' own are not ours."""

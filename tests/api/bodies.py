@@ -5,7 +5,7 @@ from datetime import timedelta
 from tests.builders import TONIGHT, tonight
 from tests.places import BRIANCON
 
-__all__ = ["need_body", "offer_body", "pledge_body", "site_body"]
+__all__ = ["need_body", "offer_body", "pledge_body", "site_body", "webhook_body"]
 
 
 def need_body(**changes: object) -> dict[str, object]:
@@ -62,3 +62,8 @@ def pledge_body(**changes: object) -> dict[str, object]:
         "shifts_per_week_max": 6,
         **changes,
     }
+
+
+def webhook_body(**changes: object) -> dict[str, object]:
+    """All events to a name that nobody has; changed as told."""
+    return {"url": "https://hooks.example.org/relais", **changes}

@@ -27,6 +27,9 @@ class Kind(StrEnum):
     ALLOCATION = "allocation"
     PLEDGE = "pledge"
     SHIFT = "shift"
+    WEBHOOK = "webhook"
+    DELIVERY = "delivery"
+    """Of a webhook: its id is the event's."""
     TOWN = "town"
     """Of the gazetteer, which is public: nobody's."""
     CODE = "code"
@@ -40,7 +43,12 @@ class Kind(StrEnum):
     """Text that is looked up nowhere, or in the gazetteer alone."""
 
 
-OWNED: Final = frozenset({Kind.SITE, Kind.OFFER, Kind.SLOT, Kind.NEED, Kind.ALLOCATION, Kind.PLEDGE, Kind.SHIFT})
+OWNED: Final = frozenset(
+    {
+        *(Kind.SITE, Kind.OFFER, Kind.SLOT, Kind.NEED, Kind.ALLOCATION, Kind.PLEDGE, Kind.SHIFT),
+        *(Kind.WEBHOOK, Kind.DELIVERY),
+    }
+)
 """What belongs to somebody."""
 
 
@@ -91,6 +99,7 @@ _NEED: Final = {"path need_id": Kind.NEED}
 _ALLOCATION: Final = {"path allocation_id": Kind.ALLOCATION}
 _PLEDGE: Final = {"path pledge_id": Kind.PLEDGE}
 _SHIFT: Final = {"path shift_id": Kind.SHIFT}
+_WEBHOOK: Final = {"path webhook_id": Kind.WEBHOOK}
 _TOWN: Final = {"body /town": Kind.TOWN}
 _SITE: Final = {"path site_id": Kind.SITE}
 _HOURS: Final = {"body /rrule": Kind.WORDS, "body /timezone": Kind.WORDS}
@@ -174,6 +183,19 @@ ROWS: Final[dict[str, Row]] = {
     ),
     "GET /v1/changes": Row({"query since": Kind.CURSOR}),
     "GET /v1/events": Row({"header last-event-id": Kind.CURSOR}),
+    "GET /v1/webhooks": Row(),
+    "POST /v1/webhooks": Row(),
+    "GET /v1/webhooks/{webhook_id}": Row(_WEBHOOK, _OWN),
+    "POST /v1/webhooks/{webhook_id}/rotate": Row(_WEBHOOK, _OWN),
+    "POST /v1/webhooks/{webhook_id}/enable": Row(_WEBHOOK, _OWN),
+    "POST /v1/webhooks/{webhook_id}/test": Row(_WEBHOOK, _OWN),
+    "POST /v1/webhooks/{webhook_id}/replay": Row(_WEBHOOK, _OWN),
+    "GET /v1/webhooks/{webhook_id}/deliveries": Row(_WEBHOOK, _OWN),
+    "POST /v1/webhooks/{webhook_id}/deliveries/{delivery_id}/replay": Row(
+        _WEBHOOK | {"path delivery_id": Kind.DELIVERY}, _OWN
+    ),
+    # Last, as there is nothing left then.
+    "DELETE /v1/webhooks/{webhook_id}": Row(_WEBHOOK, _OWN),
     "GET /v1/policy": Row(),
     "POST /v1/slip": Row({"body /code": Kind.CODE}),
     "POST /v1/slip/refuse": Row(

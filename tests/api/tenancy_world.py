@@ -16,6 +16,7 @@ from db import keys, shifts
 from db.connection import transaction
 from db.keys import ONLY_CONFIRMS, Scope
 from db.shifts import NewShift
+from matching.delivering import DeliveryState, WebhookState
 from matching.states import AllocationState, NeedState, ShiftState
 from matching.vocabulary import OrganizationKind
 from tests.api.bodies import offer_body, pledge_body, site_body
@@ -114,6 +115,8 @@ async def build_world(engine: AsyncEngine, client: JoinNetwork, anyone: httpx.As
     world.things += await _stays(engine, world)
     await _houses(engine, world, main)
     world.things += await _volunteers(engine, world)
+    for owner in (world.hall, world.desk):
+        world.things += await _webhooks(engine, owner)
     await _callers(engine, client, anyone, world)
     world.things += [each async for each in _places(engine)]
     world.things = [await _as_it_stands(engine, thing) for thing in world.things]
@@ -219,6 +222,29 @@ async def _volunteers(engine: AsyncEngine, world: World) -> list[Thing]:
     ]
 
 
+async def _webhooks(engine: AsyncEngine, owner: Organization) -> list[Thing]:
+    """An active webhook with an event in each state, and one that is disabled."""
+    made = []
+    for state in WebhookState:
+        added = await owner.http.post("/v1/webhooks", json={"url": "https://hooks.example.org/relais"})
+        assert added.status_code == 201, added.text
+        made.append(Thing(Kind.WEBHOOK, added.json()["id"], state, {owner.id: Role.OWNER}))
+    active, disabled = (thing.id for thing in made)
+    gone = "state = 'disabled', reason = 'gone', disabled_at = now()"
+    await rows(engine, f"update webhook set {gone} where id = :id", id=disabled)
+    for delivery in DeliveryState:
+        await rows(
+            engine,
+            "insert into webhook_delivery (webhook_id, event_id, kind, object_id, at, state)"
+            " values (:id, gen_random_uuid(), 'need.posted', gen_random_uuid(), now(), :state)",
+            id=active,
+            state=delivery,
+        )
+    told = await rows(engine, "select event_id, state from webhook_delivery where webhook_id = :id", id=active)
+    made += [Thing(Kind.DELIVERY, str(each.event_id), str(each.state), {owner.id: Role.OWNER}) for each in told]
+    return made
+
+
 async def _places(engine: AsyncEngine) -> AsyncIterator[Thing]:
     """Every site, every offer, and one slot of each offer, as they stand in the tables."""
     for row in await rows(
@@ -238,6 +264,8 @@ async def _places(engine: AsyncEngine) -> AsyncIterator[Thing]:
 
 
 async def _as_it_stands(engine: AsyncEngine, thing: Thing) -> Thing:
+    if thing.kind is Kind.DELIVERY:
+        return thing
     number = int(thing.id) if thing.kind is Kind.SLOT else UUID(thing.id)
     found = await one(engine, f"select version from {thing.kind} where id = :id", id=number)
     return replace(thing, version=found.version)

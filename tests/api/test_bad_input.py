@@ -437,8 +437,13 @@ async def foreign(coordination: Organization, municipality: Organization, engine
     (allocation,) = (await coordination.http.get(f"/v1/needs/{need}")).json()["allocations"]
     slot = (await municipality.http.get(f"/v1/offers/{offer}/slots")).json()["items"][0]["id"]
     pledge = (await municipality.http.post("/v1/pledges", json=pledge_body())).json()["id"]
+    hook = (await municipality.http.post("/v1/webhooks", json={"url": "https://hooks.example.org/relais"})).json()["id"]
+    assert (await municipality.http.post(f"/v1/webhooks/{hook}/test")).status_code == 202
+    (delivery,) = (await municipality.http.get(f"/v1/webhooks/{hook}/deliveries")).json()["items"]
     shift = await one(engine, _SHIFT, pledge=pledge, site=site, slot=slot)
     ids = {
+        "webhook_id": hook,
+        "delivery_id": delivery["id"],
         "pledge_id": pledge,
         "shift_id": str(shift.id),
         "need_id": need,
@@ -506,7 +511,15 @@ async def test_a_slot_of_another_offer_is_none_of_this_one(
 
 
 async def test_somebody_elses_lists_are_not_filtered_into_view(association: Organization, foreign: Foreign) -> None:
-    for path in ("/v1/needs", "/v1/allocations", "/v1/offers", "/v1/sites", "/v1/pledges", "/v1/shifts"):
+    for path in (
+        "/v1/needs",
+        "/v1/allocations",
+        "/v1/offers",
+        "/v1/sites",
+        "/v1/pledges",
+        "/v1/shifts",
+        "/v1/webhooks",
+    ):
         assert (await association.http.get(path)).json() == {"items": [], "next": None}, path
     for query in ({"site_id": str(foreign.site_id)}, {"town": BRIANCON.id}):
         assert (await association.http.get("/v1/offers", params=query)).json()["items"] == []

@@ -66,7 +66,7 @@ HEADERS = (
     {"Expect": "100-continue"},
 )
 METHODS = ("GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "DELETE", "TRACE", "QUERY", "PROPFIND")
-LISTS = ("/v1/sites", "/v1/offers", "/v1/needs", "/v1/allocations", "/v1/pledges", "/v1/shifts")
+LISTS = ("/v1/sites", "/v1/offers", "/v1/needs", "/v1/allocations", "/v1/pledges", "/v1/shifts", "/v1/webhooks")
 
 
 async def told(asking: Asking, http: httpx.AsyncClient) -> Told:
@@ -155,7 +155,8 @@ async def test_nobody_waits_for_the_lock_on_what_is_somebody_elses(
     async with transaction(engine) as tx:
         for kind in OWNED:
             ids = [int(each.id) if kind is Kind.SLOT else UUID(each.id) for each in locked if each.kind is kind]
-            await tx.execute(text(f"select id from {kind} where id = any(:ids) for update"), {"ids": ids})
+            table, name = ("webhook_delivery", "event_id") if kind is Kind.DELIVERY else (kind, "id")
+            await tx.execute(text(f"select from {table} where {name} = any(:ids) for update"), {"ids": ids})
         for point in points():
             for thing in (each for each in locked if each.kind is point.kind):
                 answer = await asked(world, stranger, point, "right", thing).by(stranger.http)
@@ -177,7 +178,8 @@ async def test_a_cursor_with_somebody_elses_id_is_a_place_in_ones_own_list(
     engine: AsyncEngine, client: JoinNetwork, anyone: httpx.AsyncClient
 ) -> None:
     world = await build_world(engine, client, anyone)
-    tables = dict(zip(LISTS, (Kind.SITE, Kind.OFFER, Kind.NEED, Kind.ALLOCATION, Kind.PLEDGE, Kind.SHIFT), strict=True))
+    kinds = (Kind.SITE, Kind.OFFER, Kind.NEED, Kind.ALLOCATION, Kind.PLEDGE, Kind.SHIFT, Kind.WEBHOOK)
+    tables = dict(zip(LISTS, kinds, strict=True))
     for path, kind in tables.items():
         column = "posted_at" if kind is Kind.NEED else "created_at"
         for thing in world.of(kind)[:1]:

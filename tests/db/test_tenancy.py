@@ -71,6 +71,7 @@ async def _of(engine: AsyncEngine, whose: Evening, table: str) -> frozenset[str]
         "pledge_turn": "exists (select from pledge x where x.id = r.pledge_id and x.{own})",
         "shift": "exists (select from pledge x where x.id = r.pledge_id and x.{own})",
         "site_location": "exists (select from site x where x.id = r.site_id and x.{own})",
+        "webhook_delivery": "exists (select from webhook x where x.id = r.webhook_id and x.{own})",
         "slot": "exists (select from offer x where x.id = r.offer_id and x.{own})",
         "slot_staffing": "exists (select from slot s join offer x on x.id = s.offer_id"
         " where s.id = r.slot_id and x.{own})",

@@ -21,8 +21,9 @@ FORM_PATHS = ("/slip", "/slip/refuse", "/slip/feedback")
 FORM_FIELDS = ("code", "language", "reason", "place", "rating", "words")
 _USUAL_FORM = {"language": "fr", "reason": "afraid", "rating": "3", "words": "clean"}
 _FORM_TYPE = "application/x-www-form-urlencoded"
-_OWN_WORDS = frozenset({("/v1/sites", "name"), ("/v1/sites/{site_id}", "name")})
-"""What an organization calls its buildings is kept and shown to it: nothing is planted there in the right form."""
+_OWN_WORDS = frozenset({("/v1/sites", "name"), ("/v1/sites/{site_id}", "name"), ("/v1/webhooks", "url")})
+"""What an organization calls its buildings, and where it wants to be told, is shown to it: nothing is planted there in
+the right form."""
 _SEALED = frozenset({("/v1/sites/{site_id}/address", "address"), ("/v1/sites/{site_id}/address", "meeting_point")})
 _STRAYS = 20
 

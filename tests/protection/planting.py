@@ -8,11 +8,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+from sqlalchemy import text
 
 from db import keys, organizations
 from db.connection import connect, transaction
 from matching.vocabulary import OrganizationKind
-from tests.api.bodies import need_body, offer_body, pledge_body, site_body
+from tests.api.bodies import need_body, offer_body, pledge_body, site_body, webhook_body
 from tests.api.documented import Operation, described
 from tests.places import BRIANCON
 from tests.protection.house import OwnHouse
@@ -35,14 +36,28 @@ class Garden:
     site_id: str = ""
 
 
+_NEVER = """
+    create function never() returns trigger language plpgsql as $$
+    begin
+        new.try_at := 'infinity';
+        return new;
+    end $$
+"""
+
+
+_ALWAYS = "create trigger never before insert or update on webhook for each row execute function never()"
+
+
 async def plant_everywhere(house: OwnHouse, supply: Supply, address: str) -> Garden:
     """Plant in every input; the address stands at a site at which a party stays."""
     garden = Garden()
+    await _tell_nobody(house)
     garden.organization_id, garden.key = await _join(house, OrganizationKind.ASSOCIATION)
     async with httpx.AsyncClient(base_url=house.url, timeout=60, trust_env=False) as http:
         known = await _things(http, garden, address)
         operations = described((await http.get("/openapi.json")).json())
-        for operation in operations:
+        # What there is stays there until everything was asked of it.
+        for operation in sorted(operations, key=lambda each: each.method == "DELETE"):
             garden.askings += planted_in(operation, known, supply)
         garden.askings += strays(supply)
         garden.askings += forms(str(known.ids["code"]), str(known.ids["place"]), supply)
@@ -53,6 +68,17 @@ async def plant_everywhere(house: OwnHouse, supply: Supply, address: str) -> Gar
         await _ask(http, garden, _everything_read(operations, known), other)
     await asyncio.to_thread(_garble, house, supply)
     return garden
+
+
+async def _tell_nobody(house: OwnHouse) -> None:
+    """Webhooks are kept from being told: the house's worker is a real one, and would ask for their names outside."""
+    engine = connect(house.settings, "test")
+    async with transaction(engine) as tx:
+        await tx.execute(text(_NEVER))
+        await tx.execute(
+            text("create trigger never before insert or update on webhook for each row execute function never()")
+        )
+    await engine.dispose()
 
 
 async def _join(house: OwnHouse, kind: OrganizationKind) -> tuple[str, str]:
@@ -100,7 +126,10 @@ async def _things(http: httpx.AsyncClient, garden: Garden, address: str) -> Know
     allocation = await eventually(confirmed, "the need has a place", 30)
     slots = await http.get(f"/v1/offers/{offer}/slots", headers={"Authorization": f"Bearer {garden.key}"})
     pledge = str((await made("/v1/pledges", pledge_body()))["id"])
+    hook = str((await made("/v1/webhooks", webhook_body()))["id"])
     ids = {
+        "webhook_id": hook,
+        "delivery_id": uuid4(),
         "site_id": site,
         "offer_id": offer,
         "slot_id": slots.json()["items"][-1]["id"],
@@ -118,6 +147,7 @@ async def _things(http: httpx.AsyncClient, garden: Garden, address: str) -> Know
         "POST /v1/offers": offer_body(site, capacity=2),
         "POST /v1/needs": need_body(),
         "POST /v1/pledges": pledge_body(),
+        "POST /v1/webhooks": webhook_body(),
         "PATCH /v1/needs/{need_id}": {"max_km": 30},
         "PATCH /v1/sites/{site_id}": {"provides": ["showers"]},
         "PATCH /v1/offers/{offer_id}": {"party_max": 8},
@@ -141,7 +171,7 @@ async def _ask(http: httpx.AsyncClient, garden: Garden, waiting: Iterator[Asking
 def _garble(house: OwnHouse, supply: Supply) -> None:
     """What is no HTTP at all."""
     port = httpx.URL(house.url).port or 80
-    for text in (
+    for said in (
         f"{supply.any()}\r\n\r\n",
         f"GET /{supply.any()} HTTP/1.1\r\nHost: a\r\n\r\n",
         f"GET / HTTP/1.1\r\nHost: a\r\n{supply.any()}\r\n\r\n",
@@ -151,7 +181,7 @@ def _garble(house: OwnHouse, supply: Supply) -> None:
         f"POST /v1/slip HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{supply.any()}",
     ):
         with socket.create_connection(("127.0.0.1", port)) as line:
-            line.sendall(text.encode())
+            line.sendall(said.encode())
             line.shutdown(socket.SHUT_WR)
             while line.recv(65_536):
                 pass

@@ -16,14 +16,17 @@ StartWorker = Callable[..., subprocess.Popen[bytes]]
 
 @pytest.fixture
 def start_worker(settings: Settings, logins: Logins, tmp_path: Path) -> Iterator[StartWorker]:
-    """Starts workers with `RELAIS_…` settings of the test's choice; all are gone at its end."""
+    """Starts workers with `RELAIS_…` settings of the test's choice; all are gone at its end.
+
+    `program` is run instead of the worker where it is given.
+    """
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(**environment: str) -> subprocess.Popen[bytes]:
+    def start(program: tuple[str, ...] = ("-m", "worker"), **environment: str) -> subprocess.Popen[bytes]:
         address = {"database_url": logins.address(settings.database_url, logins.worker), "redis_url": None}
         given = environment_of(settings.model_copy(update=address)) | environment
         log = (tmp_path / f"worker-{len(started)}.log").open("wb")
-        process = subprocess.Popen([sys.executable, "-m", "worker"], cwd=ROOT, env=given, stdout=log, stderr=log)
+        process = subprocess.Popen([sys.executable, *program], cwd=ROOT, env=given, stdout=log, stderr=log)
         started.append(process)
         return process
 
