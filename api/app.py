@@ -73,8 +73,9 @@ _FIRST_LOOK_SECONDS = 3.0
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _AWAY_CLASSES = frozenset({"08", "53", "57", "58"})
 """SQLSTATE classes: connection lost, resources short, ended by an operator or a time limit, system error."""
-_AWAY_STATES = frozenset({"40001", "40P01", "55P03"})
-"""Two transactions in each other's way: the same request passes a moment later."""
+_AWAY_STATES = frozenset({"25006", "40001", "40P01", "55P03"})
+"""A server that takes no writes any more, since another does; two transactions in each other's way: the same request
+passes a moment later."""
 
 
 def create(settings: ApiSettings | None = None, presence: Presence | None = None) -> FastAPI:

@@ -19,7 +19,8 @@ from arq.connections import ArqRedis, RedisSettings
 from redis.exceptions import RedisError
 
 from db.connection import listening_address
-from db.lines import CONNECT_SECONDS, SERVER_SIDE, KeptLine
+from db.lines import SERVER_SIDE, KeptLine
+from db.reaching import open_plain
 from db.settings import Settings
 
 __all__ = ["LOOK", "SETTLED", "WORK", "Bell", "Ear"]
@@ -86,7 +87,7 @@ class Bell:
         try:
             async with asyncio.timeout(_PATIENCE):
                 if self._connection is None or self._connection.is_closed():
-                    self._connection = await asyncpg.connect(self._address, connection_class=KeptLine)
+                    self._connection = await open_plain(self._address, connection_class=KeptLine)
                 await self._connection.execute(_TELL, list(channels), list(payloads))
             self.reaches_postgres = True
         except _AWAY as error:
@@ -180,9 +181,7 @@ class Ear:
 
     async def _listen(self) -> None:
         lost = asyncio.Event()
-        connection = await asyncpg.connect(
-            self._address, timeout=CONNECT_SECONDS, connection_class=KeptLine, server_settings=SERVER_SIDE
-        )
+        connection = await open_plain(self._address, connection_class=KeptLine, server_settings=SERVER_SIDE)
         try:
             connection.add_termination_listener(lambda _: lost.set())
             await connection.add_listener(self._channel, self._hear)

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import QueuePool
 
 from db.lines import CONNECT_SECONDS, SERVER_SIDE, KeptLine
+from db.reaching import reach
 from db.roles import Role
 from db.settings import Settings
 
@@ -26,6 +27,9 @@ _waiting: WeakKeyDictionary[AsyncEngine, int] = WeakKeyDictionary()
 
 _UNHEARD_SECONDS = 2
 """After the time in which the server ends a statement by itself: who has not heard of it then will hear nothing."""
+
+_READ_ONLY = "25006"
+"""SQLSTATE of a write where only reading is allowed."""
 
 
 def connect(settings: Settings, name: str, role: Role | None = None) -> AsyncEngine:
@@ -45,6 +49,7 @@ def connect(settings: Settings, name: str, role: Role | None = None) -> AsyncEng
         hide_parameters=True,
         execution_options={"role": role},
         connect_args={
+            "async_creator_fn": reach,
             "timeout": CONNECT_SECONDS,
             # An operator waits for as long as it takes: a large index is built in one statement.
             **({"command_timeout": settings.statement_seconds + _UNHEARD_SECONDS} if role else {}),
@@ -60,14 +65,14 @@ def connect(settings: Settings, name: str, role: Role | None = None) -> AsyncEng
             },
         },
     )
-    event.listen(engine.sync_engine, "handle_error", _give_up_unheard)
+    event.listen(engine.sync_engine, "handle_error", _give_up)
     if role is Role.APP:
         _bound_transactions(engine, settings.statement_seconds * 3)
     return engine
 
 
 def listening_address(settings: Settings) -> str:
-    """The address for a plain asyncpg connection, as LISTEN needs one of its own."""
+    """The address for a plain asyncpg connection, as LISTEN needs one of its own: `db.reaching.open_plain` opens it."""
     return settings.database_address.replace("postgresql+asyncpg://", "postgresql://", 1)
 
 
@@ -138,7 +143,12 @@ async def _lent(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         await asyncio.shield(connection.close())
 
 
-def _give_up_unheard(context: ExceptionContext) -> None:
-    """Let go of a connection on which nothing was heard in time: to roll back on it would wait as long again."""
-    if isinstance(context.original_exception, TimeoutError):
+def _give_up(context: ExceptionContext) -> None:
+    """Let go of a connection that is of no use any more, with the whole pool.
+
+    Where nothing was heard in time: to roll back on it would wait as long again. Where its server takes no writes any
+    more: another one does by now.
+    """
+    error = context.original_exception
+    if isinstance(error, TimeoutError) or getattr(error, "sqlstate", None) == _READ_ONLY:
         context.is_disconnect = True

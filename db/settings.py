@@ -19,7 +19,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="RELAIS_", extra="ignore")
 
-    database_url: str = Field(description="postgresql+asyncpg:// address of the database.")
+    database_url: str = Field(
+        description="postgresql+asyncpg:// address of the database, or of several (docs/scale.md)."
+    )
     database_password_file: Path | None = Field(
         default=None, description="File with the database password, where the address has none."
     )
