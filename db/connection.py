@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import QueuePool
 
 from db.lines import CONNECT_SECONDS, SERVER_SIDE, KeptLine
+from db.opening import POOLED, see_to_the_role
 from db.reaching import reach
 from db.roles import Role
 from db.settings import Settings
@@ -40,14 +41,16 @@ def connect(settings: Settings, name: str, role: Role | None = None) -> AsyncEng
     Errors never carry the values of a statement, and a session that forgets its transaction is ended by the server.
     Connections are not tried before use, which would be a round trip an act: the first to find the server gone
     empties the whole pool. One that says nothing, though its end is open, is given up and raises `TimeoutError`.
+    Raises `RoleNotTakenError` at the first use of one that is not in the role.
     """
+    pooled = settings.listen_url is not None
     engine = create_async_engine(
         settings.database_address,
         pool_size=settings.pool_size,
         max_overflow=0,
         pool_timeout=settings.pool_seconds,
         hide_parameters=True,
-        execution_options={"role": role},
+        execution_options={"role": role, "pooled": pooled},
         connect_args={
             "async_creator_fn": reach,
             "timeout": CONNECT_SECONDS,
@@ -56,24 +59,32 @@ def connect(settings: Settings, name: str, role: Role | None = None) -> AsyncEng
             "connection_class": KeptLine,
             "server_settings": {
                 "application_name": f"relais-{name}",
-                **({"role": role.value} if role else {}),
-                "statement_timeout": str(settings.statement_seconds * 1000),
-                "lock_timeout": str(settings.lock_seconds * 1000),
-                "idle_in_transaction_session_timeout": str(settings.statement_seconds * 2000),
-                **SERVER_SIDE,
-                "jit": "off",
+                **({} if pooled else _session(settings, role)),
             },
+            **(POOLED if pooled else {}),
         },
     )
+    see_to_the_role(engine, role)
     event.listen(engine.sync_engine, "handle_error", _give_up)
-    if role is Role.APP:
+    if role is Role.APP and not pooled:
         _bound_transactions(engine, settings.statement_seconds * 3)
     return engine
 
 
+def _session(settings: Settings, role: Role | None) -> dict[str, str]:
+    return {
+        **({"role": role.value} if role else {}),
+        "statement_timeout": str(settings.statement_seconds * 1000),
+        "lock_timeout": str(settings.lock_seconds * 1000),
+        "idle_in_transaction_session_timeout": str(settings.statement_seconds * 2000),
+        **SERVER_SIDE,
+        "jit": "off",
+    }
+
+
 def listening_address(settings: Settings) -> str:
     """The address for a plain asyncpg connection, as LISTEN needs one of its own: `db.reaching.open_plain` opens it."""
-    return settings.database_address.replace("postgresql+asyncpg://", "postgresql://", 1)
+    return settings.listen_address.replace("postgresql+asyncpg://", "postgresql://", 1)
 
 
 def _bound_transactions(engine: AsyncEngine, seconds: int) -> None:
@@ -109,7 +120,14 @@ async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 @asynccontextmanager
 async def looking(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A connection to read with, each statement by itself: no round trips to open and close a transaction."""
+    """A connection to read with, each statement by itself: no round trips to open and close a transaction.
+
+    Through a pooler it is one transaction all the same: between two steps of a statement it could change servers.
+    """
+    if engine.sync_engine.get_execution_options().get("pooled"):
+        async with transaction(engine) as connection:
+            yield connection
+        return
     async with _lent(engine) as connection:
         yield await connection.execution_options(isolation_level="AUTOCOMMIT")
 

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
 import asyncpg
-from asyncpg.connect_utils import SessionAttribute
-from asyncpg.exceptions import TargetServerAttributeNotMatched
 from sqlalchemy import make_url
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 
@@ -23,8 +21,12 @@ _PATIENCE: Final = 5.0
 """Seconds in which one of several servers must answer."""
 _GRACE: Final = 0.5
 """Seconds that the others have to show that they are of a later timeline, once one takes writes."""
-_TIMELINE: Final = "select ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint"
-_TAKES_NONE = (OSError, TimeoutError, asyncpg.CannotConnectNowError, TargetServerAttributeNotMatched)
+_TIMELINE: Final = """
+    select case when current_setting('transaction_read_only') = 'off'
+                then ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint end
+"""
+"""The server's timeline; nothing where it takes no writes."""
+_AWAY: Final = (OSError, TimeoutError, asyncpg.CannotConnectNowError)
 
 _Found = tuple[int, asyncpg.Connection]
 _latest: dict[tuple[str, ...], int] = {}
@@ -87,17 +89,20 @@ def _refuse(asked: "Sequence[asyncio.Task[_Found]]") -> NoReturn:
     """Say why there is no connection: a server that refuses who comes says more than one that is away."""
     for each in asked:
         error = None if each.cancelled() else each.exception()
-        if error is not None and not isinstance(error, _TAKES_NONE):
+        if error is not None and not isinstance(error, _AWAY):
             raise error
     raise ConnectionError("no server of the address takes writes")
 
 
 async def _ask(host: str, port: int, options: dict[str, Any]) -> _Found:
-    connection = await asyncpg.connect(
-        host=host, port=port, target_session_attrs=SessionAttribute.read_write, **options
-    )
+    connection = await asyncpg.connect(host=host, port=port, **options)
     try:
-        return int(await connection.fetchval(_TIMELINE, timeout=_PATIENCE)), connection
+        async with connection.transaction():
+            timeline = await connection.fetchval(_TIMELINE, timeout=_PATIENCE)
     except BaseException:
         connection.terminate()
         raise
+    if timeline is None:
+        connection.terminate()
+        raise ConnectionError("the server takes no writes")
+    return int(timeline), connection

@@ -25,6 +25,10 @@ class Settings(BaseSettings):
     database_password_file: Path | None = Field(
         default=None, description="File with the database password, where the address has none."
     )
+    listen_url: str | None = Field(
+        default=None,
+        description="The same past a pooler of transactions, where the database address leads to one (docs/scale.md).",
+    )
     redis_url: str | None = Field(
         default=None, description="redis:// address of the doorbell; without it work is found by looking."
     )
@@ -49,10 +53,18 @@ class Settings(BaseSettings):
     @cached_property
     def database_address(self) -> str:
         """The database address with its password."""
+        return self._with_password(self.database_url)
+
+    @property
+    def listen_address(self) -> str:
+        """The address for connections that are kept for themselves, with its password."""
+        return self._with_password(self.listen_url or self.database_url)
+
+    def _with_password(self, url: str) -> str:
         if self.database_password_file is None:
-            return self.database_url
+            return url
         password = quote(self.database_password_file.read_text().strip(), safe="")
-        parts = urlsplit(self.database_url)
+        parts = urlsplit(url)
         host = parts.netloc.rpartition("@")[2]
         return urlunsplit(parts._replace(netloc=f"{parts.username or 'relais'}:{password}@{host}"))
 

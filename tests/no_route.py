@@ -136,7 +136,9 @@ def _fetch_what_is_missing() -> None:
     if not stack.exists():
         with running_stack(stack, tell=print):
             pass
-    Programs.of_stack(stack, server_user(stack), print).pgbackrest()
+    programs = Programs.of_stack(stack, server_user(stack), print)
+    programs.pgbackrest()
+    programs.pgbouncer()
     clocks.fetch()
     promtool.fetch()
 

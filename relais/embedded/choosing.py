@@ -41,5 +41,9 @@ class Programs:
         """pgBackRest; raises StackProblem."""
         return programs.installed_pgbackrest() or programs.unpacked_pgbackrest(self._tree(packages.PGBACKREST))
 
+    def pgbouncer(self) -> programs.PoolerProgram:
+        """PgBouncer; raises StackProblem."""
+        return programs.installed_pgbouncer() or programs.unpacked_pgbouncer(self._tree(packages.PGBOUNCER))
+
     def _tree(self, wanted: packages.Wanted) -> Path:
         return packages.unpacked_packages(self._packages, tell=self._tell, wanted=wanted)

@@ -219,6 +219,14 @@ PGBACKREST = Wanted(
     lambda _: ["pgbackrest"],
     ("usr/bin/pgbackrest",),
 )
+PGBOUNCER = Wanted(
+    "pgbouncer-1",
+    "PgBouncer",
+    "Nothing on this machine was changed. What to do: install it by hand with `sudo apt-get install pgbouncer` or "
+    "your system's own packages, then try again.",
+    lambda _: ["pgbouncer"],
+    ("usr/sbin/pgbouncer",),
+)
 
 
 class _Apt:

@@ -53,6 +53,25 @@ def unpacked_pgbackrest(tree: Path) -> BackupProgram:
     return BackupProgram(tree / "usr/bin/pgbackrest", {**_PLAIN, **library_environment(tree)})
 
 
+@dataclass(frozen=True)
+class PoolerProgram:
+    """PgBouncer and what it needs in the environment."""
+
+    program: Path
+    environment: Mapping[str, str]
+
+
+def installed_pgbouncer() -> PoolerProgram | None:
+    """The system's PgBouncer, if there is one."""
+    found = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+    return PoolerProgram(Path(found), _PLAIN) if found else None
+
+
+def unpacked_pgbouncer(tree: Path) -> PoolerProgram:
+    """The PgBouncer of an unpacked package tree."""
+    return PoolerProgram(tree / "usr/sbin/pgbouncer", {**_PLAIN, **library_environment(tree)})
+
+
 def installed_postgres() -> PostgresPrograms | None:
     """The system's newest PostgreSQL that has PostGIS, if there is one."""
     folders = list(Path("/usr/lib/postgresql").glob("*/bin"))
