@@ -6,6 +6,12 @@ COPY requirements.txt /requirements.txt
 RUN python -m venv /opt/relais \
     && /opt/relais/bin/pip install --no-cache-dir --no-deps --require-hashes --only-binary :all: -r /requirements.txt
 
+# The pooler of the `scale` profile alone: Debian's, the version that the tests run.
+FROM debian:12-slim AS pooler
+RUN apt-get update && apt-get install -y --no-install-recommends pgbouncer && rm -rf /var/lib/apt/lists/*
+USER 10002:10002
+CMD ["pgbouncer", "/etc/pgbouncer/pgbouncer.ini"]
+
 FROM python:3.13-slim
 # A number that no account of the host is likely to have; nothing in the image belongs to it.
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin relais

@@ -13,7 +13,8 @@ from ruamel.yaml import YAML
 
 CHECKOUT = Path(__file__).parents[2]
 FILE = CHECKOUT / "docker-compose.yml"
-OURS = ("migrate", "api", "worker")
+OURS = ("migrate", "api", "worker", "api-scale", "worker-scale")
+SCALE = ("logins", "pgbouncer", "api-scale", "worker-scale", "replica")
 
 Section = Mapping[str, object]
 
@@ -48,7 +49,29 @@ def test_the_file_is_a_compose_file() -> None:
 
 
 def test_everything_that_one_machine_needs_is_a_service() -> None:
-    assert set(SERVICES) == {"postgis", "redis", *OURS}
+    always = {name for name, service in SERVICES.items() if "profiles" not in service}
+    assert always == {"postgis", "redis", "migrate", "api", "worker"}
+
+
+def test_what_grows_comes_with_its_profile_alone() -> None:
+    assert {name for name in SERVICES if items(name, "profiles") == ["scale"]} == set(SCALE)
+    assert set(SERVICES) == {"postgis", "redis", *OURS, *SCALE}
+
+
+@pytest.mark.parametrize(("service", "user"), [("api-scale", "api"), ("worker-scale", "worker")])
+def test_processes_go_through_the_pooler_as_a_user_with_its_role_and_listen_past_it(service: str, user: str) -> None:
+    told = words(service, "environment")
+    assert told["RELAIS_DATABASE_URL"] == f"postgresql+asyncpg://{user}@pgbouncer:6432/relais"
+    assert told["RELAIS_LISTEN_URL"] == f"postgresql+asyncpg://{user}@postgis:5432/relais"
+    assert "database_password" not in items(service, "secrets")
+    assert cast("dict[str, int]", SERVICES[service]["deploy"])["replicas"] > 1
+
+
+def test_configurations_that_are_named_exist() -> None:
+    defined = cast("dict[str, dict[str, str]]", compose()["configs"])
+    named = {cast("dict[str, str]", config)["source"] for each in SERVICES for config in items(each, "configs")}
+    assert named == set(defined)
+    assert all((CHECKOUT / config["file"]).is_file() for config in defined.values())
 
 
 @each_service("service")
@@ -62,7 +85,7 @@ def test_a_service_waits_only_for_what_can_be_known(service: str) -> None:
             assert "healthcheck" in SERVICES[other]
 
 
-@pytest.mark.parametrize("service", ["postgis", "redis", "api", "worker"])
+@pytest.mark.parametrize("service", sorted(set(SERVICES) - {"migrate", "logins"}))
 def test_what_stays_running_tells_its_health(service: str) -> None:
     assert SERVICES[service]["restart"] == "unless-stopped"
     assert cast("dict[str, list[str]]", SERVICES[service]["healthcheck"])["test"][0] == "CMD"
@@ -100,7 +123,9 @@ def test_no_service_runs_as_root_or_writes_its_own_files(service: str) -> None:
 @each_service("service")
 def test_every_image_is_pinned_to_a_version_or_built_here(service: str) -> None:
     tag = str(SERVICES[service]["image"]).rpartition(":")[2]
-    if service in OURS:
+    if tag == "local" and service == "pgbouncer":
+        assert SERVICES[service]["build"] == {"context": ".", "target": "pooler"}
+    elif service in OURS:
         assert SERVICES[service]["build"] == "."
     else:
         assert re.match(r"\d+[.-]\d", tag)
@@ -108,7 +133,7 @@ def test_every_image_is_pinned_to_a_version_or_built_here(service: str) -> None:
 
 def test_the_database_and_the_doorbell_are_reached_from_inside_only() -> None:
     assert compose()["networks"]["inside"]["internal"] is True
-    for service in ("postgis", "redis"):
+    for service in ("postgis", "redis", "pgbouncer", "replica", "logins"):
         assert items(service, "networks") == ["inside"]
         assert items(service, "ports") == []
     assert items("api", "ports") == ["127.0.0.1:${RELAIS_PORT:-8000}:8000"]
