@@ -5,7 +5,8 @@ Close what else runs on the machine first: clients, service and servers share it
 
 import argparse
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from os import cpu_count
 from platform import machine, python_version
 
@@ -17,6 +18,7 @@ from bench import claims, deadlines
 from bench.audit import act_at_once, act_at_rate, link_all
 from bench.databases import Servers, own_database, plain_connection, servers
 from bench.engine import solve_all
+from bench.growth import MILLION, SIZES, grow
 from bench.http_path import NOBODY_RINGS, post_at_rate
 from bench.online import DAYS, WAYS, live
 from bench.open_loop import Latencies
@@ -301,6 +303,25 @@ def _share(each: Measured) -> str:
     return f"{100 * _part(each):.3f} %" if each.lp_bound else "-"
 
 
+async def growth(settings: Settings, console: Console, sizes: Sequence[int] = SIZES) -> None:
+    """Ten times the offers, in databases of their own beside this one."""
+    where = Servers(settings.database_url, settings.redis_url or "", settings.secret_file.parent)
+    table = Table("offers", "p50 ms", "p99 ms", "", title="Candidates of one need", title_justify="left")
+    taken = Table(
+        "offers", "table", "rows", "bytes a row", "of indexes", title="What a row takes", title_justify="left"
+    )
+    first: float | None = None
+    async for grown in grow(lambda: own_database(where), sizes):
+        half = grown.searched.quantile(0.5)
+        judged = "" if first is None else f"{half / first:.2f} times " + _judged(half <= 2 * first, "at most twice")
+        first = first or half
+        table.add_row(f"{grown.offers:,}", *_figures(grown.searched), judged)
+        for name, (rows, row, indexes) in grown.tables.items():
+            taken.add_row(f"{grown.offers:,}", name, f"{rows:,}", f"{row:.0f}", f"{indexes:.0f}")
+    console.print(table)
+    console.print(taken)
+
+
 BENCHES: dict[str, Bench] = {
     "sql": sql,
     "http": http,
@@ -313,6 +334,8 @@ BENCHES: dict[str, Bench] = {
     "scale": scale,
     "deadlines": kept_deadlines,
     "tenancy": tenancy,
+    "growth": growth,
+    "million": partial(growth, sizes=MILLION),
 }
 
 

@@ -27,7 +27,7 @@ from matching.states import NeedState
 from matching.vocabulary import Audience, Coverage, Stay, Urgency
 from matching.windows import Window, nights_of
 
-__all__ = ["hold_at_rate", "search_both_ways"]
+__all__ = ["hold_at_rate", "search", "search_both_ways"]
 
 CLIENTS = 2
 CONNECTIONS = 2
@@ -57,6 +57,16 @@ async def hold_at_rate(settings: Settings, world: World, *, rate: float, seconds
             )
         )
     return Latencies.of_all(parts)
+
+
+async def search(settings: Settings, world: World, count: int) -> Latencies:
+    """Candidates of so many needs, by the index, one at a time."""
+    connection = await plain_connection(settings)
+    await connection.execute("set jit = off")
+    seekers = [seeker_of(need) for need in needs_around(world, count, 99)]
+    found = await _search(connection, seekers, candidates.STATEMENTS[Coverage.EVERY].text)
+    await connection.close()
+    return found
 
 
 async def search_both_ways(settings: Settings, world: World, count: int) -> tuple[Latencies, Latencies]:

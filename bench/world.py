@@ -64,9 +64,14 @@ class NeedRow:
 
 
 async def build(
-    connection: asyncpg.Connection, *, offers: int = 100_000, towns: int = 2_000, organizations: int = 500
+    connection: asyncpg.Connection,
+    *,
+    offers: int = 100_000,
+    towns: int = 2_000,
+    organizations: int = 500,
+    nights: tuple[int, int] = (7, 30),
 ) -> World:
-    """Fill a migrated database: towns, organizations, one offer a site, and 7 to 30 slots an offer."""
+    """Fill a migrated database: towns, organizations, one offer a site, and as many slots an offer as `nights` says."""
     random = Random(7)
     places = list(_towns(random, towns))
     owners = [uuid5(_SEED, f"organization {n}") for n in range(organizations)]
@@ -80,7 +85,7 @@ async def build(
             ],
         )
         await connection.copy_records_to_table("staged_organization", records=[(owner,) for owner in owners])
-        await connection.copy_records_to_table("staged_offer", records=_offers(random, places, owners, offers))
+        await connection.copy_records_to_table("staged_offer", records=_offers(random, places, owners, offers, nights))
         for statement in _FILL:
             await connection.execute(statement)
     await connection.execute("vacuum analyze")
@@ -153,7 +158,7 @@ def _country(longitude: float, latitude: float) -> str:
 
 
 def _offers(
-    random: Random, towns: Sequence[TownRow], owners: Sequence[UUID], count: int
+    random: Random, towns: Sequence[TownRow], owners: Sequence[UUID], count: int, nights: tuple[int, int]
 ) -> Iterator[tuple[object, ...]]:
     for number, town in enumerate(random.choices(towns, [town.weight for town in towns], k=count)):
         # A city's sites lie in more cells than a village's.
@@ -178,7 +183,7 @@ def _offers(
             [random.choice(_AUDIENCES)],
             random.sample(_PROVIDES, random.randint(1, 5)),
             random.random() < 0.9,
-            random.randint(7, 30),
+            random.randint(*nights),
             random.getrandbits(63),
         )
 
