@@ -8,6 +8,7 @@ from signal import SIGKILL
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
+from db.lines import SERVER_SIDE
 from db.roles import Role
 from relais.embedded.choosing import Programs
 from relais.embedded.ports import LOOPBACK, free_port
@@ -30,8 +31,13 @@ pool_mode = transaction
 default_pool_size = {connections}
 max_client_conn = 200
 query_wait_timeout = 10
-ignore_startup_parameters = role, statement_timeout, idle_in_transaction_session_timeout, jit
+ignore_startup_parameters = {swallowed}
 """
+
+
+_SWALLOWED = ", ".join(
+    ("role", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "jit", *SERVER_SIDE)
+)
 
 
 @contextmanager
@@ -52,7 +58,7 @@ def a_pooler(url: str, passwords: Mapping[str, str], connections: int) -> Iterat
         file.write_text(
             _FILE.format(
                 host=server.hostname, port=server.port, loopback=LOOPBACK, listen=listen, users=users,
-                connections=connections,
+                connections=connections, swallowed=_SWALLOWED,
             )
         )  # fmt: skip
         chosen = Programs.of_stack(ROOT / ".relais" / "test", user, print).pgbouncer()
@@ -75,6 +81,7 @@ async def logins_through_a_pooler(servers: Servers) -> AsyncIterator[dict[Role, 
             f"create role {name} login noinherit password '{name}' in role {', '.join(takes[role])}",
             f"alter role {name} set role = {role}",
             f"alter role {name} set statement_timeout = '10s'",
+            f"alter role {name} set lock_timeout = '5s'",
             f"alter role {name} set idle_in_transaction_session_timeout = '20s'",
             f"alter role {name} set jit = off",
         ):
