@@ -21,7 +21,7 @@ up: $(RUNTIME) ## the whole system on this machine, empty
 	@$(BIN)/relais up
 
 test: $(DEV) ## the whole suite, where no route leads out: nobody may try to leave
-	$(BIN)/python -m tests.no_route -n 2 --dist loadgroup
+	$(BIN)/python -m tests.no_route -n 2 --dist loadgroup --durations 30 --durations-min 5
 
 test-long: $(DEV) ## the same with the slow tests in their long form
 	$(BIN)/python -m tests.no_route -n 2 --dist loadgroup --long

@@ -43,8 +43,6 @@ _NEVER = """
         return new;
     end $$
 """
-
-
 _ALWAYS = "create trigger never before insert or update on webhook for each row execute function never()"
 
 
@@ -75,9 +73,7 @@ async def _tell_nobody(house: OwnHouse) -> None:
     engine = connect(house.settings, "test")
     async with transaction(engine) as tx:
         await tx.execute(text(_NEVER))
-        await tx.execute(
-            text("create trigger never before insert or update on webhook for each row execute function never()")
-        )
+        await tx.execute(text(_ALWAYS))
     await engine.dispose()
 
 
@@ -163,9 +159,16 @@ async def _ask(http: httpx.AsyncClient, garden: Garden, waiting: Iterator[Asking
         given = {name.lower() for name, _ in asking.headers}
         if "authorization" not in given:
             headers.append((b"Authorization", f"Bearer {key}".encode()))
-        answer = await http.request(asking.method, asking.url, headers=headers, content=asking.content)
-        head = b"\n".join(name + b": " + value for name, value in answer.headers.raw)
-        garden.answers.append((asking, answer.status_code, head + b"\n\n" + answer.content))
+        async with http.stream(asking.method, asking.url, headers=headers, content=asking.content) as answer:
+            head = b"\n".join(name + b": " + value for name, value in answer.headers.raw)
+            garden.answers.append((asking, answer.status_code, head + b"\n\n" + await _content(answer)))
+
+
+async def _content(answer: httpx.Response) -> bytes:
+    """All of an answer; of one without an end what it begins with."""
+    if answer.headers.get("content-type", "").startswith("text/event-stream"):
+        return await anext(answer.aiter_bytes())
+    return await answer.aread()
 
 
 def _garble(house: OwnHouse, supply: Supply) -> None:
