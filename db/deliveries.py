@@ -20,7 +20,7 @@ from db import events
 from db.webhooks import BOTH_SIGN_FOR
 from matching.delivering import DisabledFor, Trouble, pause_after
 
-__all__ = ["LEASE", "Claim", "Failure", "Standing", "claim", "disable_gone", "put_off", "standing", "taken"]
+__all__ = ["LEASE", "Claim", "Failure", "claim", "disable_gone", "put_off", "taken"]
 
 LEASE: Final = timedelta(seconds=60)
 """How long who claims a delivery has it; longer than any attempt."""
@@ -53,15 +53,6 @@ class Failure:
     trouble: Trouble
     answered: int | None = None
     asked: timedelta | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What webhooks have not taken, in all: waiting, parked, and how long the oldest waits, in seconds."""
-
-    waiting: int
-    parked: int
-    oldest_seconds: float
 
 
 _READY = """
@@ -135,11 +126,6 @@ _PARK = text("""
     update webhook_delivery set state = 'parked', since = now(), leased_until = null
      where webhook_id = :webhook and state = 'waiting'
 """)
-_STANDING = text("""
-    select count(*) filter (where state = 'waiting') as waiting, count(*) filter (where state = 'parked') as parked,
-           coalesce(cast(extract(epoch from now() - min(since) filter (where state = 'waiting')) as float), 0) as oldest
-      from webhook_delivery
-""")
 
 
 async def claim(tx: AsyncConnection, limit: int) -> list[Claim]:
@@ -193,12 +179,6 @@ async def disable_gone(tx: AsyncConnection, claimed: Claim) -> None:
     webhook = (await tx.execute(_LOCK, {"webhook": claimed.webhook_id})).one_or_none()
     if webhook is not None:
         await _disable(tx, webhook, claimed.webhook_id, DisabledFor.GONE)
-
-
-async def standing(tx: AsyncConnection) -> Standing:
-    """What webhooks have not taken, for the operator: asked as the matcher or the owner."""
-    row = (await tx.execute(_STANDING)).one()
-    return Standing(row.waiting, row.parked, row.oldest)
 
 
 async def _disable(

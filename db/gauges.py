@@ -23,6 +23,10 @@ _READ: Final = text("""
     ), fenced as (
         select at from (select at, transaction from event order by id desc limit :events) newest
          where transaction >= pg_snapshot_xmin(pg_current_snapshot())
+    ), told as (
+        select count(*) filter (where state = 'waiting') as waiting, count(*) filter (where state = 'parked') as parked,
+               min(since) filter (where state = 'waiting') as oldest
+          from webhook_delivery
     ), last as (
         select decided_at, seconds, (bound - objective) / nullif(abs(bound), 0) as gap
           from round order by decided_at desc limit 1
@@ -41,6 +45,9 @@ _READ: Final = text("""
            (select count(*) from audit_pending) as acts_unlinked,
            (select extract(epoch from now() - min(at)) from audit_pending) as oldest_unlinked_act_seconds,
            (select extract(epoch from now() - min(at)) from fenced) as feed_lag_seconds,
+           (select waiting from told) as deliveries_waiting,
+           (select parked from told) as deliveries_parked,
+           (select extract(epoch from now() - oldest) from told) as oldest_delivery_seconds,
            (select extract(epoch from now() - decided_at) from last) as last_round_age_seconds,
            (select seconds from last) as last_round_seconds,
            (select gap from last) as last_round_gap
@@ -71,6 +78,11 @@ class Gauges:
     oldest_unlinked_act_seconds: float
     feed_lag_seconds: float
     """Age of the oldest event that no feed may show yet, because an older transaction still runs."""
+    deliveries_waiting: float
+    """Events that webhooks have not taken yet."""
+    deliveries_parked: float
+    """Events that they were told of for three days in vain."""
+    oldest_delivery_seconds: float
     last_round_age_seconds: float
     last_round_seconds: float
     last_round_gap: float

@@ -101,6 +101,12 @@ class Places:
     def repository(self, user: ServerUser | None, data: Path, name: str) -> Repository:
         """The backups, for a server whose files are those of `user` in `data`. Raises StackProblem."""
         folder = self.folder(user)
+        if not folder.exists():
+            raise BackupProblem(
+                f"There is no backup here: the folder {folder} does not exist. Nothing was changed. What to do: "
+                "`relais backup` makes the first; to restore what was backed up elsewhere, put a copy of that folder "
+                "there, or name it in RELAIS_BACKUP_FOLDER."
+            )
         self._check_owner(folder, user)
         home = folder_for(reachable(self.root, user) / "pgbackrest", user)
         return Repository(self.programs.pgbackrest(), folder, self._key(), home, user, data, name)

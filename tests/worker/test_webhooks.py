@@ -12,7 +12,7 @@ import trustme
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import deliveries, webhooks
+from db import deliveries, gauges, webhooks
 from db.connection import transaction
 from db.deliveries import Failure
 from db.settings import Settings
@@ -417,8 +417,9 @@ async def test_whose_lease_is_over_changes_nothing_of_what_another_has_in_hand(
 async def test_what_waits_and_is_parked_is_counted_for_the_operator(engine: AsyncEngine, settings: Settings) -> None:
     hook = await add_hook(engine, settings, "https://hooks.example.org/")
     async with transaction(engine) as tx:
-        assert await deliveries.standing(tx) == deliveries.Standing(0, 0, 0.0)
+        before = await gauges.read(tx)
         await webhooks.test(tx, hook.id, hook.organization_id)
         await tx.execute(text("update webhook_delivery set since = since - interval '1 hour'"))
-        found = await deliveries.standing(tx)
-    assert (found.waiting, found.parked, round(found.oldest_seconds)) == (1, 0, 3600)
+        found = await gauges.read(tx)
+    assert (before.deliveries_waiting, before.oldest_delivery_seconds) == (0, 0)
+    assert (found.deliveries_waiting, found.deliveries_parked, round(found.oldest_delivery_seconds)) == (1, 0, 3600)
