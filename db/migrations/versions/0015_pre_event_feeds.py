@@ -43,7 +43,7 @@ def upgrade() -> None:
     op.create_check_constraint("organizations", "event", "cardinality(organizations) <= 3")
     op.create_table(
         "feed_mark",
-        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
         sa.Column("transaction", TransactionId(), nullable=False),
         sa.Column("event_id", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("name"),

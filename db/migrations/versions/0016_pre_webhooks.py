@@ -79,7 +79,7 @@ def _add_deliveries() -> None:
         sa.ForeignKeyConstraint(
             ["webhook_id"], ["webhook.id"], name="webhook_delivery_webhook_id_fkey", ondelete="CASCADE"
         ),
-        sa.UniqueConstraint("webhook_id", "event_id", name="webhook_delivery_webhook_id_key"),
+        sa.UniqueConstraint("webhook_id", "event_id", name="webhook_delivery_webhook_id_event_id_key"),
         sa.CheckConstraint("state in ('waiting', 'parked')", name="state"),
         sa.CheckConstraint("trouble in ('refused', 'unreachable', 'insecure', 'too_slow')", name="trouble"),
     )
