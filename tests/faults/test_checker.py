@@ -49,7 +49,9 @@ async def test_every_kind_of_damage_is_found(house: House, history: History) -> 
 
 
 async def test_answers_that_are_no_answers_and_one_need_told_twice_are_found(house: House, history: History) -> None:
-    posted = next(call for call in history.calls.values() if call.act == "post" and call.acknowledged)
+    async with Load(house, history, "").connected() as load:
+        posted = await load.post_need(need_body(requires=["pets"]))
+    assert posted.acknowledged
     calls = await asyncio.to_thread(read_history, history.path)
     broken = Call(0, "coordination", "post", "/v1/needs", None, None, [Attempt(time(), 500, {})])
     connection = await house.look()

@@ -27,6 +27,7 @@ _DRAINED_WITHIN = 30
 async def test_flushed_stopped_away_or_stale_no_post_fails_and_the_worker_goes_on(
     house: House, history: History, seed: str, *, long: bool
 ) -> None:
+    await start_again(house)
     worker, before = house.worker.pid, len(history.calls)
     seconds = 600 if long else 2
     async with under_load(house, history, f"{seed}/redis"), Redis.from_url(house.redis.url) as redis:

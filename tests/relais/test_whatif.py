@@ -2,11 +2,12 @@
 
 import json
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import text
@@ -18,6 +19,7 @@ from db.bell import Bell
 from db.connection import snapshot, transaction
 from db.pictures import read_picture
 from db.settings import Settings
+from matching.windows import MORNING
 from tests.builders import TONIGHT, add_need, add_offer, add_organization
 from tests.conftest import ROOT
 from tests.db.acts import hold, look_at_all_due, one, rows
@@ -112,6 +114,12 @@ async def test_a_hall_that_is_not_there_opens_with_volunteers_who_are_not_there(
     assert (both["shifts of volunteers"], both["volunteers in them"]) == ((0, 1), (0, 2))
 
 
+def nights_until_tonight() -> int:
+    """From the night in which the clock stands, which before the morning is the one that is going on."""
+    now = datetime.now(ZoneInfo("Europe/Paris"))
+    return (TONIGHT - (now.date() - timedelta(days=int(now.time() < MORNING)))).days
+
+
 async def test_arrivals_stay_together_and_on_their_side_of_the_border(
     whatif: Relais, engine: AsyncEngine, tmp_path: Path
 ) -> None:
@@ -119,7 +127,7 @@ async def test_arrivals_stay_together_and_on_their_side_of_the_border(
     async with transaction(engine) as tx:
         await add_offer(tx, town, capacity=5)
         await add_offer(tx, town, capacity=50, place=OULX)
-    coming = {"people": 9, "town": BRIANCON.id, "parties_of": 3, "after_nights": 1}
+    coming = {"people": 9, "town": BRIANCON.id, "parties_of": 3, "after_nights": nights_until_tonight()}
     at_home = figures(await whatif(written(tmp_path, {"arrivals": [coming]})))
     assert (at_home["have one"], at_home["full"]) == ((0, 3), (0, 6)), "three of five beds: no party is split"
     abroad = figures(await whatif(written(tmp_path, {"arrivals": [coming | {"countries": ["FR", "IT"]}]})))
@@ -157,6 +165,12 @@ async def contents(engine: AsyncEngine) -> dict[str, str]:
     return found
 
 
+async def write_beside_the_picture(engine: AsyncEngine) -> None:
+    async with snapshot(engine) as tx:
+        await read_picture(tx, 7, 100)
+        await tx.execute(text("update need set version = version + 1"))
+
+
 async def test_nothing_is_written(whatif: Relais, engine: AsyncEngine, tmp_path: Path) -> None:
     town = await organization(engine)
     async with transaction(engine) as tx:
@@ -170,10 +184,8 @@ async def test_nothing_is_written(whatif: Relais, engine: AsyncEngine, tmp_path:
     site = (await one(engine, "select min(id::text) as id from site")).id
     assert figures(await whatif("--close", site, "--arrivals", f"5@{BRIANCON.id}"))["ask for a bed"] == (2, 7)
     assert await contents(engine) == before
-    async with snapshot(engine) as tx:
-        await read_picture(tx, 7, 100)
-        with pytest.raises(DBAPIError, match="read-only transaction"):
-            await tx.execute(text("update need set version = version + 1"))
+    with pytest.raises(DBAPIError, match="read-only transaction"):
+        await write_beside_the_picture(engine)
 
 
 async def test_the_picture_is_drawn(whatif: Relais, engine: AsyncEngine, tmp_path: Path) -> None:
@@ -190,6 +202,7 @@ async def test_the_file_of_the_page_is_understood(whatif: Relais, engine: AsyncE
     (example,) = re.findall(r"```json\n(.*?)```", (ROOT / "docs/whatif.md").read_text(), re.DOTALL)
     day = (TONIGHT + timedelta(days=30)).isoformat()
     ahead = re.sub(r"2026-12-31", day, re.sub(r"2026-12-01", TONIGHT.isoformat(), example))
+    ahead = ahead.replace('"after_nights": 1', f'"after_nights": {nights_until_tonight()}')
     town = await organization(engine)
     async with transaction(engine) as tx:
         await add_offer(tx, town, site={"name": "Municipal gym"})
