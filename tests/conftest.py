@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from xdist.scheduler.loadgroup import LoadGroupScheduling
 
 from db.connection import connect, listening_address, transaction
 from db.migrations import upgrade
@@ -55,6 +56,25 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure() -> None:
     """Stop what was started here."""
     _running.close()
+
+
+_TOGETHER = (
+    "tests/faults/",
+    "tests/protection/test_noninterference.py",
+    "tests/protection/test_planted.py",
+    "tests/relais/test_backup.py",
+)
+"""Tests that share a house which takes long to build: one process runs them all."""
+
+
+class _ByHouse(LoadGroupScheduling):  # type: ignore[misc]
+    def _split_scope(self, nodeid: str) -> str:
+        return next((start for start in _TOGETHER if nodeid.startswith(start)), nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadGroupScheduling | None:
+    """With `--dist loadgroup`, by house: the marks of xdist do not reach its scheduler under this pytest."""
+    return _ByHouse(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 @pytest.fixture(scope="session")

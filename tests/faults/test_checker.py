@@ -6,7 +6,6 @@ from dataclasses import replace
 from time import time
 
 import httpx
-import pytest
 
 from tests.api.bodies import need_body
 from tests.faults.checker import check, judged
@@ -16,7 +15,6 @@ from tests.faults.house import House
 from tests.faults.load import Load, under_load
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.xdist_group("faults")
 _ACTS = {"post", "withdraw", "confirm", "decline", "pause", "resume", "capacity"}
 
 

@@ -17,7 +17,6 @@ from tests.faults.kills import recovered
 from tests.faults.load import Load, under_load
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.xdist_group("faults")
 _HOUR = 3600
 _MISSING = "libfaketime is not here: `python -m tests.faults.clocks` fetches it, where the distribution is reached"
 

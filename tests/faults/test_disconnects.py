@@ -22,7 +22,6 @@ from tests.faults.house import House
 from tests.faults.load import Load
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.xdist_group("faults")
 _POOL = 8
 _AT_ONCE = 20
 _LONGEST_IDLE = 1.0

@@ -17,8 +17,6 @@ from tests.faults.kills import recovered, start_again
 from tests.faults.load import under_load
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.xdist_group("faults")
-
 
 @pytest.fixture
 def api_settings(odd_house: House) -> ApiSettings:

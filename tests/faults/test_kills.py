@@ -17,7 +17,6 @@ from tests.faults.house import Furnished, House, a_house
 from tests.faults.kills import KINDS, Recovery, draw, kill, recovered, start_again, strike
 from tests.faults.load import Load, under_load
 
-pytestmark = pytest.mark.xdist_group("faults")
 _WRITERS = ["walwriter", "background writer", "checkpointer"]
 _ANSWERS_WITHIN, _LOOKED_AT_WITHIN = 10, 15
 """Seconds, after everybody was started again and after the first answer: what the long form holds against the clock."""

@@ -19,7 +19,6 @@ from tests.faults.house import House
 from tests.faults.kills import recovered, start_again
 from tests.faults.load import under_load
 
-pytestmark = pytest.mark.xdist_group("faults")
 _DRAINED_WITHIN = 30
 """Seconds: what the long form holds against the clock."""
 

@@ -6,8 +6,6 @@ API and worker are told of the servers by way of the test's wires, and may run o
 import asyncio
 from random import Random
 
-import pytest
-
 from tests.api.bodies import need_body
 from tests.faults.beside import beside
 from tests.faults.checker import judged
@@ -17,8 +15,6 @@ from tests.faults.kills import recovered
 from tests.faults.load import Load
 from tests.faults.wire import Manner, a_wire
 from tests.waiting import eventually
-
-pytestmark = pytest.mark.xdist_group("faults")
 
 
 async def test_over_bad_wires_all_are_told_and_all_goes_on(

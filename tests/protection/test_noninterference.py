@@ -20,7 +20,6 @@ from tests.protection.journey import Journey
 from tests.protection.telling import FIRST, SECOND, Telling, is_morning, until_tonight
 from tests.protection.transcripts import Records, differences, normalised
 
-pytestmark = pytest.mark.xdist_group("noninterference")
 WALKED_IN_REDIS = (13, 14, 15)
 ENTITLED = ("neighbour", "host", "town hall")
 """Who posted the strangers' needs, or gave them a place: of those parties they see who they are."""

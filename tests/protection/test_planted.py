@@ -29,7 +29,6 @@ from tests.protection.planting import Garden, plant_everywhere
 from tests.protection.remains import changes_of, logs_of, redis_of, server_files_of, statements_of, tables_of
 from tests.protection.scanner import Scanner
 
-pytestmark = pytest.mark.xdist_group("planted")
 LIMITS = (
     "SLIP_MISSES_PER_CLIENT",
     "SLIP_MISSES_IN_ALL",

@@ -25,7 +25,6 @@ from tests.conftest import ROOT
 from tests.db.acts import one, rows
 from tests.relais.drill import Act, House, Told, evening_of_acts, folder_in_memory
 
-pytestmark = pytest.mark.xdist_group("backup")
 _SEED = 20261201
 
 
