@@ -17,7 +17,7 @@ from tests.faults.checker import judged
 from tests.faults.history import History
 from tests.faults.house import House
 from tests.faults.kills import recovered, start_again
-from tests.faults.load import under_load
+from tests.faults.load import Load, under_load
 
 _DRAINED_WITHIN = 30
 """Seconds: what the long form holds against the clock."""
@@ -27,6 +27,10 @@ async def test_flushed_stopped_away_or_stale_no_post_fails_and_the_worker_goes_o
     house: House, history: History, seed: str, *, long: bool
 ) -> None:
     await start_again(house)
+    async with Load(house, history, "").connected() as load:
+        # What was done to the house before is over once it has answered.
+        assert (await load.post_need(need_body(requires=["pets"]))).acknowledged
+    await recovered(house)
     worker, before = house.worker.pid, len(history.calls)
     seconds = 600 if long else 2
     async with under_load(house, history, f"{seed}/redis"), Redis.from_url(house.redis.url) as redis:
