@@ -17,6 +17,8 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import events
+from db.tables import WebhookDelivery as DeliveryRow
+from db.tables.metadata import columns
 from db.webhooks import BOTH_SIGN_FOR
 from matching.delivering import DisabledFor, Trouble, pause_after
 
@@ -90,7 +92,7 @@ _CLAIM = text(f"""
     update webhook_delivery d set leased_until = now() + cast(:lease as interval)
       from chosen c, webhook w
      where d.id = c.id and w.id = d.webhook_id
-    returning d.*, w.url, w.generation, w.failures as known_failures,
+    returning {columns(DeliveryRow, "d")}, w.url, w.generation, w.failures as known_failures,
               w.generation > 1 and w.rotated_at > now() - cast(:both as interval) as twice
 """)
 _TAKEN_BY = text("""

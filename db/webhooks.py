@@ -13,6 +13,9 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.pages import Page, Place, reading
+from db.tables import Webhook as WebhookRow
+from db.tables import WebhookDelivery as DeliveryRow
+from db.tables.metadata import columns
 from matching.delivering import DeliveryState, DisabledFor, Trouble, WebhookState
 from matching.refusals import Conflict, NotFound
 
@@ -83,8 +86,9 @@ _ADD = text("""
     insert into webhook (id, organization_id, url, kinds, objects)
     values (:id, :organization, :url, cast(:kinds as text[]), cast(:objects as text[]))
 """)
-_SELECT = """
-    select w.*, (select count(*) from webhook_delivery d where d.webhook_id = w.id and d.state = 'waiting') as waiting,
+_SELECT = f"""
+    select {columns(WebhookRow, "w")},
+           (select count(*) from webhook_delivery d where d.webhook_id = w.id and d.state = 'waiting') as waiting,
            (select count(*) from webhook_delivery d where d.webhook_id = w.id and d.state = 'parked') as parked
       from webhook w where w.organization_id = :organization
 """
@@ -114,8 +118,8 @@ _TEST = text("""
      where not exists (select from webhook_delivery
                         where webhook_id = :id and kind = 'webhook.test' and state = 'waiting')
 """)
-_DELIVERIES = text("""
-    select d.* from webhook_delivery d join webhook w on w.id = d.webhook_id
+_DELIVERIES = text(f"""
+    select {columns(DeliveryRow, "d")} from webhook_delivery d join webhook w on w.id = d.webhook_id
      where w.organization_id = :organization and w.id = :id
        and (cast(:state as text) is null or d.state = :state)
        and (cast(:after_at as timestamptz) is null or (d.at, d.event_id) > (:after_at, cast(:after_id as uuid)))
