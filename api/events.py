@@ -21,7 +21,7 @@ from api.wire import Instant, Wire
 from db import feed
 from db.feed import FeedEvent, Mark
 from db.happenings import readable
-from matching.refusals import FeedBroken, Invalid
+from matching.refusals import Invalid
 
 __all__ = ["EventOut", "router"]
 
@@ -101,17 +101,9 @@ async def stream_events(
     `event: feed.broken` says that some are not kept any more: read the lists anew, the stream goes on from now.
     """
     objects = _readable(who)
-    begin = await feed.now(tx)
-    broken = False
-    if last_event_id:
-        asked = _place(last_event_id, "Last-Event-ID", who, house)
-        try:
-            await feed.read(tx, who.organization_id, asked, objects, 1)
-            begin = asked
-        except FeedBroken:
-            broken = True
+    begin = _place(last_event_id, "Last-Event-ID", who, house) if last_event_id else await feed.now(tx)
     listener = Listener(who, objects, lambda event: EventOut.of(event, house.event_key).model_dump_json())
-    told = house.streams.told(listener, begin, broken=broken)
+    told = house.streams.told(listener, begin)
     # A proxy that gathers answers before it sends them on would keep events back.
     return StreamingResponse(told, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 

@@ -83,20 +83,18 @@ class Streams:
                     self._wake(frozenset(self._listeners))
                     return
 
-    def told(self, listener: Listener, begin: Mark, *, broken: bool) -> AsyncIterator[bytes]:
+    def told(self, listener: Listener, begin: Mark) -> AsyncIterator[bytes]:
         """What a listener hears from a place on. Raises `RateLimited`, `Unavailable` where there are too many."""
         if len(self) >= _MOST or self._leaving.is_set():
             raise Unavailable
         if len(self._listeners.get(listener.who.organization_id, ())) >= _MOST_EACH:
             raise RateLimited(_COME_AGAIN)
-        return self._telling(listener, begin, broken=broken)
+        return self._telling(listener, begin)
 
-    async def _telling(self, listener: Listener, begin: Mark, *, broken: bool) -> AsyncIterator[bytes]:
+    async def _telling(self, listener: Listener, begin: Mark) -> AsyncIterator[bytes]:
         place = begin
         yield format_sse_event(id=self._cursor(listener, place), retry=_RETRY, comment="Relais")
         with self._listening(listener):
-            if broken:
-                yield self._broken(listener, place)
             while not self._leaving.is_set():
                 listener.news.clear()
                 try:

@@ -138,9 +138,7 @@ async def read(
             _READ,
             {
                 "organization": organization_id,
-                "transaction": str(after.transaction),
-                "number": after.number,
-                "fence": str(standing.fence),
+                **_between(after, standing.fence),
                 "objects": sorted(objects),
                 "limit": limit + 1,
             },
@@ -159,8 +157,7 @@ async def read_for_all(tx: AsyncConnection, after: Mark, limit: int) -> WholePag
     standing = (await tx.execute(_NOW)).one()
     if not _goes_on(standing, after):
         raise FeedBroken
-    values = {"transaction": str(after.transaction), "number": after.number, "fence": str(standing.fence)}
-    rows = (await tx.execute(_READ_FOR_ALL, values | {"limit": limit + 1})).all()
+    rows = (await tx.execute(_READ_FOR_ALL, {**_between(after, standing.fence), "limit": limit + 1})).all()
     events = tuple((_event(row, standing.era), tuple(row.organizations)) for row in rows[:limit])
     return WholePage(events, events[-1][0].mark if events else after, len(rows) > limit)
 
@@ -173,13 +170,17 @@ async def heard_since(tx: AsyncConnection, after: Mark) -> tuple[frozenset[UUID]
     fence = await now(tx)
     if after.era != fence.era:
         return frozenset(), fence
-    values = {"transaction": str(after.transaction), "number": after.number, "fence": str(fence.transaction)}
-    return frozenset((await tx.execute(_HEARD_SINCE, values)).scalars()), fence
+    return frozenset((await tx.execute(_HEARD_SINCE, _between(after, fence.transaction))).scalars()), fence
 
 
 async def begin_anew(tx: AsyncConnection) -> None:
     """After a restore: whoever read before is told to look anew, and what is kept can be read from its beginning."""
     await tx.execute(_BEGIN_ANEW)
+
+
+def _between(after: Mark, fence: int) -> dict[str, str | int]:
+    """The values of a statement that reads behind a place and before the fence."""
+    return {"transaction": str(after.transaction), "number": after.number, "fence": str(fence)}
 
 
 def _goes_on(standing: Row[tuple[object, ...]], after: Mark) -> bool:

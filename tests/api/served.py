@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
@@ -14,10 +13,11 @@ import uvicorn
 from fastapi import FastAPI
 
 from db.settings import Settings
+from relais.embedded.ports import free_port
 from tests.conftest import ROOT
 from tests.waiting import eventually
 
-__all__ = ["Served", "free_port", "served", "served_here"]
+__all__ = ["Served", "served", "served_here"]
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,6 @@ class Served:
     def url(self) -> str:
         """Where it answers."""
         return f"http://127.0.0.1:{self.port}"
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 @asynccontextmanager
