@@ -16,7 +16,7 @@ from typing import Final
 
 from relais.backups import log_files
 from relais.backups.problem import BackupProblem
-from relais.embedded.programs import BackupProgram
+from relais.embedded.programs import Program
 from relais.embedded.users import ServerUser
 
 __all__ = ["LOST_AT_MOST_SECONDS", "Backup", "Connection", "Repository", "past_term"]
@@ -60,7 +60,7 @@ class Repository:
     """
 
     def __init__(
-        self, program: BackupProgram, folder: Path, key: str, home: Path, user: ServerUser | None, data: Path, name: str
+        self, program: Program, folder: Path, key: str, home: Path, user: ServerUser | None, data: Path, name: str
     ) -> None:
         self._program = program
         self._folder = folder

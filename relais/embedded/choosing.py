@@ -37,13 +37,16 @@ class Programs:
         """Redis; raises StackProblem."""
         return programs.installed_redis() or programs.unpacked_redis(self._tree(packages.SERVERS))
 
-    def pgbackrest(self) -> programs.BackupProgram:
+    def pgbackrest(self) -> programs.Program:
         """pgBackRest; raises StackProblem."""
-        return programs.installed_pgbackrest() or programs.unpacked_pgbackrest(self._tree(packages.PGBACKREST))
+        return self._program("pgbackrest", packages.PGBACKREST, "usr/bin/pgbackrest")
 
-    def pgbouncer(self) -> programs.PoolerProgram:
+    def pgbouncer(self) -> programs.Program:
         """PgBouncer; raises StackProblem."""
-        return programs.installed_pgbouncer() or programs.unpacked_pgbouncer(self._tree(packages.PGBOUNCER))
+        return self._program("pgbouncer", packages.PGBOUNCER, "usr/sbin/pgbouncer")
+
+    def _program(self, name: str, wanted: packages.Wanted, place: str) -> programs.Program:
+        return programs.installed_program(name) or programs.unpacked_program(self._tree(wanted), place)
 
     def _tree(self, wanted: packages.Wanted) -> Path:
         return packages.unpacked_packages(self._packages, tell=self._tell, wanted=wanted)

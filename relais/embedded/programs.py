@@ -35,41 +35,23 @@ class RedisProgram:
 
 
 @dataclass(frozen=True)
-class BackupProgram:
-    """pgBackRest and what it needs in the environment."""
+class Program:
+    """A program beside the servers and what it needs in the environment."""
 
     program: Path
     environment: Mapping[str, str]
 
 
-def installed_pgbackrest() -> BackupProgram | None:
-    """The system's pgBackRest, if there is one."""
-    found = shutil.which("pgbackrest", path=os.environ.get("PATH", "") + ":/usr/local/bin:/usr/bin")
-    return BackupProgram(Path(found), _PLAIN) if found else None
+def installed_program(name: str) -> Program | None:
+    """The system's program of this name, if there is one."""
+    places = f"{os.environ.get('PATH', '')}:/usr/local/bin:/usr/bin:/usr/local/sbin:/usr/sbin"
+    found = shutil.which(name, path=places)
+    return Program(Path(found), _PLAIN) if found else None
 
 
-def unpacked_pgbackrest(tree: Path) -> BackupProgram:
-    """The pgBackRest of an unpacked package tree."""
-    return BackupProgram(tree / "usr/bin/pgbackrest", {**_PLAIN, **library_environment(tree)})
-
-
-@dataclass(frozen=True)
-class PoolerProgram:
-    """PgBouncer and what it needs in the environment."""
-
-    program: Path
-    environment: Mapping[str, str]
-
-
-def installed_pgbouncer() -> PoolerProgram | None:
-    """The system's PgBouncer, if there is one."""
-    found = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
-    return PoolerProgram(Path(found), _PLAIN) if found else None
-
-
-def unpacked_pgbouncer(tree: Path) -> PoolerProgram:
-    """The PgBouncer of an unpacked package tree."""
-    return PoolerProgram(tree / "usr/sbin/pgbouncer", {**_PLAIN, **library_environment(tree)})
+def unpacked_program(tree: Path, place: str) -> Program:
+    """The program at this place of an unpacked package tree."""
+    return Program(tree / place, {**_PLAIN, **library_environment(tree)})
 
 
 def installed_postgres() -> PostgresPrograms | None:
