@@ -30,6 +30,10 @@ ROOT = Path(__file__).parents[1]
 _DATABASE, _REDIS = "RELAIS_TEST_DATABASE_URL", "RELAIS_TEST_REDIS_URL"
 
 
+UNSYNCED = ("-c", "fsync=off")
+"""Options of servers that nobody kills and that outlive no machine: a database is dropped without waiting for the disk.
+What tells of kills, power and copies (`tests/faults`, failover, backup) has servers of its own, which do wait."""
+
 _running = ExitStack()
 
 
@@ -48,6 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
             tell=print,
             database_url=os.environ.get("RELAIS_DATABASE_URL"),
             redis_url=os.environ.get("RELAIS_REDIS_URL"),
+            options=UNSYNCED,
         )
     )
     os.environ[_DATABASE], os.environ[_REDIS] = stack.database_url, stack.redis_url
@@ -179,7 +184,7 @@ async def logins(servers: Servers, template: str) -> AsyncIterator[Logins]:
 async def settings(servers: Servers, secret_files: tuple[Path, Path], template: str) -> AsyncIterator[Settings]:
     """Settings that point to a database of the test's own."""
     name = f"relais_test_{uuid4().hex[:12]}"
-    await run_on_server(servers, f"create database {name} template {template}")
+    await run_on_server(servers, f"create database {name} template {template} strategy file_copy")
     yield settings_for(servers, secret_files, name)
     await run_on_server(servers, f"drop database {name} with (force)")
 

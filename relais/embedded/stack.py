@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,13 +52,14 @@ def running_stack(
     packages: Path | None = None,
     database_url: str | None = None,
     redis_url: str | None = None,
+    options: Sequence[str] = (),
 ) -> Iterator[Stack]:
     """PostgreSQL with PostGIS and Redis for as long as the block runs; nothing of them runs on after it.
 
     `root` holds data, logs and passwords; `packages` the unpacked programs, by default in the project's
     `.relais` that `root` is or lies in, so that all its stacks share them. A URL that is given is used as it
-    is, and that server is not started. While the block runs in the main thread, SIGTERM and SIGHUP end it
-    like Ctrl-C unless the caller handles them. Raises StackProblem.
+    is, and that server is not started. `options` are PostgreSQL's, after ours. While the block runs in the main
+    thread, SIGTERM and SIGHUP end it like Ctrl-C unless the caller handles them. Raises StackProblem.
     """
     if database_url and redis_url:
         yield Stack(database_url, redis_url, None, None)
@@ -76,7 +77,7 @@ def running_stack(
             undo.enter_context(owned(root))
             user = server_user(root)
             chosen = Programs(reachable(packages, user), tell) if packages else Programs.of_stack(root, user, tell)
-            postgres = None if database_url else _postgres(root, chosen.postgres(), user)
+            postgres = None if database_url else _postgres(root, chosen.postgres(), user, options)
             redis = None if redis_url else _redis(root, chosen.redis(), user)
             for server in (postgres, redis):
                 if server is not None:
@@ -148,9 +149,12 @@ def owned(root: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _postgres(root: Path, found: programs.PostgresPrograms, user: ServerUser | None) -> Postgres:
+def _postgres(
+    root: Path, found: programs.PostgresPrograms, user: ServerUser | None, options: Sequence[str]
+) -> Postgres:
     folder = folder_for(_folder(root, "postgres", user), user)
-    return Postgres(found, folder, Log(root / "log/postgres.log"), root / "postgres.password", user)
+    log = Log(root / "log/postgres.log")
+    return Postgres(found, folder, log, root / "postgres.password", user, options=options)
 
 
 def _redis(root: Path, found: programs.RedisProgram, user: ServerUser | None) -> Redis:

@@ -67,7 +67,9 @@ class Evenings(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.database = f"relais_history_{uuid4().hex[:12]}"
-        self.run(run_on_server(self.servers, f"create database {self.database} template {self.template}"))
+        self.run(
+            run_on_server(self.servers, f"create database {self.database} template {self.template} strategy file_copy")
+        )
         self.engine: AsyncEngine = connect(settings_for(self.servers, self.secret_files, self.database), "history")
         self.world = World()
         self.seen: dict[UUID, list[str]] = {}

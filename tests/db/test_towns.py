@@ -25,7 +25,7 @@ IN_THE_ALPS = Point(6.64, 44.90)
 async def gazetteer(servers: Servers, secret_files: tuple, template: str) -> AsyncIterator[Settings]:  # type: ignore[type-arg]
     """A database with all towns of France and Greece."""
     name = f"{template}_towns"
-    await run_on_server(servers, f"create database {name} template {template}")
+    await run_on_server(servers, f"create database {name} template {template} strategy file_copy")
     settings = settings_for(servers, secret_files, name)
     engine = connect(settings, "test")
     async with transaction(engine) as tx:

@@ -43,7 +43,7 @@ async def a_house(
 ) -> AsyncIterator[House]:
     """A house in a fresh database; `corner` is its number in Redis. All of it is gone at the end."""
     name = f"relais_house_{uuid4().hex[:12]}"
-    await run_on_server(servers, f"create database {name} template {template}")
+    await run_on_server(servers, f"create database {name} template {template} strategy file_copy")
     redis_url = urlunsplit(urlsplit(servers.redis_url)._replace(path=f"/{corner}"))
     settings = settings_for(servers, secret_files, name).model_copy(update={"redis_url": redis_url})
     port, watched = free_port(), free_port()
