@@ -6,7 +6,7 @@ is without learning where it stands.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import fields
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -164,8 +164,7 @@ class OfferOut(Wire):
 @router.post("", status_code=201, responses=problems(401, 403, 409, 422))
 async def add_offer(body: OfferIn, who: WritesOffers, tx: Tx, reply: Reply, house: TheHouse) -> OfferOut:
     """Open an offer; open needs around it are looked at again at once."""
-    terms, now = body.terms(), datetime.now(UTC)
-    offer_id = await offers.add(tx, who.organization_id, body.site_id, terms, now, house.tie_key)
+    offer_id = await offers.add(tx, who.organization_id, body.site_id, body.terms(), house.tie_key)
     reply.ring()
     reply.created(f"/v1/offers/{offer_id}")
     return await _offer(tx, who, offer_id, reply)
@@ -199,7 +198,7 @@ async def change_offer(
     offer_id: UUID, body: OfferPatch, who: WritesOffers, tx: Tx, reply: Reply, version: IfMatch
 ) -> OfferOut:
     """Change an offer. Its slots follow, but never from under people who have a place in them."""
-    await offers.change(tx, offer_id, who.organization_id, version, body.applied_to, datetime.now(UTC))
+    await offers.change(tx, offer_id, who.organization_id, version, body.applied_to)
     reply.ring()
     return await _offer(tx, who, offer_id, reply)
 

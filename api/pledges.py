@@ -1,6 +1,6 @@
 """Pledges: volunteers that an association declares, and how much may be asked of them."""
 
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Annotated
 from uuid import UUID
 
@@ -118,7 +118,7 @@ class PledgeOut(Wire):
 @router.post("", status_code=201, responses=problems(401, 403, 409, 422))
 async def post_pledge(body: PledgeIn, who: WritesOffers, tx: Tx, reply: Reply) -> PledgeOut:
     """Declare volunteers. Shifts are planned with them where they open a place for people who wait."""
-    pledge_id = await pledges.add(tx, who.organization_id, body.terms(), datetime.now(UTC))
+    pledge_id = await pledges.add(tx, who.organization_id, body.terms())
     reply.created(f"/v1/pledges/{pledge_id}")
     return await _pledge(tx, who.organization_id, pledge_id, reply)
 

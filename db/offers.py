@@ -88,12 +88,13 @@ _ADD = text("""
      where h.id = :site_id
 """)
 _SITE = text("""
-    select h.cell, h.kind, h.visibility, t.timezone, t.country from site h join town t on t.id = h.town_id
+    select h.cell, h.kind, h.visibility, t.timezone, t.country, clock_timestamp() as now
+      from site h join town t on t.id = h.town_id
      where h.id = :site_id and h.organization_id = :organization
        for share of h
 """)
 _TOWN = text("""
-    select t.timezone, t.country from offer o join town t on t.id = o.town_id where o.id = :id
+    select t.timezone, t.country, clock_timestamp() as now from offer o join town t on t.id = o.town_id where o.id = :id
 """)
 _CHANGE = text("""
     update offer
@@ -120,7 +121,6 @@ async def add(
     organization_id: UUID,
     site_id: UUID,
     terms: OfferTerms,
-    now: datetime,
     tie_key: bytes,
 ) -> UUID:
     """Open an offer at a site of this organization, with its slots; an empty `timezone` is the town's.
@@ -132,7 +132,7 @@ async def add(
     if site is None:
         raise Invalid.one("/site_id", "unknown_site")
     complete = terms if terms.timezone else replace(terms, timezone=site.timezone)
-    sessions = check(complete, coverage, _countries(site), now)
+    sessions = check(complete, coverage, _countries(site), site.now)
     offer_id = uuid4()
     middle = centroid(Cell(site.cell))
     await tx.execute(
@@ -188,7 +188,6 @@ async def change(
     organization_id: UUID,
     version: int | None,
     revise: Callable[[OfferTerms], OfferTerms],
-    now: datetime,
 ) -> None:
     """Give an offer new terms (same site and category); slots follow the schedule and the capacity.
 
@@ -201,9 +200,9 @@ async def change(
         raise Conflict("offer_is_closed", before.state)
     terms = revise(before.terms)
     town = (await tx.execute(_TOWN, {"id": offer_id})).one()
-    sessions = check(terms, await _coverage(tx, terms.category), _countries(town), now)
+    sessions = check(terms, await _coverage(tx, terms.category), _countries(town), town.now)
     if (terms.schedule(), terms.capacity) != (before.terms.schedule(), before.terms.capacity):
-        await slots.align(tx, offer_id, sessions, before.terms.capacity, terms.capacity, now)
+        await slots.align(tx, offer_id, sessions, before.terms.capacity, terms.capacity, town.now)
     await tx.execute(_CHANGE, _columns(offer_id, terms))
     await tx.execute(_NEWS, {"id": offer_id})
     await events.record(tx, "offer.changed", offer_id, [organization_id])

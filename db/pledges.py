@@ -46,7 +46,7 @@ class PledgeFacts:
     version: int
 
 
-_TOWN = text("select longitude, latitude, timezone from town where id = :id")
+_TOWN = text("select longitude, latitude, timezone, clock_timestamp() as now from town where id = :id")
 _ADD = text("""
     insert into pledge (id, organization_id, town_id, cell, point, skill, headcount, radius_km, first_day, last_day,
                         timezone, opens, closes, rrule, shifts_per_week_max)
@@ -94,7 +94,7 @@ _CHANGE = text("""
 """)
 
 
-async def add(tx: AsyncConnection, organization_id: UUID, terms: PledgeTerms, now: datetime) -> UUID:
+async def add(tx: AsyncConnection, organization_id: UUID, terms: PledgeTerms) -> UUID:
     """Declare a pledge; an empty `timezone` is the town's. Raises `Invalid`, among others for an unknown town."""
     town = (await tx.execute(_TOWN, {"id": terms.town_id})).one_or_none()
     if town is None:
@@ -103,7 +103,7 @@ async def add(tx: AsyncConnection, organization_id: UUID, terms: PledgeTerms, no
     cell = cell_of(Point(town.longitude, town.latitude))
     middle = centroid(cell)
     columns = _columns(terms) | {"timezone": timezone}
-    turns = turns_of(_terms(columns), now)
+    turns = turns_of(_terms(columns), town.now)
     pledge_id = uuid4()
     where = {"cell": cell, "longitude": middle.longitude, "latitude": middle.latitude}
     await tx.execute(_ADD, columns | where | {"id": pledge_id, "organization": organization_id})

@@ -1,6 +1,6 @@
 """Gyms that ask for volunteers, and associations that have some."""
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import time, timedelta
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -54,4 +54,4 @@ def pledge_terms(**changes: object) -> PledgeTerms:
 
 async def add_pledge(tx: AsyncConnection, organization_id: UUID, **changes: object) -> UUID:
     """A pledge; changed as told."""
-    return await pledges.add(tx, organization_id, pledge_terms(**changes), datetime.now(UTC))
+    return await pledges.add(tx, organization_id, pledge_terms(**changes))

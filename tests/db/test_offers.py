@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import cast
 from uuid import UUID
 
@@ -35,7 +34,7 @@ async def revise(engine: AsyncEngine, gym: tuple[UUID, UUID], version: int | Non
         return replace(terms, **changes)  # type: ignore[arg-type]
 
     async with transaction(engine) as tx:
-        await offers.change(tx, gym[1], gym[0], version, revised, datetime.now(UTC))
+        await offers.change(tx, gym[1], gym[0], version, revised)
 
 
 async def test_of_two_changes_at_once_neither_undoes_the_other(engine: AsyncEngine) -> None:

@@ -48,7 +48,7 @@ async def revise(engine: AsyncEngine, there: tuple[UUID, UUID], **changes: objec
         return replace(terms, **changes)  # type: ignore[arg-type]
 
     async with transaction(engine) as tx:
-        await offers.change(tx, there[1], there[0], None, revised, datetime.now(UTC))
+        await offers.change(tx, there[1], there[0], None, revised)
 
 
 async def kept(engine: AsyncEngine) -> list[Kept]:
@@ -116,7 +116,7 @@ async def test_refused_nothing_changes_and_each_party_is_named_once(engine: Asyn
 
     with pytest.raises(CapacityInUse) as refused:
         async with transaction(engine) as tx:
-            await offers.change(tx, offer_id, town_hall, None, fewer_nights, datetime.now(UTC))
+            await offers.change(tx, offer_id, town_hall, None, fewer_nights)
     assert sorted(refused.value.allocations) == sorted(there)
     assert await kept(engine) == before
 
@@ -147,15 +147,19 @@ async def test_new_hours_leave_a_past_stay_the_times_it_had(engine: AsyncEngine)
     assert refused.value.allocations == (made,)
 
 
-async def test_twenty_thousand_slots_change_within_one_request(engine: AsyncEngine) -> None:
-    minutes = [NOON + timedelta(minutes=10 * n) for n in range(20_000)]
-    sessions = [opening(starts, starts + timedelta(minutes=10)) for starts in minutes]
-    offer_id = await room(engine, *sessions)
-    begun = perf_counter()
-    await align(engine, offer_id, *sessions, now=NOON - HOUR, capacity=3)
-    # What grew with the square of the slots took five seconds and stopped everybody else for as long.
-    assert perf_counter() - begun < 3
-    assert (await one(engine, "select count(*) as slots from slot where capacity = 3")).slots == 20_000
+async def test_ten_times_the_slots_take_not_a_hundred_times_as_long_to_change(engine: AsyncEngine) -> None:
+    took = []
+    for count in (2_000, 20_000):
+        minutes = [NOON + timedelta(minutes=10 * n) for n in range(count)]
+        sessions = [opening(starts, starts + timedelta(minutes=10)) for starts in minutes]
+        offer_id = await room(engine, *sessions)
+        begun = perf_counter()
+        await align(engine, offer_id, *sessions, now=NOON - HOUR, capacity=3)
+        took.append(perf_counter() - begun)
+        changed = f"select count(*) as slots from slot where offer_id = '{offer_id}' and capacity = 3"
+        assert (await one(engine, changed)).slots == count
+    # What grew with the square of the slots stopped everybody else for as long.
+    assert took[1] < 40 * took[0], took
 
 
 async def test_a_course_that_goes_on_longer_keeps_its_lessons(engine: AsyncEngine) -> None:
@@ -171,7 +175,7 @@ async def test_a_course_that_goes_on_longer_keeps_its_lessons(engine: AsyncEngin
         return replace(terms, last_day=TONIGHT + timedelta(days=9))
 
     async with transaction(engine) as tx:
-        await offers.change(tx, offer_id, town_hall, None, longer, datetime.now(UTC))
+        await offers.change(tx, offer_id, town_hall, None, longer)
     after = await rows(engine, "select id, day from slot order by day")
     assert after[:4] == before
     assert [row.day for row in after] == [TONIGHT + timedelta(days=2 * n) for n in range(5)]

@@ -3,11 +3,13 @@
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import asyncpg
+import httpx
 import pytest
 
-from tests.api.bodies import need_body
+from tests.api.bodies import need_body, offer_body
 from tests.faults.beside import beside
 from tests.faults.checker import judged
 from tests.faults.clocks import Clock
@@ -36,6 +38,7 @@ async def test_the_clocks_of_api_and_worker_decide_nothing(
             need = await _held(house, load)
             assert timedelta(minutes=29) < need["deadline"] - need["posted_at"] < timedelta(minutes=31)
             assert timedelta(minutes=0) < need["held_until"] - need["created_at"] <= timedelta(minutes=60)
+            await _offer_what_ends_soon(house, load)
             # Else nothing was tried: its own time is another.
             said = json.loads((house.log / "beside-api.log").read_text().splitlines()[-1])["timestamp"]
             assert abs(datetime.fromisoformat(said) - datetime.now(UTC)) > timedelta(hours=2)
@@ -70,6 +73,7 @@ async def test_when_the_databases_clock_jumps_holds_run_out_and_nothing_is_lost(
     assert await judged(odd_house, odd_history.path) == []
 
 
+_SITE_OF = "select site_id from offer where id = $1"
 _STATE = "select state from allocation where id = $1"
 _FIRST_HOLD = """
     select n.posted_at, n.deadline, a.id as allocation, a.created_at, a.held_until
@@ -93,3 +97,16 @@ async def _held(house: House, load: Load) -> asyncpg.Record:
         return await eventually(first_hold, "a place is held")
     finally:
         await connection.close()
+
+
+async def _offer_what_ends_soon(house: House, load: Load) -> None:
+    """What is open for one more hour is no offer of the past."""
+    connection = await house.look()
+    site_id = await connection.fetchval(_SITE_OF, house.furnished.offers[0])
+    await connection.close()
+    opens, closes = (datetime.now(ZoneInfo("Europe/Paris")) + timedelta(hours=hours) for hours in (-1, 1))
+    day = opens.date().isoformat()
+    times = {"opens": f"{opens:%H:%M}", "closes": f"{closes:%H:%M}", "slot_minutes": 30}
+    body = offer_body(str(site_id), category="sanitation", first_day=day, last_day=day, **times)
+    opened = await load.clients["town hall"].post("/v1/offers", json=body)
+    assert opened.status_code == httpx.codes.CREATED, opened.text

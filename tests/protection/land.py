@@ -193,7 +193,7 @@ async def land(tx: AsyncConnection, kind: SiteKind, *, middle: Point = BRIANCON.
     await sites.vet(tx, made[HIDDEN][1], owner)
     names = {}
     for name, (owned_by, site) in made.items():
-        names[OfferId(await offers.add(tx, owned_by, site, _beds(), NOW, b"a key for ties"))] = name
+        names[OfferId(await offers.add(tx, owned_by, site, _beds(), b"a key for ties"))] = name
     await tx.execute(text("analyze offer, slot"))
     return Land(tx, owner, made[HIDDEN][1], cell, names)
 
