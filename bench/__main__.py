@@ -311,7 +311,7 @@ async def growth(settings: Settings, console: Console, sizes: Sequence[int] = SI
         "offers", "table", "rows", "bytes a row", "of indexes", title="What a row takes", title_justify="left"
     )
     first: float | None = None
-    async for grown in grow(lambda: own_database(where), sizes):
+    for grown in await grow(lambda: own_database(where), sizes):
         half = grown.searched.quantile(0.5)
         judged = "" if first is None else f"{half / first:.2f} times " + _judged(half <= 2 * first, "at most twice")
         first = first or half

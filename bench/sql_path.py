@@ -4,7 +4,7 @@ Two client processes share the two cores with the server; holds are taken by `db
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
@@ -12,7 +12,8 @@ from multiprocessing import get_context
 from time import perf_counter
 
 import asyncpg
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bench.databases import plain_connection
 from bench.open_loop import Latencies, play, run_precisely
@@ -27,7 +28,7 @@ from matching.states import NeedState
 from matching.vocabulary import Audience, Coverage, Stay, Urgency
 from matching.windows import Window, nights_of
 
-__all__ = ["hold_at_rate", "search", "search_both_ways"]
+__all__ = ["ask", "hold_at_rate", "search_both_ways", "seeker_of"]
 
 CLIENTS = 2
 CONNECTIONS = 2
@@ -59,16 +60,6 @@ async def hold_at_rate(settings: Settings, world: World, *, rate: float, seconds
     return Latencies.of_all(parts)
 
 
-async def search(settings: Settings, world: World, count: int) -> Latencies:
-    """Candidates of so many needs, by the index, one at a time."""
-    connection = await plain_connection(settings)
-    await connection.execute("set jit = off")
-    seekers = [seeker_of(need) for need in needs_around(world, count, 99)]
-    found = await _search(connection, seekers, candidates.STATEMENTS[Coverage.EVERY].text)
-    await connection.close()
-    return found
-
-
 async def search_both_ways(settings: Settings, world: World, count: int) -> tuple[Latencies, Latencies]:
     """Candidates of the same needs, by the index and by a scan, one at a time."""
     connection = await plain_connection(settings)
@@ -84,18 +75,21 @@ async def search_both_ways(settings: Settings, world: World, count: int) -> tupl
 
 async def _search(connection: asyncpg.Connection, seekers: Sequence[seekers.Seeker], statement: str) -> Latencies:
     session, prepared = thin(connection), text(statement)
-    taken: list[float] = []
+    # The first few bring the data into memory for both ways alike.
+    await ask(session, prepared, seekers[:20])
     began = perf_counter()
-    for round_ in range(2):
-        taken.clear()
-        began = perf_counter()
-        # The first round brings the data into memory for both ways alike.
-        for seeker in seekers[: len(seekers) if round_ else 20]:
-            values = candidates.parameters(seeker.need, FIRST_POLICY, seeker.now, seeker.people_left)
-            start = perf_counter()
-            (await session.execute(prepared, values)).all()
-            taken.append((perf_counter() - start) * 1000)
-    return Latencies(taken, 0, perf_counter() - began)
+    return Latencies(await ask(session, prepared, seekers), 0, perf_counter() - began)
+
+
+async def ask(session: AsyncConnection, statement: TextClause, seekers: Iterable[seekers.Seeker]) -> list[float]:
+    """Look for candidates of each, one at a time: milliseconds."""
+    taken = []
+    for seeker in seekers:
+        values = candidates.parameters(seeker.need, FIRST_POLICY, seeker.now, seeker.people_left)
+        start = perf_counter()
+        (await session.execute(statement, values)).all()
+        taken.append((perf_counter() - start) * 1000)
+    return taken
 
 
 def _client(settings: Settings, needs: Sequence[NeedRow], rate: float, seconds: float, seed: int) -> Latencies:
