@@ -21,6 +21,7 @@ from xdist.scheduler.loadgroup import LoadGroupScheduling
 
 from db.connection import connect, listening_address, transaction
 from db.migrations import upgrade
+from db.reaching import open_plain
 from db.roles import Role
 from db.settings import Settings
 from relais.embedded import running_stack
@@ -147,7 +148,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
 
 
 async def run_on_server(servers: Servers, statement: str) -> None:
-    connection = await asyncpg.connect(servers.database_url.replace("+asyncpg", "", 1))
+    connection = await open_plain(servers.database_url, timeout=60)
     try:
         await connection.execute(statement)
     finally:

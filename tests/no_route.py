@@ -25,8 +25,10 @@ from pathlib import Path
 
 from relais.embedded import running_stack
 from relais.embedded.choosing import Programs
+from relais.embedded.problem import StackProblem
 from relais.embedded.users import server_user
 from tests import promtool
+from tests.db import patroni
 from tests.faults import clocks
 
 __all__ = ["ATTEMPTED", "Forbidden", "attempts", "enter", "main"]
@@ -107,7 +109,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run pytest with these arguments; the status to end with."""
     command = [sys.executable, "-m", "pytest", *(each for each in arguments if each != _OR_NOT)]
     try:
-        before = _leave_the_routes()
+        before = _leave_the_routes(long="--long" in arguments)
     except Forbidden as reason:
         print(f"Nothing is run without a route: {reason}.", flush=True)
         return 0 if _OR_NOT in arguments else subprocess.run(command, check=False).returncode
@@ -118,10 +120,13 @@ def main(arguments: Sequence[str]) -> int:
     return ATTEMPTED if tried and status == 0 else status
 
 
-def _leave_the_routes() -> int:
+def _leave_the_routes(*, long: bool) -> int:
     if any(map(_SERVERS.fullmatch, os.environ)):
         raise Forbidden("the servers to use are given, and may be anywhere")
     _fetch_what_is_missing()
+    if long:
+        with suppress(StackProblem):  # the test says so
+            patroni.fetch()
     enter()
     return prove()
 

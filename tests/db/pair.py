@@ -3,7 +3,7 @@
 import asyncio
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from relais.embedded.users import ServerUser, folder_for, reachable, server_user
 from tests.conftest import ROOT
 from tests.waiting import eventually
 
-__all__ = ["Member", "Pair", "a_pair"]
+__all__ = ["Member", "Pair", "a_pair", "together"]
 
 # Processes are killed here, never the machine: what was written is not waited for.
 _OPTIONS = ("-c", "wal_keep_size=64MB", "-c", "fsync=off")
@@ -99,10 +99,13 @@ class Pair:
     @property
     def url(self) -> str:
         """The address of both, as processes are given it. It stays the same whoever leads."""
+        return together([each.url for each in self.members])
+
+    @property
+    def members(self) -> tuple["Member", "Member"]:
+        """Both, in an order that stays the same."""
         first, second = sorted((self.leader, self.follower), key=lambda member: member.name)
-        parts = urlsplit(first.url)
-        hosts = "&".join(f"host={LOOPBACK}:{urlsplit(each.url).port}" for each in (first, second))
-        return urlunsplit(parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@", query=hosts))
+        return first, second
 
     async def tell(self, *statements: str) -> None:
         """Run statements where writes are taken, one by one."""
@@ -143,6 +146,13 @@ class Pair:
             return bool(row and row[0])
         finally:
             await connection.close()
+
+
+def together(urls: Sequence[str]) -> str:
+    """One address that names the servers of several."""
+    first = urlsplit(urls[0])
+    hosts = "&".join(f"host={LOOPBACK}:{urlsplit(each).port}" for each in urls)
+    return urlunsplit(first._replace(netloc=f"{first.netloc.rpartition('@')[0]}@", query=hosts))
 
 
 @contextmanager
