@@ -13,11 +13,10 @@ from typing import Final, Protocol
 
 import structlog
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from api.problems import RateLimited
+from db.reaching_redis import open_redis
 
 __all__ = ["Bucket", "LocalBuckets", "Pace", "Rate", "SharedBuckets"]
 
@@ -122,9 +121,7 @@ class SharedBuckets:
     """Buckets of all processes, in Redis; each is gone once it is empty. Raises what the client of Redis raises."""
 
     def __init__(self, url: str) -> None:
-        self._redis: Redis = Redis.from_url(
-            url, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE, retry=Retry(NoBackoff(), 0)
-        )
+        self._redis: Redis = open_redis(url, _PATIENCE, Redis)
         self._take = self._redis.register_script(_TAKE)
         self._give_back = self._redis.register_script(_GIVE_BACK)
 

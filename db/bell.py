@@ -14,13 +14,13 @@ from uuid import UUID
 
 import asyncpg
 import structlog
-from arq import create_pool
-from arq.connections import ArqRedis, RedisSettings
+from arq.connections import ArqRedis
 from redis.exceptions import RedisError
 
 from db.connection import listening_address
 from db.lines import SERVER_SIDE, KeptLine
 from db.reaching import open_plain
+from db.reaching_redis import open_redis
 from db.settings import Settings
 
 __all__ = ["LOOK", "SETTLED", "WORK", "Bell", "Ear"]
@@ -46,11 +46,10 @@ class Bell:
 
     def __init__(self, settings: Settings) -> None:
         self._address = listening_address(settings)
-        self._redis = RedisSettings.from_dsn(settings.redis_url) if settings.redis_url else None
+        self._redis = open_redis(settings.redis_url, _PATIENCE, ArqRedis) if settings.redis_url else None
         self._rings: set[tuple[str, str]] = set()
         self._rung = asyncio.Event()
         self._connection: asyncpg.Connection | None = None
-        self._pool: ArqRedis | None = None
         self._redis_rests_until = 0.0
         self._last_job = ""
         self.reaches_postgres = True
@@ -104,9 +103,7 @@ class Bell:
             return
         try:
             async with asyncio.timeout(_PATIENCE):
-                if self._pool is None:
-                    self._pool = await create_pool(self._redis, retry=0)
-                await self._pool.enqueue_job(LOOK, _job_id=job, _expires=10)
+                await self._redis.enqueue_job(LOOK, _job_id=job, _expires=10)
             self._last_job, self.reaches_redis = job, True
         except _AWAY as error:
             _log.warning("bell.redis_away", exception=type(error).__name__)
@@ -117,8 +114,8 @@ class Bell:
         with suppress(*_AWAY):
             if self._connection is not None:
                 await self._connection.close(timeout=_PATIENCE)
-            if self._pool is not None:
-                await self._pool.aclose()
+            if self._redis is not None:
+                await self._redis.aclose()
 
 
 class Ear:

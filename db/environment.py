@@ -12,12 +12,13 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
 from db.addresses import Vault
+from db.reaching_redis import is_redis_address
 from db.settings import Settings
 
 __all__ = ["WrongSettings", "read", "read_or_leave"]
 
 _Read = TypeVar("_Read", bound=BaseSettings)
-_SCHEMES = {"database_url": ("postgresql+asyncpg",), "redis_url": ("redis", "rediss", "unix")}
+_DATABASE_SCHEME = "postgresql+asyncpg"
 
 
 class WrongSettings(Exception):  # noqa: N818 - told to a person, not a mistake of the program
@@ -69,9 +70,13 @@ def _line(kind: type[BaseSettings], name: str, how: str) -> str:
 
 def _unusable(found: BaseSettings) -> Iterator[str]:
     kind = type(found)
-    for name, schemes in _SCHEMES.items():
+    for name, is_one in (
+        ("database_url", _is_database_address),
+        ("listen_url", _is_database_address),
+        ("redis_url", _is_none_or_redis_address),
+    ):
         value = getattr(found, name, None)
-        if value is not None and not _is_address(value, schemes):
+        if value is not None and not is_one(value):
             yield _line(kind, name, "is not such an address")
     for name in ("database_password_file", "secret_file", "address_key_file"):
         file = getattr(found, name, None)
@@ -91,10 +96,14 @@ def _unusable(found: BaseSettings) -> Iterator[str]:
             yield _line(kind, name, "names a file that does not hold what it should")
 
 
-def _is_address(value: str, schemes: tuple[str, ...]) -> bool:
+def _is_none_or_redis_address(value: str) -> bool:
+    return not value or is_redis_address(value)
+
+
+def _is_database_address(value: str) -> bool:
     try:
         parts = urlsplit(value)
         _ = parts.port  # raises where it is no number
     except ValueError:
         return False
-    return parts.scheme in schemes and bool(parts.netloc or parts.path)
+    return parts.scheme == _DATABASE_SCHEME and bool(parts.netloc or parts.path)

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from pydantic import Field, computed_field
+from pydantic import Field, computed_field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 __all__ = ["Keys", "Settings"]
@@ -30,7 +30,8 @@ class Settings(BaseSettings):
         description="The same past a pooler of transactions, where the database address leads to one (docs/scale.md).",
     )
     redis_url: str | None = Field(
-        default=None, description="redis:// address of the doorbell; without it work is found by looking."
+        default=None,
+        description="redis:// or redis+sentinel:// address of the doorbell (docs/scale.md); empty or not set: none.",
     )
     secret_file: Path = Field(description="File with at least 32 random bytes: hashes of keys and codes hang on it.")
     address_key_file: Path = Field(description="File with 32 bytes, base64: exact places are encrypted under it.")
@@ -48,6 +49,11 @@ class Settings(BaseSettings):
     metrics_host: str = Field(
         default="127.0.0.1", description="Address on which it shows them: one that only those who watch can reach."
     )
+
+    @field_validator("listen_url", "redis_url", mode="before")
+    @classmethod
+    def _none_where_empty(cls, written: object) -> object:
+        return written or None
 
     @computed_field(repr=False)  # type: ignore[prop-decorator]
     @cached_property

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from db import checkup, locations, tenancy
 from db.addresses import Vault
 from db.connection import connect, snapshot
+from db.reaching_redis import open_redis
 from db.readiness import Lack, lack_of
 from db.roles import Role, hides_rows
 from relais.finding import KEPT, Finding, House, State, to_do
@@ -149,9 +150,7 @@ async def redis(house: House) -> Finding | None:
     """Redis answers."""
     if house.settings.redis_url is None:
         return Finding("redis", State.WELL, "No Redis is used: work is found by looking.")
-    client: Redis = Redis.from_url(
-        house.settings.redis_url, socket_timeout=_REDIS_SECONDS, socket_connect_timeout=_REDIS_SECONDS
-    )
+    client: Redis = open_redis(house.settings.redis_url, _REDIS_SECONDS, Redis)
     try:
         await client.set("relais:doctor", "1", px=1)
     except (RedisError, OSError, TimeoutError):

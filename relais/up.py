@@ -63,7 +63,8 @@ class HouseSettings(BaseSettings):
         default=None, description="postgresql+asyncpg:// address of the database to use; one is started when not set."
     )
     redis_url: str | None = Field(
-        default=None, description="redis:// address of the Redis to use; one is started when not set."
+        default=None,
+        description="redis:// address of the Redis to use; one is started when not set, and none when empty.",
     )
     secret_file: Path | None = Field(default=None, description="Secret file to use; one is made when not set.")
     address_key_file: Path | None = Field(
@@ -254,7 +255,7 @@ def _furnish(settings: Settings, account: Account, countries: Collection[str]) -
 
 def _variables(settings: Settings) -> dict[str, str]:
     facts = settings.model_dump(include={"database_url", "redis_url", "secret_file", "address_key_file"})
-    return {f"RELAIS_{name.upper()}": str(value) for name, value in facts.items()}
+    return {f"RELAIS_{name.upper()}": "" if value is None else str(value) for name, value in facts.items()}
 
 
 def kept(file: Path, content: bytes) -> Path:

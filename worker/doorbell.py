@@ -14,6 +14,7 @@ from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
 from db.bell import LOOK
+from db.reaching_redis import open_redis
 
 __all__ = ["answer_the_door"]
 
@@ -33,9 +34,7 @@ async def answer_the_door(redis_url: str, wake: Callable[[], None]) -> None:
         worker = Worker(
             functions=[func(cast("WorkerCoroutine", look), name=LOOK, keep_result=0, max_tries=1)],
             # arq's own pool waits for ever for a Redis that says nothing any more.
-            redis_pool=ArqRedis.from_url(
-                redis_url, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE, socket_keepalive=True
-            ),
+            redis_pool=open_redis(redis_url, _PATIENCE, ArqRedis),
             handle_signals=False,
             poll_delay=0.1,
             health_check_interval=3600,

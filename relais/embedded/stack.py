@@ -30,7 +30,7 @@ _LOOK_SECONDS = 0.3
 
 @dataclass(frozen=True)
 class StackUrls:
-    """Where the two servers are found, passwords included: never to be logged or shown."""
+    """Where the two servers are found, passwords included: never to be logged or shown. No Redis is empty."""
 
     database_url: str
     redis_url: str
@@ -58,10 +58,11 @@ def running_stack(
 
     `root` holds data, logs and passwords; `packages` the unpacked programs, by default in the project's
     `.relais` that `root` is or lies in, so that all its stacks share them. A URL that is given is used as it
-    is, and that server is not started. `options` are PostgreSQL's, after ours. While the block runs in the main
-    thread, SIGTERM and SIGHUP end it like Ctrl-C unless the caller handles them. Raises StackProblem.
+    is, and that server is not started; an empty one for Redis means that there is none. `options` are PostgreSQL's,
+    after ours. While the block runs in the main thread, SIGTERM and SIGHUP end it like Ctrl-C unless the caller handles
+    them. Raises StackProblem.
     """
-    if database_url and redis_url:
+    if database_url and redis_url is not None:
         yield Stack(database_url, redis_url, None, None)
         return
     if sys.platform != "linux":
@@ -78,7 +79,7 @@ def running_stack(
             user = server_user(root)
             chosen = Programs(reachable(packages, user), tell) if packages else Programs.of_stack(root, user, tell)
             postgres = None if database_url else _postgres(root, chosen.postgres(), user, options)
-            redis = None if redis_url else _redis(root, chosen.redis(), user)
+            redis = None if redis_url is not None else _redis(root, chosen.redis(), user)
             for server in (postgres, redis):
                 if server is not None:
                     undo.callback(_undisturbed, server.stop)

@@ -1,6 +1,7 @@
 """What the worker promises: with the bell or without, killed or not, every need is looked at."""
 
 import signal
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
@@ -54,13 +55,30 @@ async def coordination(engine: AsyncEngine) -> UUID:
 
 
 async def test_with_redis_away_a_posted_need_is_held_within_seconds(
-    engine: AsyncEngine, town_hall: UUID, coordination: UUID, start_worker: StartWorker
+    engine: AsyncEngine, town_hall: UUID, coordination: UUID, start_worker: StartWorker, tmp_path: Path
 ) -> None:
     start_worker(RELAIS_REDIS_URL=NOBODY_LISTENS)
     async with transaction(engine) as tx:
         await add_offer(tx, town_hall)
         need_id = await add_need(tx, coordination, people=4, minors=2)
     await is_in(engine, need_id, "held")
+
+    async def spoken_of() -> bool:
+        return "doorbell.redis_away" in (tmp_path / "worker-0.log").read_text()
+
+    await eventually(spoken_of, "the log says that Redis is away")
+
+
+async def test_with_no_redis_at_all_it_is_held_and_nobody_speaks_of_redis(
+    engine: AsyncEngine, town_hall: UUID, coordination: UUID, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    """An empty address is none. Redis that is away, as above, is spoken of."""
+    start_worker(RELAIS_REDIS_URL="")
+    async with transaction(engine) as tx:
+        await add_offer(tx, town_hall)
+        need_id = await add_need(tx, coordination, people=4, minors=2)
+    await is_in(engine, need_id, "held")
+    assert "redis" not in (tmp_path / "worker-0.log").read_text()
 
 
 async def test_without_any_bell_the_sweep_finds_the_work(
