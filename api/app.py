@@ -56,11 +56,12 @@ from db.addresses import Vault
 from db.bell import SETTLED, Bell, Ear
 from db.connection import connect
 from db.environment import read_or_leave
+from db.late_reading import LateReading
 from db.own_slip import file_missing
 from db.readiness import Readiness
 from db.roles import Role
 from db.settings import Keys
-from db.showing import DatabaseFigures, show_bells, show_pool, shown
+from db.showing import DatabaseFigures, show_bells, show_late_reading, show_pool, shown
 from db.slips import SlipKeys
 from db.webhook_keys import WebhookKeys
 from matching.refusals import Invalid, NotFound, Refusal
@@ -142,9 +143,11 @@ def _life(
         bell = Bell(settings)
         ear = Ear(settings, SETTLED)
         pace = Pace(settings.redis_url)
+        late = _late_reading(settings, engine)
         app.state.house = House(
             settings=settings,
             engine=engine,
+            late=late,
             bell=bell,
             ear=ear,
             key_hashing=keys.of("api-key"),
@@ -171,6 +174,9 @@ def _life(
             asyncio.create_task(each)
             for each in (bell.run(), ear.run(), keep_watch(engine, ear), streams.watch(), _file_slips(engine, keys))
         ]
+        if late is not None:
+            show_late_reading(metrics.registry, late)
+            helpers.append(asyncio.create_task(late.watch()))
         begun = asyncio.create_task(_begin(readiness, presence))
         # Mostly all is there: then nobody is turned away. Else it listens, and says that it is not ready.
         await asyncio.wait([begun], timeout=_FIRST_LOOK_SECONDS)
@@ -184,12 +190,20 @@ def _life(
                 helper.cancel()
             await asyncio.gather(begun, *helpers, return_exceptions=True)
             await pace.close()
+            if late is not None:
+                await late.close()
             for each in (own_line, watching):
                 await each.dispose()
             await engine.dispose()
             _log.info("api.stopped")
 
     return life
+
+
+def _late_reading(settings: ApiSettings, engine: AsyncEngine) -> LateReading | None:
+    if settings.replica_address is None:
+        return None
+    return LateReading(settings, settings.replica_address, settings.replica_seconds, engine, "api-replica")
 
 
 async def _begin(readiness: Readiness, presence: Presence) -> None:

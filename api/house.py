@@ -14,6 +14,7 @@ from api.streams import Streams
 from api.withheld import Withheld
 from db.addresses import Vault
 from db.bell import Bell, Ear
+from db.late_reading import LateReading
 from db.readiness import Readiness
 from db.slips import SlipKeys
 
@@ -26,6 +27,8 @@ class House:
 
     settings: ApiSettings
     engine: AsyncEngine
+    late: LateReading | None
+    """Where what may be some seconds old is read."""
     bell: Bell
     ear: Ear
     key_hashing: bytes

@@ -7,14 +7,14 @@ from pydantic import Field
 
 from api.authorization import Anyone
 from api.problems import problems
-from api.transactions import TransactionalRoute, Tx
+from api.transactions import LateRoute, Tx
 from api.wire import Wire
 from db import policies
 from matching.vocabulary import Urgency
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/v1/policy", tags=["policy"], route_class=TransactionalRoute)
+router = APIRouter(prefix="/v1/policy", tags=["policy"], route_class=LateRoute)
 Count = Annotated[int, Field(ge=0)]
 Times = Annotated[float, Field(ge=0)]
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from api.authorization import AnyKey
 from api.problems import problems
-from api.transactions import Reply, TransactionalRoute, Tx
+from api.transactions import LateRoute, Reply, Tx
 from api.wire import CountryCode, Latitude, Longitude, TimezoneName, TownId, Wire
 from db import towns
 from db.towns import TownFacts
@@ -19,7 +19,7 @@ from matching.vocabulary import TownRole
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/v1/towns", tags=["towns"], route_class=TransactionalRoute)
+router = APIRouter(prefix="/v1/towns", tags=["towns"], route_class=LateRoute)
 _MOST = 50
 
 

@@ -5,6 +5,7 @@ is told to the `Reply` and done after it.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 from uuid import UUID
@@ -12,21 +13,25 @@ from uuid import UUID
 import structlog
 from fastapi import Depends, Request, Response
 from pydantic import BaseModel
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api import idempotency
 from api.bodies import Incoming
 from api.house import House, house_of
+from api.problems import Unauthenticated
 from api.reading import StrictRoute
 from db import audit
 from db.audit import Actor
 from db.connection import snapshot, transaction
 from db.idempotency import Ticket
 from db.roles import act_for
+from matching.refusals import NotFound
 
-__all__ = ["Answer", "Reply", "TransactionalRoute", "Turn", "Tx", "turn_of"]
+__all__ = ["Answer", "LateRoute", "Reply", "TransactionalRoute", "Turn", "Tx", "turn_of"]
 
 _log = structlog.get_logger()
+_ONLY_READ = ("GET", "HEAD")
 
 
 class Answer:
@@ -128,22 +133,47 @@ class TransactionalRoute(StrictRoute):
 
     async def answered(self, request: Incoming, act: Callable[[Incoming], Coroutine[Any, Any, Response]]) -> Response:
         """The answer of the route's act, once it is committed."""
-        return await _in_one_transaction(request, act)
+        house = house_of(request)
+        within = snapshot if request.method in _ONLY_READ else transaction
+        return await _in_one_transaction(request, act, within(house.engine))
 
 
-async def _in_one_transaction(request: Incoming, act: Callable[[Incoming], Coroutine[Any, Any, Response]]) -> Response:
+class LateRoute(TransactionalRoute):
+    """A route that only reads what may be some seconds old: from a follower, where there is one that keeps up.
+
+    Whatever a follower cannot answer, or finds not there, the server that leads is asked as for any other route.
+    """
+
+    async def answered(self, request: Incoming, act: Callable[[Incoming], Coroutine[Any, Any, Response]]) -> Response:
+        """The answer of the route's act."""
+        late = house_of(request).late
+        if late is not None:
+            try:
+                return await _in_one_transaction(request, act, late.snapshot())
+            except (NotFound, Unauthenticated):
+                # Perhaps it is only not there yet.
+                pass
+            except (SQLAlchemyError, OSError, TimeoutError) as error:
+                await late.rest(error)
+        return await super().answered(request, act)
+
+
+async def _in_one_transaction(
+    request: Incoming,
+    act: Callable[[Incoming], Coroutine[Any, Any, Response]],
+    within: AbstractAsyncContextManager[AsyncConnection],
+) -> Response:
     house = house_of(request)
     reply = Answer(house)
-    within = snapshot if request.method in ("GET", "HEAD") else transaction
     try:
-        async with within(house.engine) as tx:
+        async with within as tx:
             turn = Turn(house, tx, request.raw, reply)
             request.state.turn = turn
             response = await act(request)
             response.headers.update(reply.headers)
             if turn.ticket is not None:
                 await idempotency.keep(turn.tx, turn.ticket, response, reply.withheld, house.withheld)
-            if turn.actor is not None and within is transaction:
+            if turn.actor is not None and request.method not in _ONLY_READ:
                 await audit.append(tx, turn.actor, _act_of(request), _objects_of(request, reply))
     except idempotency.AnsweredBefore as before:
         return idempotency.again(before.stored, house.withheld)

@@ -18,11 +18,20 @@ from sqlalchemy.pool import QueuePool
 
 from db.lines import CONNECT_SECONDS, SERVER_SIDE, KeptLine
 from db.opening import POOLED, see_to_the_role
-from db.reaching import reach
+from db.reaching import reach, reach_follower
 from db.roles import Role
 from db.settings import Settings
 
-__all__ = ["PoolUse", "connect", "listening_address", "looking", "pool_use", "snapshot", "transaction"]
+__all__ = [
+    "PoolUse",
+    "connect",
+    "connect_to_a_follower",
+    "listening_address",
+    "looking",
+    "pool_use",
+    "snapshot",
+    "transaction",
+]
 
 _waiting: WeakKeyDictionary[AsyncEngine, int] = WeakKeyDictionary()
 
@@ -68,6 +77,31 @@ def connect(settings: Settings, name: str, role: Role | None = None) -> AsyncEng
     event.listen(engine.sync_engine, "handle_error", _give_up)
     if role is Role.APP and not pooled:
         _bound_transactions(engine, settings.statement_seconds * 3)
+    return engine
+
+
+def connect_to_a_follower(settings: Settings, address: str, name: str, role: Role, patience: float) -> AsyncEngine:
+    """An engine on servers that follow, past any pooler, for what a server that leads can answer as well.
+
+    So nothing on it is waited for longer than `patience` seconds: a connection, a free one, a statement.
+    """
+    engine = create_async_engine(
+        address,
+        pool_size=settings.pool_size,
+        max_overflow=0,
+        pool_timeout=patience,
+        hide_parameters=True,
+        execution_options={"role": role, "pooled": False},
+        connect_args={
+            "async_creator_fn": reach_follower,
+            "timeout": patience,
+            "command_timeout": patience,
+            "connection_class": KeptLine,
+            "server_settings": {"application_name": f"relais-{name}", **_session(settings, role)},
+        },
+    )
+    see_to_the_role(engine, role)
+    event.listen(engine.sync_engine, "handle_error", _give_up)
     return engine
 
 

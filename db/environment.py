@@ -73,6 +73,7 @@ def _unusable(found: BaseSettings) -> Iterator[str]:
     for name, is_one in (
         ("database_url", _is_database_address),
         ("listen_url", _is_database_address),
+        ("replica_url", _is_database_address),
         ("redis_url", _is_none_or_redis_address),
     ):
         value = getattr(found, name, None)

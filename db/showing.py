@@ -22,9 +22,10 @@ from db import gauges
 from db.bell import Bell, Ear
 from db.connection import looking, pool_use
 from db.gauges import Gauges
+from db.late_reading import LateReading
 from db.settings import Settings
 
-__all__ = ["DatabaseFigures", "show_bells", "show_pool", "shown"]
+__all__ = ["DatabaseFigures", "show_bells", "show_late_reading", "show_pool", "shown"]
 
 _PATIENCE: Final = 3.0
 """Seconds that a scrape waits for the database."""
@@ -124,6 +125,13 @@ def show_bells(registry: CollectorRegistry, bell: Bell, ear: Ear) -> None:
     Gauge("relais_ear_listens", "Whether this process hears rings.", registry=registry).set_function(
         lambda: ear.listens
     )
+
+
+def show_late_reading(registry: CollectorRegistry, late: LateReading) -> None:
+    """Show whether what may be some seconds old is read from a replica."""
+    Gauge(
+        "relais_replica_serves", "Whether the last answer that may be late came from a replica.", registry=registry
+    ).set_function(lambda: late.serves)
 
 
 @contextmanager

@@ -65,6 +65,7 @@ def pytest_unconfigure() -> None:
 
 
 _TOGETHER = (
+    "tests/db/test_failover",
     "tests/faults/",
     "tests/protection/test_noninterference.py",
     "tests/protection/test_planted.py",

@@ -22,10 +22,22 @@ from db.settings import Settings
 from matching.vocabulary import OrganizationKind
 from tests.api.bodies import need_body
 from tests.builders import add_offer
+from tests.db.pair import Pair
 from tests.places import BRIANCON, add_towns
 from tests.waiting import eventually
 
-__all__ = ["AN_EVENING", "History", "Keys", "acting", "furnish", "lost", "more_than", "settings_of", "so_many_more"]
+__all__ = [
+    "AN_EVENING",
+    "History",
+    "Keys",
+    "Paired",
+    "acting",
+    "furnish",
+    "lost",
+    "more_than",
+    "settings_of",
+    "so_many_more",
+]
 
 AN_EVENING = {"RELAIS_POOL_SIZE": "4", "RELAIS_POLL_SECONDS": "0.3", "RELAIS_KEY_REQUESTS_PER_MINUTE": "1000000"}
 """Settings of the API and the worker for it."""
@@ -38,6 +50,15 @@ class Keys:
 
     poster: str
     provider: str
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A pair with a town's house on it."""
+
+    pair: Pair
+    settings: Settings
+    keys: Keys
 
 
 class History:
