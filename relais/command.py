@@ -7,6 +7,7 @@ from relais.audit import audit_commands
 from relais.backups.commands import backup, restore
 from relais.demo import demo
 from relais.doctor import doctor
+from relais.feed import feed_commands
 from relais.migrations import migrate, migration_commands
 from relais.organizations import key_commands, org_commands
 from relais.policy import policy_commands
@@ -40,4 +41,5 @@ main.add_typer(key_commands, name="key")
 main.add_typer(keys_commands, name="keys")
 main.add_typer(audit_commands, name="audit")
 main.add_typer(tombstone_commands, name="tombstones")
+main.add_typer(feed_commands, name="feed")
 main.add_typer(policy_commands, name="policy")

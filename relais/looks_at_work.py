@@ -136,8 +136,7 @@ async def events(house: House) -> Finding | None:
         "events",
         "Events bear numbers of transactions that this server has not reached: a dump was restored from another one.",
         "The events are there; but feeds and deliveries stand still until the server has counted that far.",
-        "Restore a copy of the server's files instead of a dump, or raise its next transaction number above theirs: "
-        "`pg_resetwal -x`, while it is stopped.",
+        "Run `relais feed begin-anew`: whoever reads events is told to look anew, and they are read on.",
     )
 
 
