@@ -97,10 +97,18 @@ _CLAIM = text(f"""
 """)
 _TAKEN_BY = text("""
     update webhook set succeeded_at = now(), failures = 0, failing_since = null, try_at = now()
-     where id = :webhook and (failures > 0 or coalesce(succeeded_at < now() - interval '10 seconds', true))
+     where id = :webhook
+       and (failing_since is not null or coalesce(succeeded_at < now() - interval '10 seconds', true))
 """)
 _TAKEN = text("delete from webhook_delivery where id = :id")
-_LOCK = text("select organization_id, state, failures from webhook where id = :webhook for no key update")
+_LOCK = text("""
+    select organization_id, state, failures, failing_since from webhook where id = :webhook for no key update
+""")
+# Those that were parked since it took the last one count as well.
+_OTHERS_FAILED = text("""
+    select exists (select from webhook_delivery where webhook_id = :webhook and id <> :id and tried_at >= :since)
+""")
+_GO_ON = text("update webhook set failures = 0, try_at = now() where id = :webhook")
 _LOCK_DELIVERY = text("""
     select failures from webhook_delivery
      where id = :id and state = 'waiting' and leased_until = :leased_until for no key update
@@ -148,7 +156,8 @@ async def taken(tx: AsyncConnection, claimed: Claim) -> None:
 async def put_off(tx: AsyncConnection, claimed: Claim, failure: Failure, lot: float) -> None:
     """It was not taken: it is tried again by the schedule, or parked; a webhook that takes nothing at all is disabled.
 
-    `lot` is drawn from 0 to 1. What fails while the whole webhook does is not held against the single event.
+    `lot` is drawn from 0 to 1. What fails while the whole webhook does is not held against the single event; nor is a
+    single event, where no other was tried all that time, held against the webhook.
     """
     webhook = (await tx.execute(_LOCK, {"webhook": claimed.webhook_id})).one_or_none()
     held = {"id": claimed.id, "leased_until": claimed.leased_until}
@@ -161,6 +170,8 @@ async def put_off(tx: AsyncConnection, claimed: Claim, failure: Failure, lot: fl
     rest = pause_after(failures, lot, failure.asked)
     if rest is not None and first:
         await tx.execute(_REST, {"webhook": claimed.webhook_id, "failures": failures, "pause": rest})
+    over = rest is None and first
+    alone = over and not await _others_failed(tx, claimed, webhook.failing_since)
     own = delivery.failures + (claimed.known_failures == 0)
     pause = pause_after(own, lot, failure.asked) if claimed.known_failures == 0 else None
     values = {
@@ -168,11 +179,13 @@ async def put_off(tx: AsyncConnection, claimed: Claim, failure: Failure, lot: fl
         "failures": own,
         "answered": failure.answered,
         "trouble": failure.trouble,
-        "parked": claimed.known_failures == 0 and pause is None,
+        "parked": alone or (claimed.known_failures == 0 and pause is None),
         "pause": pause,
     }
     await tx.execute(_PUT_OFF, values)
-    if rest is None and first:
+    if alone:
+        await tx.execute(_GO_ON, {"webhook": claimed.webhook_id})
+    elif over:
         await _disable(tx, webhook, claimed.webhook_id, DisabledFor.FAILING)
 
 
@@ -181,6 +194,12 @@ async def disable_gone(tx: AsyncConnection, claimed: Claim) -> None:
     webhook = (await tx.execute(_LOCK, {"webhook": claimed.webhook_id})).one_or_none()
     if webhook is not None:
         await _disable(tx, webhook, claimed.webhook_id, DisabledFor.GONE)
+
+
+async def _others_failed(tx: AsyncConnection, claimed: Claim, since: datetime) -> bool:
+    """Whether others than this one were tried since the webhook took the last."""
+    values = {"webhook": claimed.webhook_id, "id": claimed.id, "since": since}
+    return bool((await tx.execute(_OTHERS_FAILED, values)).scalar_one())
 
 
 async def _disable(

@@ -34,7 +34,7 @@ class DisabledFor(StrEnum):
     GONE = "gone"
     """It answered 410."""
     FAILING = "failing"
-    """It took nothing for the whole schedule."""
+    """It took nothing for the whole schedule, of several events."""
 
 
 class DeliveryState(StrEnum):

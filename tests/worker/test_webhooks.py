@@ -292,6 +292,30 @@ async def test_a_webhook_that_takes_nothing_is_tried_ten_times_in_three_days_wha
     assert (await one(engine, "select facts from event where kind = 'webhook.disabled'")).facts == {"reason": "failing"}
 
 
+async def test_one_event_that_is_never_taken_does_not_end_a_webhook_that_hears_of_nothing_else(
+    engine: AsyncEngine, settings: Settings, authority: trustme.CA
+) -> None:
+    """It is parked. A second one that is not taken either, in all its time, does end it: nothing was taken between."""
+    async with receiving(authority) as receiver:
+
+        async def broken(_told: Told) -> Answer:
+            return 500, {}
+
+        receiver.answer = broken
+        hook = await add_hook(engine, settings, receiver.url)
+        tells = teller(engine, settings, way_to(authority))
+        for number, state in ((1, "active"), (2, "disabled")):
+            await happen(engine, hook.organization_id, uuid4())
+            for _ in range(len(SCHEDULE) + 1):
+                before = len(receiver.told)
+                await look_until(tells, lambda before=before: len(receiver.told) > before, "a try")  # type: ignore[misc]
+                await let_it_be_due(engine)
+            row = await one(engine, "select state, failing_since from webhook")
+            assert (row.state, len(await waiting(engine, "parked"))) == (state, number)
+            assert row.failing_since is not None
+    assert len(receiver.told) == 2 * (len(SCHEDULE) + 1)
+
+
 async def looked_in_vain(engine: AsyncEngine, settings: Settings, authority: trustme.CA, receiver: Receiver) -> bool:
     """Whether a look at this moment tells nothing."""
     before = receiver.connections
