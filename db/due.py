@@ -38,6 +38,8 @@ class Look:
 
     needs: tuple[UUID, ...]
     """To find a place for, the most urgent first, then who has waited longest."""
+    tiers: tuple[int, ...]
+    """How urgent each of them is; 0 is `vital`."""
     policy: Policy
     news: bool
     """Whether places appeared that needs around them have not been told of."""
@@ -47,12 +49,14 @@ class Look:
 # needs, which alone is to be walked.
 LOOK = text("""
     select exists (select from capacity_news) as news, p.version, p.terms,
-           array(select id from need
-                  where state in ('open', 'unmet') and parked_at is null
-                    and coalesce(ended_at, 'infinity') = 'infinity' and look_at <= now()
-                  order by tier, look_at, posted_at
-                  limit :limit) as needs
-      from policy p
+           coalesce(due.needs, '{}') as needs, coalesce(due.tiers, '{}') as tiers
+      from policy p,
+           (select array_agg(id) as needs, array_agg(tier) as tiers
+              from (select id, tier from need
+                     where state in ('open', 'unmet') and parked_at is null
+                       and coalesce(ended_at, 'infinity') = 'infinity' and look_at <= now()
+                     order by tier, look_at, posted_at
+                     limit :limit) listed) due
      order by p.version desc
      limit 1
 """)
@@ -141,7 +145,7 @@ _VERIFY = text("""
 async def look(tx: AsyncConnection, limit: int) -> Look:
     """What there is to do for needs, under the policy in force."""
     row = (await tx.execute(LOOK, {"limit": limit})).one()
-    return Look(tuple(row.needs), policy_of(row.version, row.terms), news=row.news)
+    return Look(tuple(row.needs), tuple(row.tiers), policy_of(row.version, row.terms), news=row.news)
 
 
 async def list_overdue_needs(tx: AsyncConnection, limit: int) -> Sequence[UUID]:

@@ -1,7 +1,10 @@
 """One look at the needs that are due: each gets the best place there is, in a transaction of its own."""
 
 import asyncio
+import secrets
+from collections import deque
 from collections.abc import Callable
+from itertools import groupby
 from uuid import UUID
 
 import structlog
@@ -17,6 +20,8 @@ __all__ = ["AT_ONCE", "look_for_places"]
 
 AT_ONCE = 100
 """Needs that are looked at in one round; when there were as many, there may be more."""
+_OTHERS_SECONDS = 0.1
+"""Seconds that others are given who have all that is due."""
 _IN_EACH_OTHERS_WAY = frozenset({"40001", "40P01", "55P03"})
 """SQLSTATE: somebody else keeps what a need wants, or wants what it keeps. It stays due."""
 _AWAY = ("08", "53", "57P", "58")
@@ -35,7 +40,9 @@ async def look_for_places(
     appeared: Callable[[], None],
     stopping: asyncio.Event,
 ) -> int:
-    """Wake needs around new places and match all that are due, most urgent first. How many were looked at.
+    """Wake needs around new places and match all that are due, most urgent first.
+
+    How many were looked at; as many as `AT_ONCE` where there may be more.
 
     `appeared` is called when somebody looked again because places had appeared. Once `stopping` is set no other need
     is begun.
@@ -48,27 +55,74 @@ async def look_for_places(
         async with transaction(engine) as tx:
             woken = await due.wake_needs(tx, found.policy, AT_ONCE)
             found = await due.look(tx, AT_ONCE)
-    places = asyncio.Semaphore(side_by_side)
+    listed = _Listed(found, side_by_side)
 
-    async def look(need_id: UUID) -> None:
-        async with places:
-            if not stopping.is_set():
-                await _look_for_one(engine, bell, need_id, found.policy, park_after)
+    async def walk() -> None:
+        while not stopping.is_set() and (need_id := listed.next()) is not None:
+            if await _look_for_one(engine, bell, need_id, found.policy, park_after):
+                listed.ours += 1
+            else:
+                listed.go_on_elsewhere()
 
     async with asyncio.TaskGroup() as group:
-        for need_id in found.needs:
-            group.create_task(look(need_id))
+        for _ in range(min(side_by_side, len(found.needs))):
+            group.create_task(walk())
     if woken:
         appeared()
+    if listed.is_left_to_others:
+        if not listed.ours:
+            await asyncio.sleep(_OTHERS_SECONDS)
+        return AT_ONCE
     return len(found.needs)
 
 
-async def _look_for_one(engine: AsyncEngine, bell: Bell, need_id: UUID, policy: Policy, park_after: int) -> None:
+class _Listed:
+    """Needs of one look, in their order, for as long as nobody else is at them.
+
+    Every worker lists the same needs first. So who finds that another has one, or had it, goes on somewhere else among
+    those that are as urgent: else all would walk behind each other, and one would do what many could. Who finds more of
+    them than it looks at side by side lists anew: the list is old.
+    """
+
+    def __init__(self, found: due.Look, most_in_vain: int) -> None:
+        self._by_tier = [
+            deque(need for need, _ in needs)
+            for _, needs in groupby(zip(found.needs, found.tiers, strict=True), key=lambda each: each[1])
+        ]
+        self._most_in_vain = most_in_vain
+        self._in_vain = 0
+        self.ours = 0
+        """Needs that were looked at here."""
+
+    def next(self) -> UUID | None:
+        """The next need to look at; nothing when all were, or the list is old."""
+        while self._by_tier and not self._by_tier[0]:
+            self._by_tier.pop(0)
+        return self._by_tier[0].popleft() if self._by_tier and not self._is_old else None
+
+    def go_on_elsewhere(self) -> None:
+        """The last need was another worker's."""
+        self._in_vain += 1
+        if self._by_tier and self._by_tier[0]:
+            self._by_tier[0].rotate(-secrets.randbelow(len(self._by_tier[0])))
+
+    @property
+    def is_left_to_others(self) -> bool:
+        """Whether needs stand in it that were not looked at, because it is old."""
+        return self._is_old and any(self._by_tier)
+
+    @property
+    def _is_old(self) -> bool:
+        return self._in_vain > self._most_in_vain
+
+
+async def _look_for_one(engine: AsyncEngine, bell: Bell, need_id: UUID, policy: Policy, park_after: int) -> bool:
+    """Whether it was still due, and no other worker had it."""
     try:
         async with transaction(engine) as tx:
             seeker = await seekers.claim(tx, need_id, policy)
             if seeker is None:
-                return
+                return False
             made = await holds.hold_best_places(tx, seeker, policy)
             if made.left:
                 await due.postpone(tx, need_id)
@@ -82,11 +136,12 @@ async def _look_for_one(engine: AsyncEngine, bell: Bell, need_id: UUID, policy: 
             raise
         if state in _IN_EACH_OTHERS_WAY:
             _log.warning("need.waits_for_others")
-            return
+            return True
         await _count_failure(engine, need_id, park_after, error)
     else:
         if made.allocations:
             bell.settled(need_id)
+    return True
 
 
 async def _count_failure(engine: AsyncEngine, need_id: UUID, park_after: int, error: Exception) -> None:
