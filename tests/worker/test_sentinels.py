@@ -68,7 +68,7 @@ async def _rung_and_heard(http: httpx.AsyncClient, url: str) -> None:
         await _post(http)
         done = await leader.info("commandstats")
         # As arq puts a job into its queue, and takes out one that is done.
-        return {"cmdstat_zadd", "cmdstat_zrem"} <= done.keys()
+        return {"cmdstat_zadd", "cmdstat_zrem"} <= set(done)
 
     await eventually(both, "rung and heard")
     await leader.aclose()
