@@ -1,0 +1,1 @@
+"""Public figures: what is counted, which tables it makes, and what of them is withheld so that they hide everybody."""

@@ -1,0 +1,61 @@
+"""What figures count, and how counts add up: each measure with the one that it is a part of."""
+
+from enum import StrEnum
+from typing import Final
+
+__all__ = ["NEVER", "PARTS_OF", "WAITED", "Measure", "weight_of"]
+
+
+class Measure(StrEnum):
+    """What is counted; people unless said otherwise. Who asks for two kinds of help is counted in both."""
+
+    ASKED = "asked"
+    """Asked for this kind of help."""
+    SERVED = "served"
+    """Were there: stayed to the end, or for a part of the time."""
+    UNMET = "unmet"
+    """Were without a place past their deadline, and stayed so."""
+    OTHER = "other"
+    """All others: their need was withdrawn, or they had a place and did not come."""
+    SERVED_BY = "served_by"
+    """Those served, by the kind of organization that gave most of it."""
+    UNMET_FOR = "unmet_for"
+    """Those unmet, by the rule that most of the offers around failed on."""
+    WAITED = "waited"
+    """All who asked, by minutes until a place was first held for them; `never` where none was."""
+    NIGHTS = "nights"
+    """Nights of people in a place: two people for three nights are six."""
+    RATED = "rated"
+    """Parties that told how it was; the part is their mark, 1 to 5."""
+    SAID = "said"
+    """Parties that said this word of it."""
+
+
+HEADLINES: Final = frozenset({Measure.ASKED, Measure.SERVED, Measure.UNMET, Measure.NIGHTS, Measure.OTHER})
+"""Measures that are told for all categories together too."""
+NEVER: Final = "never"
+WAITED: Final = ("5", "60", "240", "1440", "more", NEVER)
+"""Parts of `waited`: upper ends in minutes, then longer, then never."""
+
+PARTS_OF: Final = (
+    (Measure.ASKED, (Measure.SERVED, Measure.UNMET, Measure.OTHER)),
+    (Measure.ASKED, (Measure.WAITED,)),
+    (Measure.SERVED, (Measure.SERVED_BY,)),
+    (Measure.UNMET, (Measure.UNMET_FOR,)),
+    (Measure.RATED, (Measure.RATED,)),
+)
+"""A whole, and the measures whose parts make it up; the whole of `rated` is itself without a part."""
+
+_WEIGHT: Final = {
+    Measure.ASKED: 8.0,
+    Measure.SERVED: 4.0,
+    Measure.UNMET: 8.0,
+    Measure.NIGHTS: 2.0,
+    Measure.UNMET_FOR: 2.0,
+    Measure.WAITED: 0.5,
+}
+
+
+def weight_of(measure: Measure) -> float:
+    """How much a reader misses one unit of a figure that is withheld for the sake of others."""
+    return _WEIGHT.get(measure, 1.0)
