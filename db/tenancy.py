@@ -81,8 +81,9 @@ RULES: Final[Mapping[str, Rule]] = {
 }
 """What the app role may do; a table that is not named, it does not even know."""
 
-OPEN_TO_ALL: Final = ("category", "policy", "town", "town_name")
-"""Tables that hold nothing of anybody: every role reads them, and only their owner changes them."""
+OPEN_TO_ALL: Final = ("category", "competence", "figure", "figure_period", "policy", "town", "town_name")
+"""Tables that hold nothing of anybody: every role reads them, and only their owner changes them, but for what the
+matcher is granted."""
 
 _MATCHER_READS: Final = ("organization", "organization_town")
 MATCHER_GRANTS: Final[Mapping[str, str]] = {
@@ -92,6 +93,9 @@ MATCHER_GRANTS: Final[Mapping[str, str]] = {
         if table not in {*OPEN_TO_ALL, "api_key", "site_location"}
     },
     **dict.fromkeys(_MATCHER_READS, "select"),
+    # What was published is never changed.
+    "figure": "select, insert",
+    "figure_period": "select, insert, update",
     "site": "select, update (id)",
     "api_key": "select (id, organization_id, expires_at, revoked_at), update (id), delete",
     "site_location": "select (site_id), update (site_id), delete",
@@ -260,6 +264,8 @@ def _secure(table: str) -> Iterator[str]:
     yield f"revoke all on {table} from public, {Role.APP}, {Role.MATCHER}, {Role.REVEAL}"
     if table in OPEN_TO_ALL:
         yield f"grant select on {table} to {Role.APP}, {Role.MATCHER}, {Role.REVEAL}"
+        if table in MATCHER_GRANTS:
+            yield f"grant {MATCHER_GRANTS[table]} on {table} to {Role.MATCHER}"
         return
     for command in ("enable", "force"):
         yield f"alter table {table} {command} row level security"

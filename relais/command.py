@@ -5,6 +5,7 @@ import typer
 from relais.address_keys import keys_commands
 from relais.audit import audit_commands
 from relais.backups.commands import backup, restore
+from relais.competence import competence_commands
 from relais.demo import demo
 from relais.doctor import doctor
 from relais.feed import feed_commands
@@ -43,3 +44,4 @@ main.add_typer(audit_commands, name="audit")
 main.add_typer(tombstone_commands, name="tombstones")
 main.add_typer(feed_commands, name="feed")
 main.add_typer(policy_commands, name="policy")
+main.add_typer(competence_commands, name="competence")

@@ -28,6 +28,7 @@ from worker.doorbell import answer_the_door
 from worker.figures import Figures
 from worker.matching_round import AT_ONCE, look_for_places
 from worker.outbound import Outbound
+from worker.publication import publish_figures
 from worker.rounds import Rounds
 from worker.settings import WorkerSettings
 from worker.solving import Thinkers
@@ -42,6 +43,7 @@ _STAFFING_SECONDS = 3.0
 _RETENTION_SECONDS = 60.0
 _LINK_SECONDS = 1.0
 _LOADS_SECONDS = 20.0
+_FIGURES_SECONDS = 600.0
 Act = Callable[[], Awaitable[float]]
 _log = structlog.get_logger()
 
@@ -138,6 +140,7 @@ def _acts(
         "link": _every(_LINK_SECONDS, partial(link_acts, engine)),
         "purge": _every(_RETENTION_SECONDS, partial(purge, engine, settings)),
         "loads": _every(_LOADS_SECONDS, Loads(engine).keep),
+        "figures": _every(_FIGURES_SECONDS, partial(publish_figures, engine, settings.keep_needs_hours)),
     }
 
 

@@ -13,7 +13,7 @@ from matching.engine.crew import Crew
 from matching.engine.problem import Plan, Problem
 from matching.engine.solve import solve, warm
 
-__all__ = ["Thinkers", "solve_within"]
+__all__ = ["Thinkers", "begin_apart", "solve_within"]
 
 
 def solve_within(problem: Problem, seconds: float) -> Plan:
@@ -21,14 +21,18 @@ def solve_within(problem: Problem, seconds: float) -> Plan:
     return solve(problem, clock=perf_counter, deadline=perf_counter() + seconds, seed=0)
 
 
-def _begin() -> None:
-    """Leave others the processor, end with the worker alone, keep libraries from greeting in its log, and be ready."""
+def begin_apart() -> None:
+    """Leave others the processor, end with the worker alone, and keep libraries from greeting in its log."""
     os.nice(10)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)
+
+
+def _begin() -> None:
+    begin_apart()
     pairing.warm()
     warm()
 

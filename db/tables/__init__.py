@@ -16,6 +16,7 @@ from db.tables.facts import (
     Round,
     TownLoad,
 )
+from db.tables.figures import Competence, Figure, FigurePeriod
 from db.tables.metadata import Row
 from db.tables.organizations import ApiKey, Organization, OrganizationTown
 from db.tables.outgoing import Webhook, WebhookDelivery
@@ -33,10 +34,13 @@ __all__ = [
     "AuditPending",
     "CapacityNews",
     "Category",
+    "Competence",
     "DailyFigure",
     "Event",
     "FeedMark",
     "FeedbackCount",
+    "Figure",
+    "FigurePeriod",
     "Idempotency",
     "Need",
     "Offer",

@@ -129,15 +129,23 @@ KEPT: Final[dict[str, Kept]] = {
     "category": Kept(
         "the kinds of help", "everybody", _STAYS, {"code coverage": "its name and how nights or hours are covered"}
     ),
+    "competence": Kept(
+        "so that it can be said whose legal duty an unmet need was",
+        "everybody",
+        _STAYS,
+        {"version duties published_at": "by country and category the duty and its legal basis, and since when"},
+    ),
     "daily_figure": Kept(
         "evidence: what was asked for and what there was",
         "the operator; published as figures that nobody can be found in",
         _STAYS,
         {
-            "day town_id category": "of what: the day on which needs begin, in their town",
+            "day town_id category": "of what: the day on which needs begin, in their town; the first day that is not "
+            "closed, where their week is",
             "measure part": "what was counted: needs, people, served, nights, no_show, withdrawn, unmet by first "
-            "reason, unmet_people, minutes waited in parts",
-            "count": "how many",
+            "reason, minutes waited in parts; people served by kind of organization, unmet by first reason and by "
+            "whose duty it was, by minutes waited, and all others",
+            "count parties": "how many, and how many needs stand behind it",
         },
     ),
     "event": Kept(
@@ -169,6 +177,24 @@ KEPT: Final[dict[str, Kept]] = {
         {
             "day town_id category": "when, and for which help asked for in which town: no need, no offer, no hour",
             "word times": "how often a word of a closed list was said",
+        },
+    ),
+    "figure": Kept(
+        "public figures, as they were told",
+        "everybody",
+        _STAYS,
+        {
+            "span first_day area category": "of which week or month, town, country or network, and kind of help",
+            "measure part value": "what was counted and how many; what could point to somebody is not in it",
+        },
+    ),
+    "figure_period": Kept(
+        "so that a week is told once and never otherwise",
+        "everybody",
+        _STAYS,
+        {
+            "span first_day state closed_at published_at": "which week or month, and where it stands",
+            "policy_version competence_version": "under which policy, and by which table of duties",
         },
     ),
     "idempotency": Kept(

@@ -64,7 +64,10 @@ class AuditPending(Row):
 
 
 class DailyFigure(Row):
-    """One count of a day, a town and a category, without ids. `part` says of what, where a measure has parts."""
+    """One count of a day, a town and a category, without ids. `part` says of what, where a measure has parts.
+
+    `parties` is how many needs stand behind it.
+    """
 
     __tablename__ = "daily_figure"
 
@@ -74,6 +77,7 @@ class DailyFigure(Row):
     measure: Mapped[str] = mapped_column(primary_key=True)
     part: Mapped[str] = mapped_column(primary_key=True, server_default=text("''"))
     count: Mapped[int] = mapped_column(BigInteger)
+    parties: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
 
     __table_args__ = (CheckConstraint("count >= 0", name="count"),)
 

@@ -7,7 +7,7 @@ from alembic.util import CommandError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import feed, invariants, tombstones
+from db import feed, invariants, publication, tombstones
 from db.connection import connect, transaction
 from db.migrations import upgrade
 from db.retention import purge
@@ -63,6 +63,8 @@ async def reckon(settings: Settings, brought: frozenset[bytes]) -> Reckoning:
             again = await tombstones.reapply(tx, key, brought)
             # Places in the feed after the moment come a second time, with other events.
             await feed.begin_anew(tx)
+            # Weeks that were published after the moment must not be told a second time, otherwise.
+            await publication.lose_weeks(tx)
         past = await purge(matching, terms)
         await _check(engine, key, brought)
         async with transaction(engine) as tx:

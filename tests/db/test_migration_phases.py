@@ -30,12 +30,12 @@ def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Three more migrations than there are: `pre`, `post`, `pre`."""
     folder = Path(db.migrations.__file__).parent
     shutil.copytree(folder, tmp_path / "migrations", ignore=shutil.ignore_patterns("__pycache__"))
-    newest = len(history())
+    newest = int(history()[-1].name.partition("_")[0])
     for number, (phase, column) in enumerate((("pre", "first"), ("post", "second"), ("pre", "third")), newest + 1):
         file = tmp_path / "migrations" / "versions" / f"{number:04}_{phase}_{column}.py"
         file.write_text(_STEP.format(number=number, before=number - 1, column=column))
     monkeypatch.setattr("db.migrations._config", lambda: Config(str(tmp_path / "migrations" / "alembic.ini")))
-    return [step.name for step in history()[newest:]]
+    return [step.name for step in history()[-3:]]
 
 
 async def added(engine: AsyncEngine) -> set[str]:
