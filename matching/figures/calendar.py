@@ -6,7 +6,7 @@ So every week belongs to one month, and the difference between two tables is nev
 from collections.abc import Iterator
 from datetime import date, timedelta
 
-__all__ = ["WEEK", "monday_of", "month_of", "months_between", "weeks_of"]
+__all__ = ["WEEK", "first_day_of", "last_day_of", "monday_of", "month_of", "months_between", "weeks_of"]
 
 WEEK = timedelta(days=7)
 
@@ -34,3 +34,13 @@ def months_between(first: date, last: date) -> Iterator[date]:
         if weeks_of(month)[0] >= first:
             yield month
         month = (month + timedelta(days=32)).replace(day=1)
+
+
+def last_day_of(first_day: date, *, month: bool) -> date:
+    """The last day of a week, or of the last week of a month."""
+    return (weeks_of(first_day)[-1] if month else first_day) + WEEK - timedelta(days=1)
+
+
+def first_day_of(first_day: date, *, month: bool) -> date:
+    """The first day that is counted: of a month, its first Monday's."""
+    return weeks_of(first_day)[0] if month else first_day

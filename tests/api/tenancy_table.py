@@ -197,6 +197,8 @@ ROWS: Final[dict[str, Row]] = {
     # Last, as there is nothing left then.
     "DELETE /v1/webhooks/{webhook_id}": Row(_WEBHOOK, _OWN),
     "GET /v1/policy": Row(),
+    "GET /v1/figures": Row({"query town": Kind.TOWN}),
+    "GET /v1/export/figures.csv": Row({"query town": Kind.TOWN}),
     "POST /v1/slip": Row({"body /code": Kind.CODE}),
     "POST /v1/slip/refuse": Row(
         {"body /code": Kind.CODE, "body /place": Kind.ALLOCATION},
