@@ -8,6 +8,7 @@ from relais.backups.commands import backup, restore
 from relais.competence import competence_commands
 from relais.demo import demo
 from relais.doctor import doctor
+from relais.evidence.commands import evidence_commands
 from relais.feed import feed_commands
 from relais.migrations import migrate, migration_commands
 from relais.organizations import key_commands, org_commands
@@ -45,3 +46,4 @@ main.add_typer(tombstone_commands, name="tombstones")
 main.add_typer(feed_commands, name="feed")
 main.add_typer(policy_commands, name="policy")
 main.add_typer(competence_commands, name="competence")
+main.add_typer(evidence_commands, name="evidence")

@@ -12,30 +12,16 @@ import pytest
 import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import publication
-from db.connection import transaction
 from matching.figures.calendar import WEEK
 from matching.figures.measures import Measure
-from matching.figures.publication import Due, Told
-from matching.figures.tables import ALL, Cell, Span
+from matching.figures.tables import ALL, Span
 from matching.policy import FIRST_POLICY
 from tests.db.acts import rows
 from tests.places import BRIANCON
-
-__all__ = ["tell"]
+from tests.published import tell
 
 FIRST = date(2026, 1, 5)
 Json = dict[str, Any]
-
-
-async def tell(engine: AsyncEngine, span: Span, first_day: date, *figures: tuple[str, str, Measure, str, int]) -> None:
-    """Publish figures as they are: area, category, measure, part, value."""
-    told = [
-        Told(Cell(span, first_day, area, category, measure, part), value)
-        for area, category, measure, part, value in figures
-    ]
-    async with transaction(engine) as tx:
-        assert await publication.publish(tx, Due(span, first_day, [], {}), told)
 
 
 @pytest_asyncio.fixture(loop_scope="function")

@@ -1,0 +1,1 @@
+"""What a town can show: the monthly report of published figures."""
