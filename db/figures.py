@@ -31,6 +31,7 @@ _COUNT = text(f"""
                greatest((n.starts at time zone t.timezone)::date, w.open_from) as day,
                n.unmet_at is not null as unmet, n.state = 'withdrawn' as withdrawn, c.coverage,
                coalesce(main.reason, 'unknown') as reason, coalesce(h.host, 'unknown') as host,
+               case when h.town_id = n.town_id then 'here' else 'elsewhere' end as place,
                coalesce(d.duties -> t.country -> n.category ->> 'duty', 'unknown') as duty,
                least(n.people, coalesce(stayed.people, 0)) as stayed, coalesce(stayed.nights, 0) as nights,
                coalesce(away.people, 0) as away,
@@ -44,11 +45,12 @@ _COUNT = text(f"""
               select key as reason from jsonb_each_text(n.unmet_reasons) order by cast(value as int) desc, key limit 1
           ) main on true
           left join lateral (
-              select g.kind as host
+              select g.kind as host, o.town_id
                 from allocation a join allocation_slot k on k.allocation_id = a.id and k.taken
                 join organization g on g.id = a.provider_id
+                join offer o on o.id = a.offer_id
                where a.need_id = n.id and a.state in ('completed', 'released')
-               group by g.kind order by sum(k.people) desc, g.kind limit 1
+               group by a.id, g.kind, o.town_id order by sum(k.people) desc, a.id limit 1
           ) h on true
           left join lateral (
               select sum(each.people) as people, sum(each.nights) as nights from (
@@ -70,6 +72,7 @@ _COUNT = text(f"""
         union all select day, town_id, category, 'people', '', people from ended
         union all select day, town_id, category, 'served', '', stayed from ended
         union all select day, town_id, category, 'served_by', host, stayed from ended
+        union all select day, town_id, category, 'served_in', place, stayed from ended
         union all select day, town_id, category, 'nights', '', nights from ended where coverage = 'every'
         union all select day, town_id, category, 'no_show', '', least(people, away) from ended
         union all select day, town_id, category, 'withdrawn', '', 1 from ended where withdrawn

@@ -26,6 +26,7 @@ _MEASURES: Final = {
     "unmet_people": Measure.UNMET,
     "other_people": Measure.OTHER,
     "served_by": Measure.SERVED_BY,
+    "served_in": Measure.SERVED_IN,
     "unmet_for": Measure.UNMET_FOR,
     "waited_people": Measure.WAITED,
     "nights": Measure.NIGHTS,

@@ -143,8 +143,8 @@ KEPT: Final[dict[str, Kept]] = {
             "day town_id category": "of what: the day on which needs begin, in their town; the first day that is not "
             "closed, where their week is",
             "measure part": "what was counted: needs, people, served, nights, no_show, withdrawn, unmet by first "
-            "reason, minutes waited in parts; people served by kind of organization, unmet by first reason and by "
-            "whose duty it was, by minutes waited, and all others",
+            "reason, minutes waited in parts; people served by kind of organization and in which town (that "
+            "one or another), unmet by first reason and by whose duty it was, by minutes waited, and all others",
             "count parties": "how many, and how many needs stand behind it",
         },
     ),

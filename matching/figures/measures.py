@@ -19,6 +19,8 @@ class Measure(StrEnum):
     """All others: their need was withdrawn, or they had a place and did not come."""
     SERVED_BY = "served_by"
     """Those served, by the kind of organization that gave most of it."""
+    SERVED_IN = "served_in"
+    """Those served, by where most of it was: `here`, in the town where they asked, or `elsewhere`."""
     UNMET_FOR = "unmet_for"
     """Those unmet, by the rule that most of the offers around failed on."""
     WAITED = "waited"
@@ -41,6 +43,7 @@ PARTS_OF: Final = (
     (Measure.ASKED, (Measure.SERVED, Measure.UNMET, Measure.OTHER)),
     (Measure.ASKED, (Measure.WAITED,)),
     (Measure.SERVED, (Measure.SERVED_BY,)),
+    (Measure.SERVED, (Measure.SERVED_IN,)),
     (Measure.UNMET, (Measure.UNMET_FOR,)),
     (Measure.RATED, (Measure.RATED,)),
 )

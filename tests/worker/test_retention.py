@@ -158,11 +158,13 @@ async def test_what_is_purged_was_counted_in_the_same_moment(
     found = await figures(engine)
     assert found[BRIANCON.id, "needs", ""] == 1
     assert found[BRIANCON.id, "people", ""] == found[BRIANCON.id, "served", ""] == 4
+    assert found[BRIANCON.id, "served_by", "municipality"] == found[BRIANCON.id, "served_in", "here"] == 4
     assert found[BRIANCON.id, "nights", ""] == 4
     assert found[BRIANCON.id, "waited", "1"] == 1
     assert (GAP.id, "served", "") not in found
     assert found[GAP.id, "unmet_people", ""] == 3
     assert [part for town, measure, part in found if (town, measure) == (GAP.id, "unmet")] == ["distance"]
+    assert found[GAP.id, "unmet_for", "distance"] == found[GAP.id, "unmet_duty", "state"] == 3
     assert found[MENTON.id, "unmet_people", ""] == 2
     columns = await rows(
         engine, "select column_name, data_type from information_schema.columns where table_name = 'daily_figure'"

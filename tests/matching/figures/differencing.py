@@ -78,6 +78,7 @@ class Adversary:
             return self._solver.Sum([each for (measure, _), each in here.items() if measure in measures])
 
         self._solver.Add(total(*_OUTCOMES) == total(Measure.WAITED))
+        self._solver.Add(total(Measure.SERVED_BY) == total(Measure.SERVED_IN))
         never = here.get((Measure.WAITED, NEVER), 0)
         self._solver.Add(total(Measure.SERVED_BY) + never <= total(*_OUTCOMES))
         if (Measure.NIGHTS, "") in here:

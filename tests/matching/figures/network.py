@@ -77,6 +77,7 @@ def _one(random: Random, category: str, reasons: tuple[str, ...]) -> Iterator[tu
     yield Measure.WAITED, waited, 1
     if end == "served":
         yield Measure.SERVED_BY, random.choice(_KINDS), 1
+        yield Measure.SERVED_IN, random.choices(("here", "elsewhere"), (80, 20))[0], 1
         if category == "shelter":
             yield Measure.NIGHTS, "", random.randint(1, 3)
     if end == "unmet":

@@ -52,7 +52,7 @@ def found_out(facts: list[Fact], table: Table, cells: dict[Cell, int], *, whole:
 def year(*, long: bool) -> list[Fact]:
     """52 weeks of a network; in the short form a month of a small one."""
     if long:
-        return facts_of(1, weeks=52, towns=5, parties=80, categories=3, reasons=4)
+        return facts_of(1, weeks=52, towns=4, parties=60, categories=2, reasons=3)
     return facts_of(1, weeks=4, towns=2, parties=40, categories=2, reasons=2)
 
 
