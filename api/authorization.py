@@ -27,9 +27,11 @@ __all__ = [
     "ReadsAllocations",
     "ReadsNeeds",
     "ReadsOffers",
+    "ReadsPacts",
     "WritesAllocations",
     "WritesNeeds",
     "WritesOffers",
+    "WritesPacts",
     "WritesWebhooks",
 ]
 
@@ -114,4 +116,6 @@ AnswersAllocations = Annotated[Caller, Depends(_With(Scope.ALLOCATIONS_WRITE, Sc
 ReadsAddresses = Annotated[Caller, Depends(_ToRead(Scope.ALLOCATIONS_WRITE))]
 """Not of keys that only read: those stand in screens and feeds."""
 WritesAllocations = Annotated[Caller, Depends(_With(Scope.ALLOCATIONS_WRITE))]
+ReadsPacts = Annotated[Caller, Depends(_With(Scope.PACTS_READ))]
+WritesPacts = Annotated[Caller, Depends(_With(Scope.PACTS_WRITE))]
 WritesWebhooks = Annotated[Caller, Depends(_With(Scope.WEBHOOKS_WRITE))]

@@ -66,6 +66,15 @@ class PolicyOut(Wire):
     ]
     verify_after_days: Annotated[Count, Field(description="When a provider is asked whether an offer is still true.")]
     stale_after_days: Annotated[Count, Field(description="When an offer is no longer proposed.")]
+    refer_after_minutes: Annotated[
+        dict[Urgency, Count],
+        Field(max_length=len(Urgency), description="How long places at home are tried before pacts are."),
+    ]
+    refer_ahead_hours: Annotated[Count, Field(description="Whose need begins later is not referred yet.")]
+    refer_most_km: Annotated[Count, Field(description="How far a partner town may be, unless the need says.")]
+    refer_search_minutes: Annotated[
+        Count, Field(description="How long a place is looked for in a partner town before people go home again.")
+    ]
 
 
 @router.get("", responses=problems(422, 503))
@@ -100,4 +109,8 @@ async def read_policy(_who: Anyone, tx: Tx) -> PolicyOut:
         move_gain_km=policy.move_gain_km,
         verify_after_days=policy.verify_after_days,
         stale_after_days=policy.stale_after_days,
+        refer_after_minutes={urgency: policy.refer_after_minutes[urgency.value] for urgency in Urgency},
+        refer_ahead_hours=policy.refer_ahead_hours,
+        refer_most_km=policy.refer_most_km,
+        refer_search_minutes=policy.refer_search_minutes,
     )

@@ -8,12 +8,14 @@ from db.keys import Scope
 __all__ = ["KINDS", "readable"]
 
 _HAPPENINGS: Final[Mapping[str, str]] = {
-    "need": "posted changed open held confirmed unmet ended closed withdrawn",
+    "need": "posted changed open held confirmed referred unmet ended closed withdrawn",
     "allocation": "held confirmed changed address_read arrived completed declined expired released moved no_show",
     "site": "added changed address_set vetted",
     "offer": "opened changed capacity_changed paused resumed closed verify_due verified",
     "pledge": "posted changed",
     "shift": "planned confirmed answer_due still_coming at_risk declined released completed",
+    "pact": "proposed signed notice_given ended",
+    "referral": "offered accepted placed declined expired returned withdrawn",
     "webhook": "disabled",
 }
 KINDS: Final = tuple(f"{thing}.{word}" for thing, words in _HAPPENINGS.items() for word in words.split())
@@ -21,6 +23,7 @@ _READABLE: Final[Mapping[Scope, frozenset[str]]] = {
     Scope.NEEDS_READ: frozenset({"need"}),
     Scope.OFFERS_READ: frozenset({"site", "offer", "pledge", "shift"}),
     Scope.ALLOCATIONS_READ: frozenset({"allocation"}),
+    Scope.PACTS_READ: frozenset({"pact", "referral"}),
     Scope.WEBHOOKS_WRITE: frozenset({"webhook"}),
 }
 

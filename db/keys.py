@@ -54,6 +54,10 @@ class Scope(StrEnum):
     ALLOCATIONS_WRITE = "allocations:write"
     ALLOCATIONS_CONFIRM = "allocations:confirm"
     """To answer holds with yes or no, and nothing else; `allocations:write` holds it."""
+    PACTS_READ = "pacts:read"
+    """To see pacts of one's town, and referrals."""
+    PACTS_WRITE = "pacts:write"
+    """To propose, sign and end pacts, and to answer referrals."""
     WEBHOOKS_WRITE = "webhooks:write"
     """To say where events are sent, and see how that goes."""
 

@@ -40,6 +40,7 @@ _OWN: Final = f"organization_id = {_ME}"
 _OWN_SITE: Final = f"exists (select from site h where h.id = site_id and h.{_OWN})"
 _OWN_OFFER: Final = f"exists (select from offer o where o.id = offer_id and o.{_OWN})"
 _OWN_WEBHOOK: Final = f"exists (select from webhook w where w.id = webhook_id and w.{_OWN})"
+_SEEN_PACT: Final = "exists (select from pact p where p.id = pact_id)"
 _SEEN_PLEDGE: Final = "exists (select from pledge p where p.id = pledge_id)"
 _OF_ITS_TOWNS: Final = f"""town_id in (
     select t.town_id from organization_town t join organization c on c.id = t.organization_id
@@ -58,8 +59,17 @@ RULES: Final[Mapping[str, Rule]] = {
     "offer": Rule(sees=f"{_OWN} or {_OF_ITS_TOWNS}", adds=_OWN, changes=_OWN),
     "organization": Rule(sees=f"id = {_ME}"),
     "organization_town": Rule(sees=_OWN),
+    "pact": Rule(
+        sees=f"{_ME} in (proposer_id, partner_id)",
+        adds=f"proposer_id = {_ME}",
+        changes=f"{_ME} in (proposer_id, partner_id)",
+    ),
+    "pact_signature": Rule(sees=_SEEN_PACT, adds=f"{_OWN} and {_SEEN_PACT}"),
+    "pact_version": Rule(sees=_SEEN_PACT, adds=f"proposed_by = {_ME} and agreed_at is null and {_SEEN_PACT}"),
+    "pact_week": Rule(sees=_SEEN_PACT),
     "pledge": Rule(sees=_OWN, adds=_OWN, changes=_OWN),
     "pledge_turn": Rule(sees=_SEEN_PLEDGE, adds=_SEEN_PLEDGE),
+    "referral": Rule(sees=f"{_ME} in (poster_id, from_id, to_id)"),
     "shift": Rule(sees=f"{_SEEN_PLEDGE} or exists (select from site h where h.id = site_id)"),
     "site": Rule(sees=_OWN, adds=_OWN, changes=_OWN),
     "site_location": Rule(sees=_OWN_SITE, columns="site_id, has_address"),

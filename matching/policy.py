@@ -5,7 +5,7 @@ that were in force.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from matching.vocabulary import Urgency
@@ -71,6 +71,16 @@ class Policy:
     stale_after_days: int
     """Days without confirmation or use after which an offer is no longer proposed."""
 
+    # What was published before there were pacts says nothing of them: then these hold.
+    refer_after_minutes: Mapping[str, int] = field(default_factory=lambda: {"vital": 1, "high": 10, "normal": 30})
+    """By urgency: how long places at home are tried before pacts are."""
+    refer_ahead_hours: int = 48
+    """Whose need begins later than this is not referred yet: home has time."""
+    refer_most_km: int = 150
+    """How far a partner town may be from the town where people are, unless their need says otherwise."""
+    refer_search_minutes: int = 30
+    """How long a place is looked for in a partner town before people are looked after at home again."""
+
     def tentative_for(self, urgency: Urgency, ahead: timedelta) -> timedelta:
         """How long a hold stays tentative whose need begins so far ahead: a vital need's is firm at once."""
         if urgency is Urgency.VITAL:
@@ -86,6 +96,11 @@ class Policy:
     def stale_after(self) -> timedelta:
         """`stale_after_days` as a duration."""
         return timedelta(days=self.stale_after_days)
+
+    @property
+    def refer_ahead(self) -> timedelta:
+        """`refer_ahead_hours` as a duration."""
+        return timedelta(hours=self.refer_ahead_hours)
 
     def answer_within(self, urgency: Urgency) -> timedelta:
         """How long a need of this urgency may wait before it counts as unmet."""

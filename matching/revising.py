@@ -8,7 +8,7 @@ from typing import Final
 from matching.policy import Policy
 from matching.vocabulary import Urgency
 
-__all__ = ["LIMITS", "Limit", "NotAPolicy", "Wrong", "WrongTerm", "revised"]
+__all__ = ["BY_URGENCY", "LIMITS", "Limit", "NotAPolicy", "Wrong", "WrongTerm", "revised"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,13 @@ LIMITS: Final[Mapping[str, Limit]] = {
     "move_gain_km": Limit(0, 500),
     "verify_after_days": Limit(1, 365),
     "stale_after_days": Limit(1, 730),
+    "refer_after_minutes": Limit(0, 1440),
+    "refer_ahead_hours": Limit(1, 720),
+    "refer_most_km": Limit(1, 1000),
+    "refer_search_minutes": Limit(1, 1440),
 }
-"""By term; `answer_minutes` has one value for each urgency."""
+"""By term; those in minutes by urgency (`BY_URGENCY`) have one value for each."""
+BY_URGENCY: Final = ("answer_minutes", "refer_after_minutes")
 
 
 class Wrong(StrEnum):
@@ -87,8 +92,9 @@ def revised(policy: Policy, changes: Mapping[str, object]) -> Policy:
     if wrong:
         raise NotAPolicy(*wrong)
     terms = {name: value for name, value in changes.items() if name != "version"}
-    if "answer_minutes" in terms:
-        terms["answer_minutes"] = {**policy.answer_minutes, **_mapping(terms["answer_minutes"])}
+    for name in BY_URGENCY:
+        if name in terms:
+            terms[name] = {**getattr(policy, name), **_mapping(terms[name])}
     made = replace(policy, version=policy.version + 1, **terms)  # type: ignore[arg-type]
     if made.stale_after_days <= made.verify_after_days:
         raise NotAPolicy(WrongTerm("stale_after_days", Wrong.NOT_AFTER_VERIFY))
@@ -103,22 +109,22 @@ def _wrong(policy: Policy, changes: Mapping[str, object]) -> Iterator[WrongTerm]
         elif name == "version":
             if value != policy.version:
                 yield WrongTerm("version", Wrong.NOT_IN_FORCE)
-        elif name == "answer_minutes":
-            yield from _wrong_minutes(value)
+        elif name in BY_URGENCY:
+            yield from _wrong_minutes(name, value)
         elif not _within(value, LIMITS[name]):
             yield WrongTerm(name, Wrong.OUT_OF_RANGE, LIMITS[name])
 
 
-def _wrong_minutes(value: object) -> Iterator[WrongTerm]:
-    limit = LIMITS["answer_minutes"]
+def _wrong_minutes(name: str, value: object) -> Iterator[WrongTerm]:
+    limit = LIMITS[name]
     if not isinstance(value, Mapping):
-        yield WrongTerm("answer_minutes", Wrong.NOT_AN_OBJECT)
+        yield WrongTerm(name, Wrong.NOT_AN_OBJECT)
         return
     for urgency, minutes in value.items():
         if urgency not in list(Urgency):
-            yield WrongTerm(f"answer_minutes.{urgency}", Wrong.UNKNOWN)
+            yield WrongTerm(f"{name}.{urgency}", Wrong.UNKNOWN)
         elif not _within(minutes, limit):
-            yield WrongTerm(f"answer_minutes.{urgency}", Wrong.OUT_OF_RANGE, limit)
+            yield WrongTerm(f"{name}.{urgency}", Wrong.OUT_OF_RANGE, limit)
 
 
 def _within(value: object, limit: Limit) -> bool:

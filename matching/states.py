@@ -6,11 +6,14 @@ __all__ = [
     "ALLOCATION_TRANSITIONS",
     "LIVE",
     "NEED_TRANSITIONS",
+    "REFERRAL_TRANSITIONS",
     "SEEKING",
     "AllocationState",
     "NeedState",
     "OfferState",
+    "PactState",
     "PledgeState",
+    "ReferralState",
     "ShiftState",
     "need_state",
 ]
@@ -67,10 +70,36 @@ class ShiftState(StrEnum):
     COMPLETED = "completed"
 
 
+class PactState(StrEnum):
+    """Where a pact stands; whether one of its versions is in force today depends on their days as well."""
+
+    PROPOSED = "proposed"
+    """No version of it was signed by both towns yet."""
+    SIGNED = "signed"
+    ENDED = "ended"
+
+
+class ReferralState(StrEnum):
+    """Where a referral stands; offered, accepted and placed ones count in their week."""
+
+    OFFERED = "offered"
+    """The partner has until its deadline to answer."""
+    ACCEPTED = "accepted"
+    """A place is looked for around the partner town."""
+    PLACED = "placed"
+    """The people have a place there."""
+    DECLINED = "declined"
+    EXPIRED = "expired"
+    RETURNED = "returned"
+    """Nothing held there in time, or another town took the people: they are no longer the partner's to place."""
+    WITHDRAWN = "withdrawn"
+    """The need ended, was changed, or found a place at home first."""
+
+
 LIVE = frozenset({AllocationState.HELD, AllocationState.CONFIRMED, AllocationState.ARRIVED})
 """Allocations that keep people in a place."""
 
-SEEKING = frozenset({NeedState.OPEN, NeedState.UNMET})
+SEEKING = frozenset({NeedState.OPEN, NeedState.UNMET, NeedState.REFERRED})
 """Needs that take a place as soon as one appears."""
 
 NEED_TRANSITIONS: dict[NeedState, frozenset[NeedState]] = {
@@ -84,14 +113,37 @@ NEED_TRANSITIONS: dict[NeedState, frozenset[NeedState]] = {
             NeedState.CLOSED,
         }
     ),
-    NeedState.HELD: frozenset({NeedState.OPEN, NeedState.CONFIRMED, NeedState.WITHDRAWN}),
-    NeedState.CONFIRMED: frozenset({NeedState.OPEN, NeedState.HELD, NeedState.WITHDRAWN, NeedState.CLOSED}),
-    NeedState.REFERRED: frozenset({NeedState.OPEN, NeedState.HELD, NeedState.UNMET, NeedState.WITHDRAWN}),
+    NeedState.HELD: frozenset({NeedState.OPEN, NeedState.CONFIRMED, NeedState.REFERRED, NeedState.WITHDRAWN}),
+    NeedState.CONFIRMED: frozenset(
+        {NeedState.OPEN, NeedState.HELD, NeedState.REFERRED, NeedState.WITHDRAWN, NeedState.CLOSED}
+    ),
+    NeedState.REFERRED: frozenset(
+        {NeedState.OPEN, NeedState.HELD, NeedState.CONFIRMED, NeedState.UNMET, NeedState.WITHDRAWN, NeedState.CLOSED}
+    ),
     NeedState.UNMET: frozenset(
-        {NeedState.OPEN, NeedState.HELD, NeedState.CONFIRMED, NeedState.WITHDRAWN, NeedState.CLOSED}
+        {
+            NeedState.OPEN,
+            NeedState.HELD,
+            NeedState.CONFIRMED,
+            NeedState.REFERRED,
+            NeedState.WITHDRAWN,
+            NeedState.CLOSED,
+        }
     ),
     NeedState.WITHDRAWN: frozenset(),
     NeedState.CLOSED: frozenset(),
+}
+
+REFERRAL_TRANSITIONS: dict[ReferralState, frozenset[ReferralState]] = {
+    ReferralState.OFFERED: frozenset(
+        {ReferralState.ACCEPTED, ReferralState.DECLINED, ReferralState.EXPIRED, ReferralState.WITHDRAWN}
+    ),
+    ReferralState.ACCEPTED: frozenset({ReferralState.PLACED, ReferralState.RETURNED, ReferralState.WITHDRAWN}),
+    ReferralState.PLACED: frozenset({ReferralState.ACCEPTED, ReferralState.WITHDRAWN}),
+    ReferralState.DECLINED: frozenset(),
+    ReferralState.EXPIRED: frozenset(),
+    ReferralState.RETURNED: frozenset(),
+    ReferralState.WITHDRAWN: frozenset(),
 }
 
 ALLOCATION_TRANSITIONS: dict[AllocationState, frozenset[AllocationState]] = {

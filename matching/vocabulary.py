@@ -13,6 +13,7 @@ __all__ = [
     "PROVISIONS",
     "RATINGS",
     "SKILLS",
+    "Acceptance",
     "Audience",
     "Confirmation",
     "Coverage",
@@ -22,11 +23,13 @@ __all__ = [
     "MoveCause",
     "MoveReason",
     "OrganizationKind",
+    "ReferralReason",
     "RefuseReason",
     "ShiftDeclineReason",
     "SiteKind",
     "Stay",
     "TownRole",
+    "Transport",
     "Urgency",
     "Visibility",
     "is_provision",
@@ -200,6 +203,37 @@ class ShiftDeclineReason(StrEnum):
     OTHER = "other"
     NO_ANSWER = "no_answer"
     """Nobody says this: it was never confirmed, and was let go when it was about to begin."""
+
+
+class Transport(StrEnum):
+    """Who sees to it, under a pact, that people get from one town to the other."""
+
+    REFERRING = "referring"
+    RECEIVING = "receiving"
+    PEOPLE = "people"
+    """They travel by themselves."""
+
+
+class Acceptance(StrEnum):
+    """How a town takes in those whom the other refers."""
+
+    STANDING = "standing"
+    """It has agreed beforehand, as far as the pact goes."""
+    EACH = "each"
+    """It answers each referral before its deadline."""
+
+
+class ReferralReason(StrEnum):
+    """Why a referral did not lead to a place; what a town says when it declines is a `DeclineReason`."""
+
+    NOTHING_THERE = "nothing_there"
+    """No place held there in time, though one was free when it was offered."""
+    PASSED_ON = "passed_on"
+    """From there the people were referred to another town."""
+    PLACED_MEANWHILE = "placed_meanwhile"
+    """A place was found before the partner had answered."""
+    NEED_CHANGED = "need_changed"
+    NEED_ENDED = "need_ended"
 
 
 ACCESS = frozenset(

@@ -26,6 +26,7 @@ from matching.vocabulary import OrganizationKind
 from tests.acting import in_role
 from tests.builders import add_need, add_offer, add_organization
 from tests.db.acts import answer, hold, rows
+from tests.pacts import add_pact, add_referral
 from tests.places import BRIANCON, GAP, MENTON, PlaceRow
 from tests.volunteers import add_gym, add_pledge
 from worker.staffing import Staffing
@@ -71,7 +72,9 @@ async def evening(
         await tx.execute(insert(OrganizationTown), [{"organization_id": refuge, "town_id": gym.id}])
         family = await add_need(tx, poster, people=4, place=door)
         waiting = await add_need(tx, poster, people=2, place=gym)
-        await add_need(tx, poster, people=3, place=far, max_km=1)
+        alone = await add_need(tx, poster, people=3, place=far, max_km=1)
+        sides = ((poster, far), (town_hall, gym))
+        await add_referral(tx, alone, await add_pact(tx, *sides), *sides)
         for row in (await tx.execute(text("select id from site where organization_id = :id"), {"id": town_hall})).all():
             await locations.keep_place(tx, row.id, EXACTLY, vault)
             await locations.keep_address(tx, row.id, Address("3 impasse du Ruisseau", None), vault)

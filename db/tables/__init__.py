@@ -20,6 +20,7 @@ from db.tables.figures import Competence, Figure, FigurePeriod
 from db.tables.metadata import Row
 from db.tables.organizations import ApiKey, Organization, OrganizationTown
 from db.tables.outgoing import Webhook, WebhookDelivery
+from db.tables.pacts import Pact, PactSignature, PactVersion, PactWeek, Referral
 from db.tables.records import AuditEntry, AuditHead, AuditPending, DailyFigure, Tombstone
 from db.tables.towns import Town, TownName
 from db.tables.volunteers import Pledge, PledgeTurn, Shift, SlotStaffing
@@ -46,9 +47,14 @@ __all__ = [
     "Offer",
     "Organization",
     "OrganizationTown",
+    "Pact",
+    "PactSignature",
+    "PactVersion",
+    "PactWeek",
     "Pledge",
     "PledgeTurn",
     "Policy",
+    "Referral",
     "Round",
     "Row",
     "Shift",

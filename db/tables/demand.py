@@ -23,7 +23,8 @@ class Need(Row):
 
     `look_at` is when the matching looks at it next; `fruitless` counts looks in a row that found nothing, and
     `failures` those that broke: after some of these the need is parked for somebody to see. `slip` is a keyed hash of
-    its people's code.
+    its people's code. `cell` and `point` are where a place is looked for: its town's, or those of the partner town
+    `searched_town_id` where it was referred, `searched_km` from its own. `refer_at` is when pacts are tried next.
     """
 
     __tablename__ = "need"
@@ -56,6 +57,9 @@ class Need(Row):
     fruitless: Mapped[int] = mapped_column(server_default=text("0"))
     failures: Mapped[int] = mapped_column(server_default=text("0"))
     parked_at: Mapped[datetime | None]
+    searched_town_id: Mapped[int | None]
+    searched_km: Mapped[int | None]
+    refer_at: Mapped[datetime | None]
     unmet_at: Mapped[datetime | None]
     unmet_reasons: Mapped[dict[str, int] | None] = mapped_column(JSONB)
     ended_at: Mapped[datetime | None]

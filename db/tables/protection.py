@@ -222,7 +222,8 @@ KEPT: Final[dict[str, Kept]] = {
             "urgency tier stay": "how urgent, and whether people travel on, from closed lists",
             "audience requires countries max_km divisible teaches level": "what a place must have, from closed lists",
             "state unmet_reasons": "where it stands; which rules failed, counted",
-            "look_at fruitless failures parked_at": "when the matching looks again",
+            "look_at fruitless failures parked_at refer_at": "when the matching looks again, and when at pacts",
+            "searched_town_id searched_km": "the partner town around which a place is looked for, and how far it is",
             "slip": "a keyed hash of its code: finds the need for who has the code, and gives no code away",
             "feedback_given": "whether its people told how it was; what they told is only counted, without the need",
             "version": "counts changes",
@@ -259,6 +260,44 @@ KEPT: Final[dict[str, Kept]] = {
     "organization_town": Kept(
         "where it works", "the operator, and itself", _STAYS, {"organization_id town_id": "which towns"}
     ),
+    "pact": Kept(
+        "what two towns agreed on",
+        "the two organizations that sign it",
+        _STAYS,
+        {
+            "id proposer_id proposer_town_id partner_id partner_town_id": "which organizations, for which towns",
+            "state notice_by notice_at ends_at ended_at created_at": "where it stands, who gave notice, its times",
+            "version": "counts changes",
+        },
+    ),
+    "pact_signature": Kept(
+        "who signed which terms",
+        "the two organizations that sign it",
+        _STAYS,
+        {"pact_id number organization_id signed_at": "an organization, never a person, and when"},
+    ),
+    "pact_version": Kept(
+        "the terms, as they were proposed and signed",
+        "the two organizations that sign it",
+        _STAYS,
+        {
+            "pact_id number": "of which pact",
+            "to_partner_per_week to_proposer_per_week categories crosses_border transport": "how many, for which help, "
+            "over a border or not, who sees to the way",
+            "acceptance answer_within_minutes first_day last_day notice_days": "how it is answered, and when it holds",
+            "proposed_by proposed_at agreed_at": "which organization proposed it, and since when both have signed",
+        },
+    ),
+    "pact_week": Kept(
+        "how many people a week may still come, and what towns did for each other",
+        "the two organizations that signed: small counts too, for they handled these people themselves",
+        _STAYS,
+        {
+            "pact_id to_town_id week": "of which pact, towards which town, in which week",
+            "people people_placed": "how many people count, and how many of them have a place",
+            "referred accepted placed declined expired returned withdrawn": "referrals, counted",
+        },
+    ),
     "pledge": Kept(
         "volunteers that an association declares, as a number",
         _OWNER,
@@ -286,6 +325,23 @@ KEPT: Final[dict[str, Kept]] = {
         "everybody",
         _STAYS,
         {"version terms published_at": "weights and limits, and since when"},
+    ),
+    "referral": Kept(
+        "people passed to a partner town",
+        "the two organizations that signed, and the poster of the need; the need's id is the poster's alone",
+        "with its need",
+        {
+            "id need_id pact_id number step": "of which need, under which version of which pact, on which step",
+            "poster_id from_id from_town_id to_id to_town_id distance_km": "who passes whom where, and how far",
+            "week": "in which week they count",
+            "category adults minors audience requires starts ends": "what the partner is asked for: head-counts, codes "
+            "and times, nothing else",
+            "state reason": "where it stands and why, from closed lists",
+            "answer_by return_by answered_at ended_at created_at": "its times",
+            "version": "counts changes",
+        },
+        "keep_needs_hours",
+        "not exists (select from need n where n.id = r.need_id)",
     ),
     "round": Kept(
         "how good decisions were proved to be",

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from tests.api.bodies import offer_body
 from tests.builders import TONIGHT, tonight
+from tests.pacts import terms_body
 
 __all__ = ["EVERYWHERE", "OUTSIDE_THE_DOCUMENT", "OWNED", "PARTY", "ROWS", "SEEN", "Kind", "Role", "Row"]
 
@@ -27,6 +28,10 @@ class Kind(StrEnum):
     ALLOCATION = "allocation"
     PLEDGE = "pledge"
     SHIFT = "shift"
+    PACT = "pact"
+    REFERRAL = "referral"
+    PARTNER = "partner"
+    """An organization, named by who was told its id to propose a pact to it."""
     WEBHOOK = "webhook"
     DELIVERY = "delivery"
     """Of a webhook: its id is the event's."""
@@ -46,7 +51,7 @@ class Kind(StrEnum):
 OWNED: Final = frozenset(
     {
         *(Kind.SITE, Kind.OFFER, Kind.SLOT, Kind.NEED, Kind.ALLOCATION, Kind.PLEDGE, Kind.SHIFT),
-        *(Kind.WEBHOOK, Kind.DELIVERY),
+        *(Kind.PACT, Kind.WEBHOOK, Kind.DELIVERY),
     }
 )
 """What belongs to somebody."""
@@ -61,6 +66,7 @@ class Role(StrEnum):
     PLEDGER = "the association whose volunteers they are"
     HOST = "the organization of the site"
     TOWN = "a coordination of its town, which sees offers by cell"
+    PARTY = "who signs the pact for one of its towns"
     PEOPLE = "the people themselves, by the code of their slip"
 
 
@@ -99,6 +105,13 @@ _NEED: Final = {"path need_id": Kind.NEED}
 _ALLOCATION: Final = {"path allocation_id": Kind.ALLOCATION}
 _PLEDGE: Final = {"path pledge_id": Kind.PLEDGE}
 _SHIFT: Final = {"path shift_id": Kind.SHIFT}
+_PACT: Final = {"path pact_id": Kind.PACT}
+_PARTY: Final = frozenset({Role.PARTY})
+_TERMS_WRONG: Final = (
+    {"terms": terms_body(to_partner_per_week=0)},
+    {"terms": terms_body(last_day=_LAST_YEAR)},
+    {"terms": terms_body(categories=["palace"])},
+)
 _WEBHOOK: Final = {"path webhook_id": Kind.WEBHOOK}
 _TOWN: Final = {"body /town": Kind.TOWN}
 _SITE: Final = {"path site_id": Kind.SITE}
@@ -181,6 +194,12 @@ ROWS: Final[dict[str, Row]] = {
     "POST /v1/shifts/{shift_id}/decline": Row(
         _SHIFT, frozenset({Role.PLEDGER}), {"reason": "too_far"}, ({"reason": "no_answer"},)
     ),
+    "GET /v1/pacts": Row(),
+    "POST /v1/pacts": Row(_TOWN | {"body /partner": Kind.PARTNER, "body /partner_town": Kind.TOWN}),
+    "GET /v1/pacts/{pact_id}": Row(_PACT, _PARTY),
+    "POST /v1/pacts/{pact_id}/versions": Row(_PACT, _PARTY, {"terms": terms_body()}, _TERMS_WRONG),
+    "POST /v1/pacts/{pact_id}/sign": Row(_PACT, _PARTY, {"number": 1}, ({"number": 2}, {"number": 100})),
+    "POST /v1/pacts/{pact_id}/end": Row(_PACT, _PARTY),
     "GET /v1/changes": Row({"query since": Kind.CURSOR}),
     "GET /v1/events": Row({"header last-event-id": Kind.CURSOR}),
     "GET /v1/webhooks": Row(),

@@ -17,14 +17,15 @@ from db.connection import transaction
 from db.keys import ONLY_CONFIRMS, Scope
 from db.shifts import NewShift
 from matching.delivering import DeliveryState, WebhookState
-from matching.states import AllocationState, NeedState, ShiftState
+from matching.states import AllocationState, NeedState, PactState, ShiftState
 from matching.vocabulary import OrganizationKind
 from tests.api.bodies import offer_body, pledge_body, site_body
 from tests.api.conftest import JoinNetwork, Organization
 from tests.api.scenes import post_need
 from tests.api.tenancy_table import Kind, Role
 from tests.db.acts import hold, one, rows
-from tests.places import BRIANCON, HENDAYE, IRUN, PlaceRow
+from tests.pacts import add_pact
+from tests.places import BRIANCON, GAP, HENDAYE, IRUN, PlaceRow
 from tests.volunteers import add_gym
 
 __all__ = ["ADDRESS", "MEETING_POINT", "SITE_NAME", "Caller", "Thing", "World", "build_world"]
@@ -115,6 +116,7 @@ async def build_world(engine: AsyncEngine, client: JoinNetwork, anyone: httpx.As
     world.things += await _stays(engine, world)
     await _houses(engine, world, main)
     world.things += await _volunteers(engine, world)
+    world.things += await _pacts(engine, world)
     for owner in (world.hall, world.desk):
         world.things += await _webhooks(engine, owner)
     await _callers(engine, client, anyone, world)
@@ -220,6 +222,24 @@ async def _volunteers(engine: AsyncEngine, world: World) -> list[Thing]:
             for each, state in zip(pledges, ("open", "closed"), strict=True)
         ),
     ]
+
+
+async def _pacts(engine: AsyncEngine, world: World) -> list[Thing]:
+    """Of the desk and the hall a pact in each state, and one of which notice was given."""
+    sides = {world.desk.id: Role.PARTY, world.hall.id: Role.PARTY}
+    turns = {
+        PactState.PROPOSED: "state = 'proposed'",
+        PactState.SIGNED: "state = 'signed'",
+        PactState.ENDED: "state = 'ended', ended_at = now()",
+        "noticed": f"notice_by = '{world.hall.id}', notice_at = now(), ends_at = now() + interval '30 days'",
+    }
+    made = []
+    for state, turn in turns.items():
+        async with transaction(engine) as tx:
+            pact_id = await add_pact(tx, (world.desk.id, BRIANCON), (world.hall.id, GAP))
+        await rows(engine, f"update pact set {turn} where id = :id", id=pact_id)
+        made.append(Thing(Kind.PACT, str(pact_id), str(state), sides))
+    return made
 
 
 async def _webhooks(engine: AsyncEngine, owner: Organization) -> list[Thing]:

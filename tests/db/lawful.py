@@ -52,4 +52,5 @@ LAWFUL: Final[dict[str, dict[str, str]]] = {
         "require-concurrent-index-deletion": _EMPTY,
         "require-concurrent-index-creation": _EMPTY,
     },
+    "0017_pre_pacts": {"prefer-bigint-over-int": _COUNTS},
 }

@@ -76,6 +76,10 @@ async def _of(engine: AsyncEngine, whose: Evening, table: str) -> frozenset[str]
         "slot_staffing": "exists (select from slot s join offer x on x.id = s.offer_id"
         " where s.id = r.slot_id and x.{own})",
         "allocation": "r.{poster}",
+        "pact": "r.proposer_id = any(cast(:ids as uuid[]))",
+        "pact_version": "r.proposed_by = any(cast(:ids as uuid[]))",
+        "pact_week": "exists (select from pact x where x.id = r.pact_id and x.proposer_id = any(cast(:ids as uuid[])))",
+        "referral": "r.{poster}",
     }.get(table, "r.{own}")
     condition = spoken.format(
         own="organization_id = any(cast(:ids as uuid[]))", poster="poster_id = any(cast(:ids as uuid[]))"

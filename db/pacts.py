@@ -1,0 +1,401 @@
+"""The language of pacts: propose, sign, renew, end, read. What comes of them is in `db.referrals` and `db.pact_weeks`.
+
+Whoever is no party of a pact gets the same answer as for one that never was. A pact is locked before anything about it
+is decided; its days are those of the town that proposed it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db import events
+from db.pages import Page, Place, reading
+from db.roles import Role, acting_as
+from db.tables import Pact as PactRow
+from db.tables import PactVersion as VersionRow
+from db.tables.metadata import columns
+from matching.pacts import MOST_VERSIONS, PactTerms, flaws_of
+from matching.refusals import Conflict, Flaw, Invalid, NotFound
+from matching.states import PactState
+from matching.vocabulary import Acceptance, Transport
+
+__all__ = [
+    "IN_FORCE",
+    "MOST_EACH",
+    "TODAY",
+    "Notice",
+    "PactFacts",
+    "Side",
+    "Signature",
+    "VersionFacts",
+    "add",
+    "end",
+    "end_due",
+    "page",
+    "read",
+    "renew",
+    "sign",
+]
+
+MOST_EACH = 500
+"""Pacts of one organization that have not ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A party of a pact: the organization that signs, and the town for which it does."""
+
+    organization_id: UUID
+    town_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Who signed, and when."""
+
+    organization_id: UUID
+    signed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class VersionFacts:
+    """Terms that were proposed; agreed once both have signed them."""
+
+    number: int
+    terms: PactTerms
+    proposed_by: UUID
+    proposed_at: datetime
+    signatures: tuple[Signature, ...]
+    agreed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Who gave notice and when, and when the pact ends by it."""
+
+    organization_id: UUID
+    given_at: datetime
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PactFacts:
+    """A pact as its two parties see it. `in_force` is the number of the version that holds today."""
+
+    id: UUID
+    proposer: Side
+    partner: Side
+    state: PactState
+    versions: tuple[VersionFacts, ...]
+    in_force: int | None
+    notice: Notice | None
+    ended_at: datetime | None
+    created_at: datetime
+    version: int
+
+
+TODAY = "cast(now() at time zone home.timezone as date)"
+"""The day of a pact `p`, where `home` is the town of its proposer."""
+# Of those that both signed and that have begun the newest holds: it replaced those before, also where it ends sooner.
+IN_FORCE = f"""
+    select v.* from (select {columns(VersionRow, "v")} from pact_version v
+                      where v.pact_id = p.id and v.agreed_at is not null and v.first_day <= {TODAY}
+                      order by v.number desc limit 1) v
+     where v.last_day >= {TODAY} and p.state = 'signed' and (p.ends_at is null or p.ends_at > now())
+"""
+"""The version of a pact `p` that holds today, if one does."""
+_SELECT = f"""
+    select {columns(PactRow, "p")}, (select number from ({IN_FORCE}) held) as in_force
+      from pact p join town home on home.id = p.proposer_town_id
+     where :organization in (p.proposer_id, p.partner_id)
+"""
+_READ = text(_SELECT + " and p.id = :id")
+_PAGE = text(
+    _SELECT
+    + """
+       and (cast(:after_at as timestamptz) is null or (p.created_at, p.id) > (:after_at, cast(:after_id as uuid)))
+     order by p.created_at, p.id
+     limit :limit
+"""
+)
+_VERSIONS = text(f"""
+    select {columns(VersionRow, "v")},
+           array(select s.organization_id from pact_signature s
+                  where s.pact_id = v.pact_id and s.number = v.number
+                  order by s.signed_at, s.organization_id) as signers,
+           array(select s.signed_at from pact_signature s
+                  where s.pact_id = v.pact_id and s.number = v.number
+                  order by s.signed_at, s.organization_id) as signed
+      from pact_version v where v.pact_id = any(cast(:ids as uuid[])) order by v.pact_id, v.number
+""")
+_LOCK = text("""
+    select id, proposer_id, proposer_town_id, partner_id, partner_town_id, state, notice_by, ends_at, now() as now
+      from pact where id = :id and :organization in (proposer_id, partner_id) for update
+""")
+_LOCK_ORGANIZATION = text("select pg_advisory_xact_lock(hashtext('pacts'), hashtext(cast(:organization as text)))")
+_COUNT = text("select count(*) from pact where :organization in (proposer_id, partner_id) and state <> 'ended'")
+_PARTIES = text("""
+    select exists (select from organization_town t join organization o on o.id = t.organization_id
+                    where o.id = :proposer and t.town_id = :proposer_town
+                      and o.kind in ('municipality', 'coordination')) as may_propose,
+           exists (select from organization_town t join organization o on o.id = t.organization_id
+                    where o.id = :partner and t.town_id = :partner_town
+                      and o.kind in ('municipality', 'coordination')) as may_sign
+""")
+_TOWNS = text("""
+    select home.country <> away.country as abroad, cast(now() at time zone home.timezone as date) as today
+      from town home, town away where home.id = :proposer_town and away.id = :partner_town
+""")
+_UNKNOWN = text("""
+    select word from unnest(cast(:categories as text[])) with ordinality as asked (word, place)
+     where not exists (select from category c where c.code = word) order by place limit 1
+""")
+_ADD = text("""
+    insert into pact (id, proposer_id, proposer_town_id, partner_id, partner_town_id)
+    values (:id, :proposer, :proposer_town, :partner, :partner_town)
+""")
+_NEWEST = text("select coalesce(max(number), 0) from pact_version where pact_id = :pact")
+_ADD_VERSION = text("""
+    insert into pact_version (pact_id, number, to_partner_per_week, to_proposer_per_week, categories, crosses_border,
+                              transport, acceptance, answer_within_minutes, first_day, last_day, notice_days,
+                              proposed_by)
+    values (:pact, :number, :to_partner_per_week, :to_proposer_per_week, cast(:categories as text[]), :crosses_border,
+            :transport, :acceptance, :answer_within_minutes, :first_day, :last_day, :notice_days, :organization)
+""")
+_OVER = text(f"""
+    select v.last_day < {TODAY} from pact_version v join pact p on p.id = v.pact_id
+      join town home on home.id = p.proposer_town_id
+     where v.pact_id = :pact and v.number = :number
+""")
+_SIGN = text("""
+    insert into pact_signature (pact_id, number, organization_id) values (:pact, :number, :organization)
+    on conflict do nothing returning number
+""")
+_AGREE = text("""
+    update pact_version set agreed_at = now()
+     where pact_id = :pact and number = :number and agreed_at is null
+       and (select count(*) from pact_signature s where s.pact_id = :pact and s.number = :number) = 2
+    returning number
+""")
+_TOUCH = text("update pact set version = version + 1 where id = :pact")
+# Who signs new terms after notice was given goes on with the pact.
+_GO_ON = text("""
+    update pact set state = 'signed', notice_by = null, notice_at = null, ends_at = null, version = version + 1
+     where id = :pact
+""")
+_NOTICE = text("""
+    update pact set notice_by = :organization, notice_at = now(), version = version + 1,
+                    ends_at = now() + make_interval(days => (select notice_days from pact_version
+                                                              where pact_id = :pact and agreed_at is not null
+                                                              order by number desc limit 1))
+     where id = :pact
+""")
+_END = text("""
+    update pact set state = 'ended', ended_at = now(), version = version + 1 where id = :pact
+    returning proposer_id, partner_id
+""")
+_DUE = text("""
+    select id from pact where state = 'signed' and ends_at <= now()
+     order by ends_at limit :limit for update skip locked
+""")
+
+
+async def add(tx: AsyncConnection, proposer: Side, partner: Side, terms: PactTerms) -> UUID:
+    """Propose a pact: its first version, signed by who proposes it.
+
+    Raises `Invalid` with every flaw, and `Conflict` where the organization has as many as it may.
+    """
+    await tx.execute(_LOCK_ORGANIZATION, {"organization": str(proposer.organization_id)})
+    if (await tx.execute(_COUNT, {"organization": proposer.organization_id})).scalar_one() >= MOST_EACH:
+        raise Conflict("too_many_pacts", "full")
+    sides = _sides(proposer, partner)
+    async with acting_as(tx, Role.MATCHER):
+        parties = (await tx.execute(_PARTIES, sides)).one()
+    flaws = [Flaw("/town", "not_your_town")] if not parties.may_propose else []
+    if not parties.may_sign or partner.organization_id == proposer.organization_id:
+        flaws.append(Flaw("/partner", "unknown_partner"))
+    if partner.town_id == proposer.town_id:
+        flaws.append(Flaw("/partner_town", "same_town"))
+    if flaws:
+        raise Invalid(tuple(flaws))
+    await _check(tx, proposer.town_id, partner.town_id, terms)
+    pact_id = uuid4()
+    await tx.execute(_ADD, sides | {"id": pact_id})
+    await _add_version(tx, pact_id, 1, proposer.organization_id, terms)
+    both = [proposer.organization_id, partner.organization_id]
+    await events.record(tx, "pact.proposed", pact_id, both, number=1)
+    return pact_id
+
+
+async def renew(tx: AsyncConnection, pact_id: UUID, organization_id: UUID, terms: PactTerms) -> int:
+    """Propose other terms, signed by who proposes them: the number of the version. Nothing changes until both signed.
+
+    Raises `NotFound`, `Invalid`, and `Conflict` where the pact has ended.
+    """
+    pact = await _lock(tx, pact_id, organization_id)
+    if pact.state == PactState.ENDED:
+        raise Conflict("pact_has_ended", pact.state)
+    await _check(tx, pact.proposer_town_id, pact.partner_town_id, terms)
+    number = int((await tx.execute(_NEWEST, {"pact": pact_id})).scalar_one()) + 1
+    if number > MOST_VERSIONS:
+        raise Conflict("too_many_versions", pact.state)
+    await _add_version(tx, pact_id, number, organization_id, terms)
+    await tx.execute(_TOUCH, {"pact": pact_id})
+    await events.record(tx, "pact.proposed", pact_id, [pact.proposer_id, pact.partner_id], number=number)
+    return number
+
+
+async def sign(tx: AsyncConnection, pact_id: UUID, organization_id: UUID, number: int) -> None:
+    """Sign a version; signing twice changes nothing. Once both have, it is agreed and notice that was given falls.
+
+    Raises `NotFound`; `Conflict` where the pact has ended, other terms were proposed since or the days of these are
+    over; `Invalid` where there is no such version.
+    """
+    pact = await _lock(tx, pact_id, organization_id)
+    if pact.state == PactState.ENDED:
+        raise Conflict("pact_has_ended", pact.state)
+    newest = int((await tx.execute(_NEWEST, {"pact": pact_id})).scalar_one())
+    if number > newest:
+        raise Invalid.one("/number", "unknown_version")
+    if number < newest:
+        raise Conflict("not_the_newest_version", pact.state)
+    if (await tx.execute(_OVER, {"pact": pact_id, "number": number})).scalar_one():
+        raise Conflict("version_is_over", pact.state)
+    named = {"pact": pact_id, "number": number}
+    if (await tx.execute(_SIGN, named | {"organization": organization_id})).one_or_none() is None:
+        return
+    async with acting_as(tx, Role.MATCHER):
+        agreed = (await tx.execute(_AGREE, named)).one_or_none() is not None
+    await tx.execute(_GO_ON if agreed else _TOUCH, {"pact": pact_id})
+    await events.record(tx, "pact.signed", pact_id, [pact.proposer_id, pact.partner_id], number=number)
+
+
+async def end(tx: AsyncConnection, pact_id: UUID, organization_id: UUID) -> None:
+    """End a pact: with notice, or at once where both want it or nothing was agreed yet. Asking twice changes nothing.
+
+    Who was referred under it before is not touched. Raises `NotFound`.
+    """
+    pact = await _lock(tx, pact_id, organization_id)
+    if pact.state == PactState.ENDED or pact.notice_by == organization_id:
+        return
+    both = [pact.proposer_id, pact.partner_id]
+    if pact.state == PactState.PROPOSED or pact.notice_by is not None:
+        await tx.execute(_END, {"pact": pact_id})
+        await events.record(tx, "pact.ended", pact_id, both)
+        return
+    await tx.execute(_NOTICE, {"pact": pact_id, "organization": organization_id})
+    await events.record(tx, "pact.notice_given", pact_id, both, organization_id=str(organization_id))
+
+
+async def end_due(tx: AsyncConnection, limit: int) -> int:
+    """End pacts whose notice is over, for whoever sees all rows. How many."""
+    due = (await tx.execute(_DUE, {"limit": limit})).scalars().all()
+    for pact_id in due:
+        row = (await tx.execute(_END, {"pact": pact_id})).one()
+        await events.record(tx, "pact.ended", pact_id, [row.proposer_id, row.partner_id])
+    return len(due)
+
+
+async def read(tx: AsyncConnection, pact_id: UUID, organization_id: UUID) -> PactFacts:
+    """One pact of which this organization is a party. Raises `NotFound`."""
+    row = (await tx.execute(_READ, {"id": pact_id, "organization": organization_id})).one_or_none()
+    if row is None:
+        raise NotFound
+    return _facts(row, (await _versions(tx, [pact_id]))[pact_id])
+
+
+async def page(tx: AsyncConnection, organization_id: UUID, after: Place | None, limit: int) -> Page[PactFacts]:
+    """Pacts of which this organization is a party, oldest first."""
+    rows = (await tx.execute(_PAGE, {"organization": organization_id, **reading(after, limit)})).all()
+    versions = await _versions(tx, [row.id for row in rows])
+    found = [_facts(row, versions[row.id]) for row in rows]
+    return Page.of(found, limit, lambda each: Place(each.created_at, each.id))
+
+
+async def _lock(tx: AsyncConnection, pact_id: UUID, organization_id: UUID) -> Row[tuple[object, ...]]:
+    row = (await tx.execute(_LOCK, {"id": pact_id, "organization": organization_id})).one_or_none()
+    if row is None:
+        raise NotFound
+    return row
+
+
+async def _check(tx: AsyncConnection, proposer_town: int, partner_town: int, terms: PactTerms) -> None:
+    towns = (await tx.execute(_TOWNS, {"proposer_town": proposer_town, "partner_town": partner_town})).one()
+    flaws = list(flaws_of(terms, towns.today, abroad=towns.abroad))
+    if (await tx.execute(_UNKNOWN, {"categories": sorted(terms.categories)})).one_or_none() is not None:
+        flaws.append(Flaw("/terms/categories", "unknown_category"))
+    if flaws:
+        raise Invalid(tuple(flaws))
+
+
+async def _add_version(
+    tx: AsyncConnection, pact_id: UUID, number: int, organization_id: UUID, terms: PactTerms
+) -> None:
+    named = {"pact": pact_id, "number": number, "organization": organization_id}
+    values = {name: getattr(terms, name) for name in PactTerms.__slots__}
+    await tx.execute(_ADD_VERSION, values | named | {"categories": sorted(terms.categories)})
+    await tx.execute(_SIGN, named)
+
+
+async def _versions(tx: AsyncConnection, ids: Sequence[UUID]) -> dict[UUID, tuple[VersionFacts, ...]]:
+    found: dict[UUID, list[VersionFacts]] = {pact_id: [] for pact_id in ids}
+    for row in await tx.execute(_VERSIONS, {"ids": list(ids)}):
+        signed = zip(row.signers, row.signed, strict=True)
+        found[row.pact_id].append(
+            VersionFacts(
+                number=row.number,
+                terms=_terms(row),
+                proposed_by=row.proposed_by,
+                proposed_at=row.proposed_at,
+                signatures=tuple(Signature(who, at) for who, at in signed),
+                agreed_at=row.agreed_at,
+            )
+        )
+    return {pact_id: tuple(versions) for pact_id, versions in found.items()}
+
+
+def _terms(row: Row[tuple[object, ...]]) -> PactTerms:
+    values = row._mapping
+    first: date = values["first_day"]
+    return PactTerms(
+        to_partner_per_week=values["to_partner_per_week"],
+        to_proposer_per_week=values["to_proposer_per_week"],
+        categories=frozenset(values["categories"]),
+        crosses_border=values["crosses_border"],
+        transport=Transport(values["transport"]),
+        acceptance=Acceptance(values["acceptance"]),
+        answer_within_minutes=values["answer_within_minutes"],
+        first_day=first,
+        last_day=values["last_day"],
+        notice_days=values["notice_days"],
+    )
+
+
+def _facts(row: Row[tuple[object, ...]], versions: tuple[VersionFacts, ...]) -> PactFacts:
+    values = row._mapping
+    given = values["notice_by"] is not None
+    return PactFacts(
+        id=values["id"],
+        proposer=Side(values["proposer_id"], values["proposer_town_id"]),
+        partner=Side(values["partner_id"], values["partner_town_id"]),
+        state=PactState(values["state"]),
+        versions=versions,
+        in_force=values["in_force"],
+        notice=Notice(values["notice_by"], values["notice_at"], values["ends_at"]) if given else None,
+        ended_at=values["ended_at"],
+        created_at=values["created_at"],
+        version=values["version"],
+    )
+
+
+def _sides(proposer: Side, partner: Side) -> dict[str, UUID | int]:
+    return {
+        "proposer": proposer.organization_id,
+        "proposer_town": proposer.town_id,
+        "partner": partner.organization_id,
+        "partner_town": partner.town_id,
+    }
