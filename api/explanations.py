@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 
 from api.authorization import Caller, ReadsNeeds
+from api.partners import MOST_PARTNERS, PartnerOut, partners_of
 from api.problems import problems
 from api.transactions import Reply, TransactionalRoute, Tx
 from api.wire import Wire
@@ -26,7 +27,7 @@ from matching.explain import MOST_OTHERS, Chosen, Explanation, Other, Placement,
 from matching.needs import Need, OfferId
 from matching.offers import Offer
 from matching.rules import Circumstances, Facts, Failure
-from matching.states import LIVE, NeedState
+from matching.states import LIVE, SEEKING, NeedState
 from matching.vocabulary import OrganizationKind
 
 __all__ = ["router"]
@@ -96,8 +97,9 @@ class OtherOut(Wire):
 class ExplanationOut(Wire):
     """Why a need has the place that it has, or none.
 
-    `others` are the nearest, nearest first; `counts` says by rule or term why not the rest. Everything is as of
-    now, under the policy of `policy_version`; each place in `chosen` carries the version that it was found under.
+    `partners` are the towns to which pacts lead from where its people are looked after; where there is none, `no_pact`
+    says so. `others` are the nearest, nearest first; `counts` says by rule or term why not the rest. Everything is as
+    of now, under the policy of `policy_version`; each place in `chosen` carries the version that it was found under.
     """
 
     need_id: UUID
@@ -106,12 +108,15 @@ class ExplanationOut(Wire):
     summary: Sentence
     chosen: Annotated[list[ChosenOut], Field(max_length=500)]
     others: Annotated[list[OtherOut], Field(max_length=MOST_OTHERS)]
+    partners: Annotated[list[PartnerOut], Field(max_length=MOST_PARTNERS)]
+    no_pact: Sentence | None
     counts: Annotated[dict[Code, Annotated[int, Field(ge=0)]], Field(max_length=40)]
 
 
 @router.get("/{need_id}/explanation", responses=problems(403, 404))
 async def explain_need(need_id: UUID, who: ReadsNeeds, tx: Tx, request: Request, reply: Reply) -> ExplanationOut:
     """Why this place, and why not each of the nearest others, in the language of `Accept-Language`."""
+    language = language_of(request.headers.get("accept-language"))
     asked = await needs.read(tx, need_id, who.organization_id)
     policy = await policies.in_force(tx)
     given = (await allocations.of_needs(tx, [need_id]))[need_id]
@@ -122,15 +127,20 @@ async def explain_need(need_id: UUID, who: ReadsNeeds, tx: Tx, request: Request,
         had = await surroundings.offers_by_id(tx, seeker.need, [each.offer_id for each in placements], policy, at.now)
         ended = asked.state in _ENDED or seeker.need.window.ends <= at.now
         around = [] if ended else await surroundings.offers_around(tx, seeker.need, policy, at.now)
+        seeks = not ended and asked.state in SEEKING
+        partners = await partners_of(tx, need_id, who.organization_id, policy, language, seeks=seeks)
     told = explain(seeker.need, placements, had, around, at)
-    language = language_of(request.headers.get("accept-language"))
     reply.headers |= {"Content-Language": language, "Vary": "Accept-Language"}
     known = frozenset(each.offer_id for each in given)
     return ExplanationOut(
         need_id=need_id,
         state=asked.state,
         policy_version=policy.version,
-        summary=say("summary.ended", language) if ended else _summary(told, seeker.need, around, at, language),
+        summary=say("summary.ended", language)
+        if ended
+        else partners.referred or _summary(told, seeker.need, around, at, language),
+        partners=partners.told,
+        no_pact=say("pact.none", language) if seeks and not partners.told else None,
         chosen=[_chosen(each, language) for each in told.chosen],
         others=[_other(each, language, named=_may_know(who, each.offer, known)) for each in told.others],
         counts=dict(told.counts),

@@ -25,7 +25,7 @@ from api.problems import MethodNotAllowed, problems
 from api.transactions import Reply, TransactionalRoute, Tx
 from api.versions import IfMatch
 from api.wire import CategoryCode, CountryCode, Instant, Provision, TownId, Wire, emptied
-from db import allocations, awaited, keys, needs, stays
+from db import allocations, awaited, keys, needs, referring, stays
 from db.allocations import AllocationFacts
 from db.connection import transaction
 from db.needs import NeedFacts, Posted
@@ -157,6 +157,9 @@ class NeedOut(Wire):
     deadline: Instant
     unmet_reasons: Annotated[dict[RuleCode, Annotated[int, Field(ge=0)]], Field(max_length=30)] | None
     parked: bool
+    searched_town: Annotated[
+        TownId | None, Field(description="The partner town around which a place is looked for, where it was referred.")
+    ]
     allocations: Annotated[list[AllocationOut], Field(max_length=1000)]
     code: Annotated[str, Field(max_length=20)] | None
     warnings: Annotated[list[NeedWarning], Field(max_length=10)]
@@ -193,11 +196,18 @@ class NeedOut(Wire):
             deadline=facts.deadline,
             unmet_reasons=facts.unmet_reasons if facts.state is NeedState.UNMET else None,
             parked=facts.parked,
+            searched_town=facts.searched_town_id,
             allocations=[AllocationOut.of(each) for each in placed],
             code=code,
             warnings=[NeedWarning(code="possible_duplicate", need_id=lookalike)] if lookalike else [],
             version=facts.version,
         )
+
+
+class ReferIn(Wire):
+    """Under which pact; without one, under any there is."""
+
+    pact_id: UUID | None = None
 
 
 class BatchIn(Wire):
@@ -281,6 +291,18 @@ async def change_need(
 async def withdraw_need(need_id: UUID, who: WritesNeeds, tx: Tx, reply: Reply) -> NeedOut:
     """The need is over: its places go to others at once."""
     await needs.withdraw(tx, need_id, who.organization_id)
+    reply.ring()
+    return await _need(tx, who, need_id, reply)
+
+
+@router.post("/{need_id}/refer", responses=problems(401, 403, 404, 409, 422))
+async def refer_need(need_id: UUID, who: WritesNeeds, tx: Tx, reply: Reply, body: ReferIn | None = None) -> NeedOut:
+    """Ask a partner town now; without this it is asked once places at home were tried for as long as the policy says.
+
+    The partner to which the fewest were referred this week for its size is asked, of those where something that fits
+    is free. One that agreed beforehand has accepted at once.
+    """
+    await referring.ask(tx, need_id, who.organization_id, body.pact_id if body else None)
     reply.ring()
     return await _need(tx, who, need_id, reply)
 

@@ -15,9 +15,9 @@ from api.lists import After, Limit, Listed, listed
 from api.problems import problems
 from api.transactions import Reply, TransactionalRoute, Tx
 from api.wire import CategoryCode, Instant, TownId, Wire
-from db import pact_weeks, pacts
+from db import pact_facts, pact_weeks, pacts
+from db.pact_facts import PactFacts, Side, VersionFacts
 from db.pact_weeks import WeekFacts
-from db.pacts import PactFacts, Side, VersionFacts
 from matching.pacts import MOST_VERSIONS, PactTerms
 from matching.states import PactState
 from matching.vocabulary import Acceptance, Transport
@@ -219,7 +219,7 @@ async def propose_pact(body: PactIn, who: WritesPacts, tx: Tx, reply: Reply) -> 
 @router.get("", responses=problems(401, 403, 422))
 async def list_pacts(who: ReadsPacts, tx: Tx, after: After, limit: Limit = 50) -> Listed[PactOut]:
     """The pacts of which the caller is a party, oldest first."""
-    return listed(await pacts.page(tx, who.organization_id, after, limit), PactOut.of)
+    return listed(await pact_facts.page(tx, who.organization_id, after, limit), PactOut.of)
 
 
 @router.get("/{pact_id}", responses=problems(401, 403, 404, 422))
@@ -251,7 +251,7 @@ async def end_pact(pact_id: UUID, who: WritesPacts, tx: Tx, reply: Reply) -> Who
 
 
 async def _pact(tx: Tx, organization_id: UUID, pact_id: UUID, reply: Reply) -> WholePactOut:
-    facts = await pacts.read(tx, pact_id, organization_id)
+    facts = await pact_facts.read(tx, pact_id, organization_id)
     reply.version(facts.version)
     weeks = [WeekOut.of(each) for each in await pact_weeks.last_weeks(tx, pact_id)]
     return WholePactOut(**_shown(facts), weeks=weeks)

@@ -17,6 +17,7 @@ from api.wording import knows, language_of, say
 from matching.refusals import (
     CannotBeReadNow,
     CannotKeepPlace,
+    CannotRefer,
     CapacityInUse,
     Conflict,
     Flaw,
@@ -288,6 +289,12 @@ def _(refusal: CannotKeepPlace) -> _Telling:
     reason = "cannot_keep_place"
     more = {"reason": reason, "rule": refusal.rule, "allocations": [refusal.allocation_id]}
     return _Telling(_conflict(reason), more=more)
+
+
+@_telling.register
+def _(refusal: CannotRefer) -> _Telling:
+    reason = "cannot_be_referred"
+    return _Telling(_conflict(reason), more={"reason": reason, "rule": refusal.rule})
 
 
 @_telling.register

@@ -46,15 +46,25 @@ class Look:
 
 
 # One round trip for a look that mostly finds one need or none. `ended_at` is asked in the words of the index of due
-# needs, which alone is to be walked.
+# needs, which alone is to be walked; the few that were referred are found by their referrals.
 LOOK = text("""
     select exists (select from capacity_news) as news, p.version, p.terms,
            coalesce(due.needs, '{}') as needs, coalesce(due.tiers, '{}') as tiers
       from policy p,
            (select array_agg(id) as needs, array_agg(tier) as tiers
-              from (select id, tier from need
-                     where state in ('open', 'unmet') and parked_at is null
-                       and coalesce(ended_at, 'infinity') = 'infinity' and look_at <= now()
+              from (select id, tier
+                      from ((select id, tier, look_at, posted_at from need
+                              where state in ('open', 'unmet') and parked_at is null
+                                and coalesce(ended_at, 'infinity') = 'infinity' and look_at <= now()
+                              order by tier, look_at, posted_at
+                              limit :limit)
+                            union all
+                            (select n.id, n.tier, n.look_at, n.posted_at
+                               from referral r join need n on n.id = r.need_id
+                              where r.state in ('accepted', 'placed') and n.state = 'referred' and n.parked_at is null
+                                and n.look_at <= now()
+                              order by n.tier, n.look_at, n.posted_at
+                              limit :limit)) due_now
                      order by tier, look_at, posted_at
                      limit :limit) listed) due
      order by p.version desc
@@ -126,6 +136,12 @@ _WAKE = text("""
           join need n on n.category = o.category and st_dwithin(n.point, o.point, :metres, false)
          where o.id in (select offer_id from news) and o.state = 'open'
            and n.state in ('open', 'unmet') and n.ended_at is null
+         union
+        select n.id
+          from referral r
+          join need n on n.id = r.need_id and n.state = 'referred'
+          join offer o on n.category = o.category and st_dwithin(n.point, o.point, :metres, false)
+         where r.state in ('accepted', 'placed') and o.id in (select offer_id from news) and o.state = 'open'
     ), woken as (
         select id from need where id in (select id from around) order by id for update
     )

@@ -42,7 +42,8 @@ _COUNT = text(f"""
          cross join (select max(first_day) + 7 as open_from from figure_period where span = 'week') w
          cross join (select duties from competence order by version desc limit 1) d
           left join lateral (
-              select key as reason from jsonb_each_text(n.unmet_reasons) order by cast(value as int) desc, key limit 1
+              select key as reason from jsonb_each_text(n.unmet_reasons) where key not like 'pact%'
+               order by cast(value as int) desc, key limit 1
           ) main on true
           left join lateral (
               select g.kind as host, o.town_id

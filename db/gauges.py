@@ -17,9 +17,9 @@ LATEST_EVENTS: Final = 10_000
 _READ: Final = text("""
     with live as materialized (
         select state, look_at, parked_at from need
-         where state in ('open', 'held', 'unmet') and ended_at is null
+         where state in ('open', 'held', 'referred', 'unmet') and ended_at is null
     ), due as (
-        select look_at from live where state in ('open', 'unmet') and parked_at is null and look_at <= now()
+        select look_at from live where state <> 'held' and parked_at is null and look_at <= now()
     ), fenced as (
         select at from (select at, transaction from event order by id desc limit :events) newest
          where transaction >= pg_snapshot_xmin(pg_current_snapshot())
@@ -36,7 +36,7 @@ _READ: Final = text("""
            (select count(*) from live where state = 'open') as needs_open,
            (select count(*) from live where state = 'held') as needs_held,
            (select count(*) from live where state = 'unmet') as needs_unmet,
-           (select count(*) from live where parked_at is not null and state in ('open', 'unmet')) as needs_parked,
+           (select count(*) from live where parked_at is not null and state <> 'held') as needs_parked,
            (select count(*) from allocation where state = 'held' and held_until > now()
                and held_until <= now() + interval '10 minutes') as holds_near_deadline,
            (select extract(epoch from now() - min(held_until)) from allocation

@@ -100,7 +100,8 @@ _TAKE = text("""
 
 _SETTLE = text("""
     update need n
-       set state = case when placed.people < n.people and n.unmet_at is not null then 'unmet'
+       set state = case when placed.people < n.people and n.searched_town_id is not null then 'referred'
+                        when placed.people < n.people and n.unmet_at is not null then 'unmet'
                         when placed.people < n.people then 'open'
                         when placed.held then 'held'
                         when placed.firm then 'confirmed'
@@ -113,7 +114,7 @@ _SETTLE = text("""
               from allocation
              where need_id = :id and state in ('held', 'confirmed', 'arrived', 'completed', 'no_show')) placed
          , (select state from need where id = :id) before
-     where n.id = :id and n.state in ('open', 'held', 'confirmed', 'unmet')
+     where n.id = :id and n.state in ('open', 'held', 'confirmed', 'referred', 'unmet')
     returning n.organization_id, n.state, before.state as before
 """)
 

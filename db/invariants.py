@@ -49,9 +49,23 @@ INVARIANTS: Final = {
                           from allocation a
                          where a.need_id = n.id and ({_LIVE} or a.state in ('completed', 'no_show'))) as p
          where (n.state in ('held', 'confirmed') and (p.placed < n.people or p.held <> (n.state = 'held')))
-            or (n.state in ('open', 'unmet') and p.placed >= n.people)
+            or (n.state in ('open', 'unmet', 'referred') and p.placed >= n.people)
             or (n.state in ('closed', 'withdrawn') and exists (
                     select from allocation a where a.need_id = n.id and {_LIVE}))
+    """,
+    "a need that was referred is searched where a town took it": """
+        select count(*) from need n
+         where n.ended_at is null
+           and n.searched_town_id is distinct from (select r.to_town_id from referral r
+                                                     where r.need_id = n.id and r.state in ('accepted', 'placed'))
+    """,
+    # Referrals whose needs were purged are counted there still.
+    "a week of a pact counts all who are referred in it": """
+        select count(*) from (
+            select r.pact_id, r.to_town_id, r.week, sum(r.adults + r.minors) as people from referral r
+             where r.state in ('offered', 'accepted', 'placed') group by r.pact_id, r.to_town_id, r.week) as live
+          left join pact_week w using (pact_id, to_town_id, week)
+         where w.people is null or w.people < live.people
     """,
     "what has ended has its time": """
         select (select count(*) from need

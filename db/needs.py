@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import events, holds
+from db import events, holds, referrals
 from db.pages import Page, Place, reading
 from db.policies import policy_of
 from db.roles import Role, acting_as
@@ -55,6 +55,8 @@ class NeedFacts:
     deadline: datetime
     unmet_reasons: dict[str, int] | None
     parked: bool
+    searched_town_id: int | None
+    """The partner town around which a place is looked for, where it was referred."""
     version: int
 
 
@@ -79,7 +81,7 @@ class _Setting:
 COLUMNS = (
     "id", "organization_id", "category", "town_id", "adults", "minors", "starts", "ends", "urgency", "stay",
     "audience", "requires", "countries", "max_km", "divisible", "teaches", "level", "state", "posted_at",
-    "deadline", "unmet_reasons", "parked_at", "version"
+    "deadline", "unmet_reasons", "parked_at", "searched_town_id", "version"
 )  # fmt: skip
 """What `facts_of` asks of a row."""
 _SELECT = f"select {', '.join(f'n.{name}' for name in COLUMNS)} from need n "
@@ -235,6 +237,7 @@ async def withdraw(
     if need.state is NeedState.WITHDRAWN:
         return
     async with acting_as(tx, Role.MATCHER):
+        await referrals.withdraw(tx, need_id)
         for allocation_id in (await tx.execute(_LIVE, {"id": need_id})).scalars().all():
             sides = (await tx.execute(_LET_GO, {"id": allocation_id, "reason": reason})).one()
             await holds.free_places(tx, allocation_id, whole=False)
@@ -313,5 +316,6 @@ def facts_of(values: Mapping[str, Any] | RowMapping) -> NeedFacts:
         deadline=values["deadline"],
         unmet_reasons=values["unmet_reasons"],
         parked=values["parked_at"] is not None,
+        searched_town_id=values["searched_town_id"],
         version=values["version"],
     )

@@ -29,7 +29,7 @@ _ANYWHERE = text("select exists (select from slot_staffing g join slot s on s.id
 # `ended_at` is asked in the words of the index of needs that wait.
 _WAITING = text("""
     select n.id from need n join category c on c.code = n.category
-     where n.state in ('open', 'unmet') and n.fruitless > 0 and n.parked_at is null
+     where n.state in ('open', 'unmet', 'referred') and n.fruitless > 0 and n.parked_at is null
        and coalesce(n.ended_at, 'infinity') = 'infinity' and n.ends > now() and c.coverage = 'every'
        and exists (select from offer o join site h on h.id = o.site_id and h.staffing_skill is not null
                     where o.category = n.category and o.state = 'open'

@@ -90,13 +90,16 @@ _FACTS = f"""
                          or (a.state = 'expired'
                              and a.ended_at > now() - make_interval(mins => :ask_again_minutes)))) as turned_down
 """
-_SETTING = " from need n join category c on c.code = n.category join town t on t.id = n.town_id "
+# Nights are counted where a place is looked for.
+_SETTING = """
+    from need n join category c on c.code = n.category join town t on t.id = coalesce(n.searched_town_id, n.town_id)
+"""
 _ONE = f"select {_FACTS} {_SETTING} where n.id = :id"
 # Whether it is due stands in the answer, not in the condition: a planner that takes live needs for few walks an index
 # of them all instead of the key. The row is the newest, its allocations are the snapshot's: where the versions differ,
 # somebody else has just placed people of this need, and what is left of it is not known here.
 _CLAIM = text(f"""
-    select *, state in ('open', 'unmet') and parked_at is null and ended_at is null and look_at <= now()
+    select *, state in ('open', 'unmet', 'referred') and parked_at is null and ended_at is null and look_at <= now()
               and version = (select version from need where id = :id) as due
       from ({_ONE} for update of n skip locked) claimed
 """)
@@ -112,23 +115,23 @@ _POOL = text(f"""
            where a.need_id = n.id and a.state = 'held' and a.firm_from > now() and not n.divisible
       ) held on n.state = 'held'
      where n.parked_at is null and n.ended_at is null and c.coverage = 'every' and n.ends > now()
-       and (n.state in ('open', 'unmet') or held.id is not null)
+       and (n.state in ('open', 'unmet', 'referred') or held.id is not null)
        and (cast(:cells as bigint[]) is null or n.cell = any(cast(:cells as bigint[])))
      order by n.tier, n.posted_at
      limit :limit
 """)
 _LIVING = text(f"""
     select {_FACTS.replace("clock_timestamp()", "now()")} {_SETTING}
-     where n.state in ('open', 'unmet', 'held', 'confirmed') and n.parked_at is null and n.ended_at is null
+     where n.state in ('open', 'unmet', 'referred', 'held', 'confirmed') and n.parked_at is null and n.ended_at is null
        and n.ends > now() and n.starts < :before and c.coverage = 'every'
      order by n.tier, n.posted_at
      limit :limit
 """)
 _DOORS = text("""
-    select n.cell, count(*) as needs, bool_or(n.fruitless > 0 and n.state in ('open', 'unmet')) as in_vain
+    select n.cell, count(*) as needs, bool_or(n.fruitless > 0 and n.state <> 'held') as in_vain
       from need n join category c on c.code = n.category
      where n.parked_at is null and n.ended_at is null and c.coverage = 'every' and n.ends > now()
-       and n.state in ('open', 'unmet', 'held')
+       and n.state in ('open', 'unmet', 'referred', 'held')
        and (n.state <> 'held'
             or (not n.divisible and exists (select from allocation a
                                              where a.need_id = n.id and a.state = 'held' and a.firm_from > now())))
@@ -204,6 +207,11 @@ def _in_pool(row: Row[tuple[object, ...]]) -> InPool:
     )
 
 
+def _left_to_go(most: int | None, gone: int | None) -> int | None:
+    """What is left of a party's own limit, in kilometres, for who was referred so far from home."""
+    return most if most is None or gone is None else max(most - gone, 0)
+
+
 def _seeker(row: Row[tuple[object, ...]], now: datetime) -> Seeker:
     window = Window(row.starts, row.ends)
     coverage = Coverage(row.coverage)
@@ -221,7 +229,7 @@ def _seeker(row: Row[tuple[object, ...]], now: datetime) -> Seeker:
         audience=frozenset(Audience(word) for word in row.audience),
         requires=frozenset(row.requires),
         countries=frozenset(row.countries),
-        max_km=row.max_km,
+        max_km=_left_to_go(row.max_km, row.searched_km),
         divisible=row.divisible,
         language=language_of(row.teaches, row.level),
         turned_down=frozenset(OfferId(offer) for offer in row.turned_down),

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import events, holds, needs, seekers, surroundings
+from db import events, holds, needs, referrals, seekers, surroundings
 from db.roles import Role, acting_as
 from db.tables import Need as NeedRow
 from matching.needs import Need, OfferId
@@ -98,8 +98,8 @@ async def change(
 ) -> None:
     """Give a need new terms (same category and town), keeping every place that its people have.
 
-    Raises `NotFound`, `StaleVersion`, `Invalid`, `Conflict` when the need has ended, and `CannotKeepPlace` when a
-    place does not fit the new terms; then nothing is changed.
+    Raises `NotFound`, `StaleVersion`, `Invalid`, `Conflict` when the need has ended or a partner's week has no room for
+    more people, and `CannotKeepPlace` when a place does not fit the new terms; then nothing is changed.
     """
     before = await needs.lock(tx, need_id, organization_id)
     if version is not None and version != before.version:
@@ -122,10 +122,14 @@ async def change(
             _Placed(row.id, OfferId(row.offer_id), row.provider_id, row.people, frozenset(row.slots))
             for row in await tx.execute(_LIVE, {"id": need_id})
         ]
+        columns = needs.columns_of(terms, setting)
+        if await referrals.leave_for_change(tx, need_id, terms, has_place=bool(placed)):
+            # Their place was found, and is kept, around the partner town.
+            columns = {name: value for name, value in columns.items() if name not in ("cell", "point")}
         await tx.execute(
             update(NeedRow).where(NeedRow.id == need_id),
             {
-                **needs.columns_of(terms, setting),
+                **columns,
                 "deadline": deadline_of(terms, policy, before.posted_at),
                 # What was missing for the old terms says nothing about the new ones.
                 "unmet_at": None,

@@ -12,7 +12,7 @@ from geo.names import fold
 from matching.refusals import NotFound
 from matching.vocabulary import TownRole
 
-__all__ = ["TownFacts", "add", "get", "loaded_countries", "search", "set_roles"]
+__all__ = ["TownFacts", "add", "get", "loaded_countries", "names", "search", "set_roles"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ _SEARCH = text(f"""
               t.id
      limit :limit
 """)
+_NAMES = text("select id, name from town where id = any(cast(:ids as int[]))")
 _LOADED = text("select distinct country from town")
 _SET_ROLES = text("update town set roles = :roles where id = :id")
 _STAGE = (
@@ -97,6 +98,11 @@ async def search(
         },
     )
     return [_facts(row) for row in rows]
+
+
+async def names(tx: AsyncConnection, ids: Sequence[int]) -> dict[int, str]:
+    """What these towns are called."""
+    return {row.id: row.name for row in await tx.execute(_NAMES, {"ids": list(ids)})}
 
 
 async def get(tx: AsyncConnection, town_id: int) -> TownFacts:

@@ -12,6 +12,7 @@ from uuid import UUID
 __all__ = [
     "CannotBeReadNow",
     "CannotKeepPlace",
+    "CannotRefer",
     "CapacityInUse",
     "Conflict",
     "FeedBroken",
@@ -94,6 +95,14 @@ class CannotKeepPlace(Refusal):
 
     slug: ClassVar[str] = "conflict"
     allocation_id: UUID
+    rule: str
+
+
+@dataclass(eq=False)
+class CannotRefer(Refusal):
+    """No partner town can be asked for a need now; `rule` is the first that stands in the way."""
+
+    slug: ClassVar[str] = "conflict"
     rule: str
 
 

@@ -29,6 +29,7 @@ from worker.figures import Figures
 from worker.matching_round import AT_ONCE, look_for_places
 from worker.outbound import Outbound
 from worker.publication import publish_figures
+from worker.referrals import look_after_referrals
 from worker.rounds import Rounds
 from worker.settings import WorkerSettings
 from worker.solving import Thinkers
@@ -40,6 +41,7 @@ __all__ = ["serve"]
 
 _UPKEEP_SECONDS = 1.0
 _STAFFING_SECONDS = 3.0
+_REFERRALS_SECONDS = 1.0
 _RETENTION_SECONDS = 60.0
 _LINK_SECONDS = 1.0
 _LOADS_SECONDS = 20.0
@@ -132,9 +134,15 @@ def _acts(
             ear.wake()
         return _STAFFING_SECONDS
 
+    async def refer() -> float:
+        if await look_after_referrals(engine, bell):
+            ear.wake()
+        return _REFERRALS_SECONDS
+
     return {
         "match": match,
         "upkeep": upkeep,
+        "refer": refer,
         "rounds": rounds.on_the_beat,
         "staff": staff,
         "link": _every(_LINK_SECONDS, partial(link_acts, engine)),

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import allocations, due, loads, policies, seekers, surroundings
+from db import allocations, due, loads, policies, referring, seekers, surroundings
 from db.bell import Bell
 from db.connection import transaction
 from matching.explain import unmet_reasons
@@ -89,4 +89,5 @@ async def _record_unmet(engine: AsyncEngine, need_id: UUID) -> bool:
         seeker = await seekers.read_seeker(tx, need_id, policy)
         near = await surroundings.offers_around(tx, seeker.need, policy, seeker.now)
         reasons = unmet_reasons(seeker.need, near, Circumstances(policy, seeker.now))
+        reasons |= await referring.reasons(tx, need_id, policy)
         return await due.record_unmet(tx, need_id, json.dumps(reasons))

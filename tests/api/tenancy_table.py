@@ -51,7 +51,7 @@ class Kind(StrEnum):
 OWNED: Final = frozenset(
     {
         *(Kind.SITE, Kind.OFFER, Kind.SLOT, Kind.NEED, Kind.ALLOCATION, Kind.PLEDGE, Kind.SHIFT),
-        *(Kind.PACT, Kind.WEBHOOK, Kind.DELIVERY),
+        *(Kind.PACT, Kind.REFERRAL, Kind.WEBHOOK, Kind.DELIVERY),
     }
 )
 """What belongs to somebody."""
@@ -66,6 +66,7 @@ class Role(StrEnum):
     PLEDGER = "the association whose volunteers they are"
     HOST = "the organization of the site"
     TOWN = "a coordination of its town, which sees offers by cell"
+    RECEIVING = "the town that is asked to take people"
     PARTY = "who signs the pact for one of its towns"
     PEOPLE = "the people themselves, by the code of their slip"
 
@@ -106,6 +107,8 @@ _ALLOCATION: Final = {"path allocation_id": Kind.ALLOCATION}
 _PLEDGE: Final = {"path pledge_id": Kind.PLEDGE}
 _SHIFT: Final = {"path shift_id": Kind.SHIFT}
 _PACT: Final = {"path pact_id": Kind.PACT}
+_REFERRAL: Final = {"path referral_id": Kind.REFERRAL}
+_RECEIVING: Final = frozenset({Role.RECEIVING})
 _PARTY: Final = frozenset({Role.PARTY})
 _TERMS_WRONG: Final = (
     {"terms": terms_body(to_partner_per_week=0)},
@@ -168,6 +171,9 @@ ROWS: Final[dict[str, Row]] = {
         ({"people": {"adults": 0}}, {"until": f"{_LAST_YEAR}T09:00:00Z"}, {"urgency": None}),
     ),
     "POST /v1/needs/{need_id}/withdraw": Row(_NEED, _OWN),
+    "POST /v1/needs/{need_id}/refer": Row(
+        _NEED | {"body /pact_id": Kind.PACT}, frozenset({Role.OWNER, Role.PARTY}), {"pact_id": "filled in"}
+    ),
     "GET /v1/needs/{need_id}/explanation": Row(_NEED, _OWN),
     "GET /v1/allocations": Row(),
     "GET /v1/allocations/{allocation_id}": Row(_ALLOCATION, _SIDES),
@@ -200,6 +206,12 @@ ROWS: Final[dict[str, Row]] = {
     "POST /v1/pacts/{pact_id}/versions": Row(_PACT, _PARTY, {"terms": terms_body()}, _TERMS_WRONG),
     "POST /v1/pacts/{pact_id}/sign": Row(_PACT, _PARTY, {"number": 1}, ({"number": 2}, {"number": 100})),
     "POST /v1/pacts/{pact_id}/end": Row(_PACT, _PARTY),
+    "GET /v1/referrals": Row(),
+    "GET /v1/referrals/{referral_id}": Row(_REFERRAL, frozenset({Role.RECEIVING, Role.POSTER})),
+    "POST /v1/referrals/{referral_id}/accept": Row(_REFERRAL, _RECEIVING),
+    "POST /v1/referrals/{referral_id}/decline": Row(
+        _REFERRAL, _RECEIVING, {"reason": "no_staff"}, ({"reason": "afraid"},)
+    ),
     "GET /v1/changes": Row({"query since": Kind.CURSOR}),
     "GET /v1/events": Row({"header last-event-id": Kind.CURSOR}),
     "GET /v1/webhooks": Row(),

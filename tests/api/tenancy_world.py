@@ -6,6 +6,7 @@ only time or a worker brings about are written into the tables.
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,14 +18,14 @@ from db.connection import transaction
 from db.keys import ONLY_CONFIRMS, Scope
 from db.shifts import NewShift
 from matching.delivering import DeliveryState, WebhookState
-from matching.states import AllocationState, NeedState, PactState, ShiftState
+from matching.states import AllocationState, NeedState, PactState, ReferralState, ShiftState
 from matching.vocabulary import OrganizationKind
 from tests.api.bodies import offer_body, pledge_body, site_body
 from tests.api.conftest import JoinNetwork, Organization
 from tests.api.scenes import post_need
 from tests.api.tenancy_table import Kind, Role
 from tests.db.acts import hold, one, rows
-from tests.pacts import add_pact
+from tests.pacts import add_pact, add_referral
 from tests.places import BRIANCON, GAP, HENDAYE, IRUN, PlaceRow
 from tests.volunteers import add_gym
 
@@ -225,20 +226,43 @@ async def _volunteers(engine: AsyncEngine, world: World) -> list[Thing]:
 
 
 async def _pacts(engine: AsyncEngine, world: World) -> list[Thing]:
-    """Of the desk and the hall a pact in each state, and one of which notice was given."""
-    sides = {world.desk.id: Role.PARTY, world.hall.id: Role.PARTY}
+    """Of the desk and the refuge a pact in each state, and one of which notice was given."""
+    sides = {world.desk.id: Role.PARTY, world.refuge.id: Role.PARTY}
     turns = {
         PactState.PROPOSED: "state = 'proposed'",
         PactState.SIGNED: "state = 'signed'",
         PactState.ENDED: "state = 'ended', ended_at = now()",
-        "noticed": f"notice_by = '{world.hall.id}', notice_at = now(), ends_at = now() + interval '30 days'",
+        "noticed": f"notice_by = '{world.refuge.id}', notice_at = now(), ends_at = now() + interval '30 days'",
     }
     made = []
     for state, turn in turns.items():
         async with transaction(engine) as tx:
-            pact_id = await add_pact(tx, (world.desk.id, BRIANCON), (world.hall.id, GAP))
+            pact_id = await add_pact(tx, (world.desk.id, BRIANCON), (world.refuge.id, GAP))
         await rows(engine, f"update pact set {turn} where id = :id", id=pact_id)
         made.append(Thing(Kind.PACT, str(pact_id), str(state), sides))
+        made += await _referrals(engine, world, pact_id) if state == "noticed" else []
+    return made
+
+
+async def _referrals(engine: AsyncEngine, world: World, pact_id: UUID) -> list[Thing]:
+    """Of a need of the desk's each, in each state."""
+    ends = {world.desk.id: Role.POSTER, world.refuge.id: Role.RECEIVING}
+    live = (ReferralState.OFFERED, ReferralState.ACCEPTED, ReferralState.PLACED)
+    made = []
+    for state in ReferralState:
+        need = await post_need(world.desk)
+        made.append(Thing(Kind.NEED, need["id"], f"open, {state} elsewhere", {world.desk.id: Role.OWNER}))
+        async with transaction(engine) as tx:
+            referral_id = await add_referral(
+                tx,
+                UUID(need["id"]),
+                pact_id,
+                (world.desk.id, BRIANCON),
+                (world.refuge.id, GAP),
+                state=state,
+                ended_at=None if state in live else datetime.now(UTC),
+            )
+        made.append(Thing(Kind.REFERRAL, str(referral_id), state, ends))
     return made
 
 

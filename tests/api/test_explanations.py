@@ -117,6 +117,8 @@ async def test_a_held_need_is_told_its_place_and_why_not_the_others(evening: Eve
                 "sentence": "It is in another country (Italy), and this party has not agreed to go there.",
             },
         ],
+        "partners": [],
+        "no_pact": None,
         "counts": {},
     }
 
