@@ -23,7 +23,8 @@ from tests.api.documented import Operation, operations
 from tests.api.stored import everything_stored
 from tests.builders import TONIGHT, add_need, add_offer, tonight
 from tests.db.acts import hold, one
-from tests.places import BRIANCON
+from tests.pacts import add_pact, add_referral
+from tests.places import BRIANCON, GAP
 
 JSON = {"Content-Type": "application/json"}
 ANY_VERSION = {"If-Match": "*"}
@@ -441,7 +442,13 @@ async def foreign(coordination: Organization, municipality: Organization, engine
     assert (await municipality.http.post(f"/v1/webhooks/{hook}/test")).status_code == 202
     (delivery,) = (await municipality.http.get(f"/v1/webhooks/{hook}/deliveries")).json()["items"]
     shift = await one(engine, _SHIFT, pledge=pledge, site=site, slot=slot)
+    sides = ((coordination.id, BRIANCON), (municipality.id, GAP))
+    async with transaction(engine) as tx:
+        pact = await add_pact(tx, *sides)
+        referral = await add_referral(tx, UUID(need), pact, *sides)
     ids = {
+        "pact_id": str(pact),
+        "referral_id": str(referral),
         "webhook_id": hook,
         "delivery_id": delivery["id"],
         "pledge_id": pledge,

@@ -48,6 +48,8 @@ BROKEN = {
     "a slot's people are looked at first": ("db.slots", "_LOCK_OFFER", "organization_id = :organization"),
     "a filter finds what its list does not show": ("db.offers", "_PAGE_IN_TOWNS", "o.organization_id = :organization"),
     "a webhook is read without asking whose": ("db.webhooks", "_READ", "w.organization_id = :organization"),
+    "a pact is signed by anybody": ("db.pacts", "_LOCK", ":organization in (proposer_id, partner_id)"),
+    "a referral is answered by anybody": ("db.referrals", "_ASKED", ":organization in (to_id)"),
     "a pledge is changed without asking whose": ("db.pledges", "_LOCK", "organization_id = :organization"),
 }
 """Conditions that are taken out of a statement, and the statement."""
@@ -254,6 +256,7 @@ async def test_with_neither_layer_everything_is_found_open(
     forget_whose(monkeypatch)
     opened = {each.point.kind async for each in differing(world, plainly(world))}
     assert opened >= {Kind.NEED, Kind.ALLOCATION, Kind.OFFER, Kind.SITE, Kind.PLEDGE, Kind.SHIFT, Kind.WEBHOOK}
+    assert opened >= {Kind.PACT, Kind.REFERRAL}
 
 
 async def test_a_condition_that_is_missing_in_one_statement_is_found(

@@ -133,6 +133,8 @@ async def _things(http: httpx.AsyncClient, garden: Garden, address: str) -> Know
         "allocation_id": allocation,
         "pledge_id": pledge,
         "shift_id": uuid4(),
+        "pact_id": uuid4(),
+        "referral_id": uuid4(),
         "town_id": BRIANCON.id,
         "town": BRIANCON.id,
         "code": need["code"],
