@@ -18,6 +18,8 @@ from starlette.routing import Match
 
 from api import (
     allocations,
+    coverage,
+    directory,
     events,
     explanations,
     figures,
@@ -124,6 +126,8 @@ def create(settings: ApiSettings | None = None, presence: Presence | None = None
         shifts.router,
         events.router,
         webhooks.router,
+        directory.router,
+        coverage.router,
         policy.router,
         figures.router,
         slip.router,

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api import idempotency
+from api.clients import hidden_client, networks
 from api.pace import Bucket, Rate
 from api.problems import Forbidden, Unauthenticated
 from api.strict import refuse_strangers, sole
@@ -25,6 +26,7 @@ __all__ = [
     "Caller",
     "ReadsAddresses",
     "ReadsAllocations",
+    "ReadsDirectory",
     "ReadsNeeds",
     "ReadsOffers",
     "ReadsPacts",
@@ -48,8 +50,12 @@ async def _known(request: Request, given: Annotated[HTTPAuthorizationCredentials
     sole(request, "Authorization")
     if given is None:
         raise Unauthenticated
+    return await _holder(request, given.credentials)
+
+
+async def _holder(request: Request, written: str) -> Caller:
     turn = turn_of(request)
-    holder = await keys.holder(turn.tx, given.credentials, turn.house.key_hashing)
+    holder = await keys.holder(turn.tx, written, turn.house.key_hashing)
     if holder is None:
         raise Unauthenticated
     request.state.organization_id = holder.organization_id
@@ -99,6 +105,22 @@ async def _any(request: Request, who: Annotated[Caller, Depends(_known)]) -> Cal
     return await _admitted(request, who)
 
 
+async def _reads_directory(
+    request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> Caller | None:
+    """Who shows a key, which must then be a live one that reads offers; else nobody, who is counted by address."""
+    refuse_strangers(request)
+    if sole(request, "Authorization") is not None:
+        who = await _known(request, given)
+        _With(Scope.OFFERS_READ).check(request, who)
+        return who
+    house = turn_of(request).house
+    client = hidden_client(request, networks(house.settings.trusted_proxies), house.client_hashing)
+    per_minute = Rate(house.settings.directory_requests_per_client, 60)
+    await house.pace.take([Bucket(f"directory:{client}", per_minute)])
+    return None
+
+
 async def _anyone(request: Request) -> None:
     refuse_strangers(request)
 
@@ -106,6 +128,8 @@ async def _anyone(request: Request) -> None:
 Anyone = Annotated[None, Depends(_anyone)]
 """The permission of what is public: no key is asked for."""
 AnyKey = Annotated[Caller, Depends(_any)]
+ReadsDirectory = Annotated[Caller | None, Depends(_reads_directory)]
+"""The permission to read what is public; who shows a key reads what that key may see."""
 ReadsNeeds = Annotated[Caller, Depends(_With(Scope.NEEDS_READ))]
 WritesNeeds = Annotated[Caller, Depends(_With(Scope.NEEDS_WRITE))]
 ReadsOffers = Annotated[Caller, Depends(_With(Scope.OFFERS_READ))]

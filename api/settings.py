@@ -35,6 +35,9 @@ class ApiSettings(Settings):
     )
     slip_misses_in_all: int = Field(default=6000, ge=1, description="Wrong slip codes a minute from everybody.")
     slip_requests_per_code: int = Field(default=30, ge=1, description="Requests a minute with one slip code.")
+    directory_requests_per_client: int = Field(
+        default=600, ge=1, description="Requests a minute to the public directory from one network address."
+    )
     trusted_proxies: str = Field(
         default="127.0.0.0/8,::1/128",
         description="Networks of the proxies before the API, whose `X-Forwarded-For` is believed; commas between.",

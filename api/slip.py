@@ -25,7 +25,7 @@ from matching.reveal import Revealed
 from matching.states import AllocationState, NeedState
 from matching.vocabulary import FeedbackWord, RefuseReason
 
-__all__ = ["RIGHT_TO_LEFT", "router"]
+__all__ = ["RIGHT_TO_LEFT", "LanguageTag", "router"]
 
 router = APIRouter(prefix="/v1/slip", tags=["slip"], route_class=StrictRoute)
 RIGHT_TO_LEFT = frozenset({"ar"})

@@ -26,7 +26,7 @@ from matching.reveal import is_public
 from matching.states import OfferState
 from matching.vocabulary import Audience, Confirmation, Coverage, SiteKind, Visibility
 
-__all__ = ["Filter", "OfferFacts", "add", "change", "close", "page", "pause", "read", "resume", "verify"]
+__all__ = ["Filter", "OfferFacts", "add", "change", "close", "facts_of", "page", "pause", "read", "resume", "verify"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ async def read(tx: AsyncConnection, offer_id: UUID, organization_id: UUID, towns
     ).one_or_none()
     if row is None:
         raise NotFound
-    return _facts(row)
+    return facts_of(row)
 
 
 async def page(
@@ -179,7 +179,7 @@ async def page(
             **reading(after, limit),
         },
     )
-    return Page.of([_facts(row) for row in rows], limit, lambda offer: Place(offer.created_at, offer.id))
+    return Page.of([facts_of(row) for row in rows], limit, lambda offer: Place(offer.created_at, offer.id))
 
 
 async def change(
@@ -243,6 +243,43 @@ async def verify(tx: AsyncConnection, offer_id: UUID, organization_id: UUID) -> 
     await events.record(tx, "offer.verified", offer_id, [organization_id])
 
 
+def facts_of(row: Row[tuple[object, ...]]) -> OfferFacts:
+    """A row of the table as facts, whatever else stands in it."""
+    values = row._mapping
+    return OfferFacts(
+        id=values["id"],
+        site_id=values["site_id"],
+        organization_id=values["organization_id"],
+        town_id=values["town_id"],
+        cell=Cell(values["cell"]),
+        is_public=values["is_public"],
+        terms=OfferTerms(
+            category=values["category"],
+            capacity=values["capacity"],
+            audience=frozenset(Audience(word) for word in values["audience"]),
+            provides=frozenset(values["provides"]),
+            confirmation=Confirmation(values["confirmation"]),
+            confirm_within_minutes=values["confirm_within_minutes"],
+            first_day=values["first_day"],
+            last_day=values["last_day"],
+            timezone=values["timezone"],
+            opens=values["opens"],
+            closes=values["closes"],
+            rrule=values["rrule"],
+            slot_minutes=values["slot_minutes"],
+            party_max=values["party_max"],
+            nights_max=values["nights_max"],
+            arrive_by=values["arrive_by"],
+            release_no_shows=values["release_no_shows"],
+            language=language_of(values["teaches"], values["level"]),
+        ),
+        state=OfferState(values["state"]),
+        verified_at=values["verified_at"],
+        created_at=values["created_at"],
+        version=values["version"],
+    )
+
+
 async def _set_state(tx: AsyncConnection, offer_id: UUID, organization_id: UUID, to: OfferState, event: str) -> bool:
     before = await _lock(tx, offer_id, organization_id, None)
     if before.state is OfferState.CLOSED:
@@ -298,39 +335,3 @@ def _columns(offer_id: UUID, terms: OfferTerms) -> dict[str, object]:
         "teaches": terms.language.teaches if terms.language else None,
         "level": terms.language.level if terms.language else None,
     }
-
-
-def _facts(row: Row[tuple[object, ...]]) -> OfferFacts:
-    values = row._mapping
-    return OfferFacts(
-        id=values["id"],
-        site_id=values["site_id"],
-        organization_id=values["organization_id"],
-        town_id=values["town_id"],
-        cell=Cell(values["cell"]),
-        is_public=values["is_public"],
-        terms=OfferTerms(
-            category=values["category"],
-            capacity=values["capacity"],
-            audience=frozenset(Audience(word) for word in values["audience"]),
-            provides=frozenset(values["provides"]),
-            confirmation=Confirmation(values["confirmation"]),
-            confirm_within_minutes=values["confirm_within_minutes"],
-            first_day=values["first_day"],
-            last_day=values["last_day"],
-            timezone=values["timezone"],
-            opens=values["opens"],
-            closes=values["closes"],
-            rrule=values["rrule"],
-            slot_minutes=values["slot_minutes"],
-            party_max=values["party_max"],
-            nights_max=values["nights_max"],
-            arrive_by=values["arrive_by"],
-            release_no_shows=values["release_no_shows"],
-            language=language_of(values["teaches"], values["level"]),
-        ),
-        state=OfferState(values["state"]),
-        verified_at=values["verified_at"],
-        created_at=values["created_at"],
-        version=values["version"],
-    )

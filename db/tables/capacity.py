@@ -141,6 +141,7 @@ class Offer(Row):
         Index("offer_organization_id_idx", "organization_id", "created_at", "id"),
         Index("offer_town_id_idx", "town_id", "created_at", "id"),
         Index("offer_verified_at_idx", "verified_at", postgresql_where=text("state = 'open'")),
+        Index("offer_public_idx", "created_at", "id", postgresql_where=text("is_public and state <> 'closed'")),
     )
 
 

@@ -233,7 +233,7 @@ KEPT: Final[dict[str, Kept]] = {
     ),
     "offer": Kept(
         "what a site gives",
-        "its organization; organizations of its town see it by cell; allocations name it",
+        "its organization; coordinations of its town, by cell; allocations name it; anybody, at a public place",
         _STAYS,
         {
             "id site_id organization_id category": "what, where, whose",
@@ -250,7 +250,7 @@ KEPT: Final[dict[str, Kept]] = {
     ),
     "organization": Kept(
         "who takes part",
-        "the operator, and itself",
+        "the operator, and itself; anybody, in the directory, where it gives at a public place",
         _STAYS,
         {
             "id kind name self_organized": "what it is and is called",
@@ -371,7 +371,7 @@ KEPT: Final[dict[str, Kept]] = {
     ),
     "site": Kept(
         "a place, known by its cell",
-        "its organization; offers show its cell, town and what it provides",
+        "its organization; offers show its cell and town, the directory what a public one provides",
         _STAYS,
         {
             "id organization_id town_id": "whose, in which town",

@@ -33,6 +33,8 @@ class Kind(StrEnum):
     PARTNER = "partner"
     """An organization, named by who was told its id to propose a pact to it."""
     WEBHOOK = "webhook"
+    ORGANIZATION = "organization"
+    """Named to itself, and to anybody where it gives at a public place."""
     DELIVERY = "delivery"
     """Of a webhook: its id is the event's."""
     TOWN = "town"
@@ -51,7 +53,7 @@ class Kind(StrEnum):
 OWNED: Final = frozenset(
     {
         *(Kind.SITE, Kind.OFFER, Kind.SLOT, Kind.NEED, Kind.ALLOCATION, Kind.PLEDGE, Kind.SHIFT),
-        *(Kind.PACT, Kind.REFERRAL, Kind.WEBHOOK, Kind.DELIVERY),
+        *(Kind.PACT, Kind.REFERRAL, Kind.WEBHOOK, Kind.DELIVERY, Kind.ORGANIZATION),
     }
 )
 """What belongs to somebody."""
@@ -69,6 +71,7 @@ class Role(StrEnum):
     RECEIVING = "the town that is asked to take people"
     PARTY = "who signs the pact for one of its towns"
     PEOPLE = "the people themselves, by the code of their slip"
+    ANYBODY = "whoever shows no key, where a place is public"
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,8 @@ _LAST_YEAR: Final = (TONIGHT - timedelta(days=400)).isoformat()
 _OWN: Final = frozenset({Role.OWNER})
 _SEEN: Final = frozenset({Role.OWNER, Role.TOWN})
 _SIDES: Final = frozenset({Role.PROVIDER, Role.POSTER})
+_TOLD_ANYBODY: Final = frozenset({Role.OWNER, Role.TOWN, Role.ANYBODY})
+_OF_GIVER: Final = {"query organization_id": Kind.ORGANIZATION}
 _OFFER: Final = {"path offer_id": Kind.OFFER}
 _SLOT: Final = {"path offer_id": Kind.OFFER, "path slot_id": Kind.SLOT}
 _NEED: Final = {"path need_id": Kind.NEED}
@@ -230,6 +235,15 @@ ROWS: Final[dict[str, Row]] = {
     "GET /v1/policy": Row(),
     "GET /v1/figures": Row({"query town": Kind.TOWN}),
     "GET /v1/export/figures.csv": Row({"query town": Kind.TOWN}),
+    "GET /v1/export/offers.geojson": Row(),
+    "GET /v1/export/hsds": Row(),
+    "GET /v1/export/hsds/services": Row(_OF_GIVER, _TOLD_ANYBODY, denied=200),
+    "GET /v1/export/hsds/services/{service_id}": Row({"path service_id": Kind.OFFER}, _TOLD_ANYBODY),
+    "GET /v1/export/hsds/organizations": Row(),
+    "GET /v1/export/hsds/organizations/{organization_id}": Row(
+        {"path organization_id": Kind.ORGANIZATION}, _TOLD_ANYBODY
+    ),
+    "GET /v1/export/hsds/service_at_locations": Row(_OF_GIVER, _TOLD_ANYBODY, denied=200),
     "POST /v1/slip": Row({"body /code": Kind.CODE}),
     "POST /v1/slip/refuse": Row(
         {"body /code": Kind.CODE, "body /place": Kind.ALLOCATION},

@@ -55,6 +55,8 @@ class Thing:
     town: int | None = None
     version: int = 1
     beside: str = ""
+    public: bool = False
+    """Whether it is told of to who shows no key."""
 
     def __str__(self) -> str:
         return f"{self.kind} ({self.state})"
@@ -70,6 +72,8 @@ class Caller:
     towns: frozenset[int] = frozenset()
     coordinates: bool = False
     shut_out: bool = False
+    keyless: bool = False
+    """Who shows none at all, not even a wrong one."""
     able: bool = False
 
     def __str__(self) -> str:
@@ -97,6 +101,8 @@ class World:
         made = {role for organization, role in thing.roles.items() if organization == caller.organization}
         if thing.kind in (Kind.OFFER, Kind.SLOT) and caller.coordinates and thing.town in caller.towns:
             made.add(Role.TOWN)
+        if caller.keyless and thing.public:
+            made.add(Role.ANYBODY)
         if thing.id == self.peoples_place:
             made.add(Role.PEOPLE)
         return frozenset(made)
@@ -120,6 +126,10 @@ async def build_world(engine: AsyncEngine, client: JoinNetwork, anyone: httpx.As
     world.things += await _pacts(engine, world)
     for owner in (world.hall, world.desk):
         world.things += await _webhooks(engine, owner)
+    world.things += [
+        Thing(Kind.ORGANIZATION, str(each.id), "a member", {each.id: Role.OWNER}, public=each is world.hall)
+        for each in (world.hall, world.refuge, world.desk)
+    ]
     await _callers(engine, client, anyone, world)
     world.things += [each async for each in _places(engine)]
     world.things = [await _as_it_stands(engine, thing) for thing in world.things]
@@ -297,13 +307,13 @@ async def _places(engine: AsyncEngine) -> AsyncIterator[Thing]:
         roles = {row.organization_id: Role.OWNER}
         yield Thing(Kind.SITE, str(row.id), f"{row.kind}, {row.visibility}", roles, row.town_id)
     slots = """
-        select o.id, o.organization_id, o.state, h.town_id, h.visibility,
+        select o.id, o.organization_id, o.state, h.town_id, h.visibility, o.is_public and o.state <> 'closed' as public,
                (select id from slot where offer_id = o.id order by used desc, id limit 1) as slot
           from offer o join site h on h.id = o.site_id order by o.created_at, o.id
     """
     for row in await rows(engine, slots):
         roles, state = {row.organization_id: Role.OWNER}, f"{row.state}, {row.visibility}"
-        yield Thing(Kind.OFFER, str(row.id), state, roles, row.town_id, beside=str(row.slot))
+        yield Thing(Kind.OFFER, str(row.id), state, roles, row.town_id, beside=str(row.slot), public=row.public)
         yield Thing(Kind.SLOT, str(row.slot), state, roles, row.town_id, beside=str(row.id))
 
 
@@ -354,7 +364,7 @@ async def _callers(engine: AsyncEngine, client: JoinNetwork, anyone: httpx.Async
         "an expired key": expired.http,
         "a key of a revoked organization": gone.http,
     }
-    world.callers += [Caller(name, http, shut_out=True) for name, http in shut_out.items()]
+    world.callers += [Caller(name, http, shut_out=True, keyless=http is anyone) for name, http in shut_out.items()]
 
 
 def _caller(name: str, who: Organization, kind: OrganizationKind, towns: tuple[int, ...]) -> Caller:
