@@ -18,6 +18,7 @@ from starlette.routing import Match
 
 from api import (
     allocations,
+    calendar,
     coverage,
     directory,
     events,
@@ -128,6 +129,7 @@ def create(settings: ApiSettings | None = None, presence: Presence | None = None
         webhooks.router,
         directory.router,
         coverage.router,
+        calendar.router,
         policy.router,
         figures.router,
         slip.router,

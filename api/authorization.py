@@ -7,7 +7,8 @@ its key was checked, so that an old answer is never given to a key that may no l
 from typing import Annotated
 
 from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBasic, HTTPBasicCredentials, HTTPBearer
+from starlette.exceptions import HTTPException
 
 from api import idempotency
 from api.clients import hidden_client, networks
@@ -17,7 +18,7 @@ from api.strict import refuse_strangers, sole
 from api.transactions import turn_of
 from db import keys
 from db.audit import Actor
-from db.keys import Holder, Scope
+from db.keys import ONLY_CALENDAR, Holder, Scope
 
 __all__ = [
     "AnswersAllocations",
@@ -26,6 +27,7 @@ __all__ = [
     "Caller",
     "ReadsAddresses",
     "ReadsAllocations",
+    "ReadsCalendar",
     "ReadsDirectory",
     "ReadsNeeds",
     "ReadsOffers",
@@ -46,18 +48,40 @@ _bearer = HTTPBearer(
 )
 
 
+_BASIC = 'Basic realm="Relais", charset="UTF-8"'
+"""Programs that can ask people for a password do so when they are told this."""
+
+
+class _Password(HTTPBasic):
+    """HTTP Basic; what is not written as it should be is no password."""
+
+    async def __call__(self, request: Request) -> HTTPBasicCredentials | None:  # type: ignore[override]
+        """The name and the password, if any."""
+        try:
+            return await super().__call__(request)
+        except HTTPException:
+            return None
+
+
+_basic = _Password(
+    auto_error=False,
+    scheme_name="calendar_key",
+    description="For calendar programs: any name, and as the password a key that can do nothing but this.",
+)
+
+
 async def _known(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Caller:
     sole(request, "Authorization")
     if given is None:
         raise Unauthenticated
-    return await _holder(request, given.credentials)
+    return await _holder(request, given.credentials, "Bearer")
 
 
-async def _holder(request: Request, written: str) -> Caller:
+async def _holder(request: Request, written: str, challenge: str) -> Caller:
     turn = turn_of(request)
     holder = await keys.holder(turn.tx, written, turn.house.key_hashing)
     if holder is None:
-        raise Unauthenticated
+        raise Unauthenticated(challenge)
     request.state.organization_id = holder.organization_id
     per_minute = Rate(turn.house.settings.key_requests_per_minute, 60)
     await turn.house.pace.take([Bucket(f"key:{holder.prefix}", per_minute)])
@@ -121,6 +145,25 @@ async def _reads_directory(
     return None
 
 
+async def _reads_calendar(
+    request: Request,
+    given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    typed: Annotated[HTTPBasicCredentials | None, Depends(_basic)],
+) -> Caller:
+    """A key as everywhere; or as the password of HTTP Basic, where it can do nothing else.
+
+    Calendar programs keep passwords where others may find them, and hand them to the services that they belong to.
+    """
+    sole(request, "Authorization")
+    shown = given.credentials if given else typed.password if typed else ""
+    who = await _holder(request, shown, _BASIC)
+    _With(Scope.CALENDAR_READ).check(request, who)
+    if given is None and who.scopes != ONLY_CALENDAR:
+        raise Forbidden
+    refuse_strangers(request)
+    return who
+
+
 async def _anyone(request: Request) -> None:
     refuse_strangers(request)
 
@@ -128,6 +171,8 @@ async def _anyone(request: Request) -> None:
 Anyone = Annotated[None, Depends(_anyone)]
 """The permission of what is public: no key is asked for."""
 AnyKey = Annotated[Caller, Depends(_any)]
+ReadsCalendar = Annotated[Caller, Depends(_reads_calendar)]
+"""The permission of calendar programs, which can send a password and no other header."""
 ReadsDirectory = Annotated[Caller | None, Depends(_reads_directory)]
 """The permission to read what is public; who shows a key reads what that key may see."""
 ReadsNeeds = Annotated[Caller, Depends(_With(Scope.NEEDS_READ))]

@@ -119,6 +119,10 @@ class Unauthenticated(Refusal):
 
     slug: ClassVar[str] = "unauthenticated"
 
+    def __init__(self, challenge: str = "Bearer") -> None:
+        self.challenge = challenge
+        """How to show one (RFC 9110, § 11.6.1)."""
+
 
 class Forbidden(Refusal):
     """The key may not do this."""
@@ -259,8 +263,8 @@ def _(refusal: RateLimited) -> _Telling:
 
 
 @_telling.register
-def _(_refusal: Unauthenticated) -> _Telling:
-    return _Telling(headers={"WWW-Authenticate": "Bearer"})
+def _(refusal: Unauthenticated) -> _Telling:
+    return _Telling(headers={"WWW-Authenticate": refusal.challenge})
 
 
 @_telling.register

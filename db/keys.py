@@ -23,6 +23,7 @@ from matching.vocabulary import OrganizationKind
 __all__ = [
     "LIFETIME",
     "MOST_LIVE",
+    "ONLY_CALENDAR",
     "ONLY_CONFIRMS",
     "SCOPES",
     "Holder",
@@ -60,6 +61,8 @@ class Scope(StrEnum):
     """To propose, sign and end pacts, and to answer referrals."""
     WEBHOOKS_WRITE = "webhooks:write"
     """To say where events are sent, and see how that goes."""
+    CALENDAR_READ = "calendar:read"
+    """To read the organization's calendar."""
 
 
 SCOPES: Final[dict[OrganizationKind, frozenset[Scope]]] = {
@@ -70,6 +73,8 @@ SCOPES: Final[dict[OrganizationKind, frozenset[Scope]]] = {
 """The most that keys of each kind of organization may do."""
 ONLY_CONFIRMS: Final = frozenset({Scope.ALLOCATIONS_READ, Scope.ALLOCATIONS_CONFIRM})
 """What a key has that sees what waits for an answer, and answers it."""
+ONLY_CALENDAR: Final = frozenset({Scope.CALENDAR_READ})
+"""What a key for a calendar program has: such a one may be used as a password, and two live beside the other two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,7 @@ _LOCK = text("select kind from organization where id = :id for update")
 _LIVE = text("""
     select count(*) from api_key
      where organization_id = :id and revoked_at is null and expires_at > clock_timestamp()
+       and (scopes = cast(:calendar as text[])) = :for_calendar
 """)
 _HOLDER = text("select * from key_holder(:prefix, :digest)")
 _OF_ORGANIZATION = text("""
@@ -147,7 +153,9 @@ async def issue(
     allowed = SCOPES[OrganizationKind(kind)]
     if scopes is not None and not scopes <= allowed:
         raise Conflict("scope_not_for_this_kind", kind)
-    if (await tx.execute(_LIVE, {"id": organization_id})).scalar_one() >= MOST_LIVE:
+    # A calendar's key must not stand in the way of replacing the one that everything hangs on.
+    alike = {"calendar": sorted(ONLY_CALENDAR), "for_calendar": scopes == ONLY_CALENDAR}
+    if (await tx.execute(_LIVE, {"id": organization_id} | alike)).scalar_one() >= MOST_LIVE:
         raise Conflict("two_keys_already", "live")
     prefix, secret = _random_letters(10), _random_letters(32)
     written = f"relais_{prefix}_{secret}"

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import audit, keys, organizations
 from db.audit import Actor
-from db.keys import LIFETIME, ONLY_CONFIRMS, IssuedKey, KeyFacts, Scope
+from db.keys import LIFETIME, ONLY_CALENDAR, ONLY_CONFIRMS, IssuedKey, KeyFacts, Scope
 from db.settings import Settings
 from matching.refusals import Invalid
 from matching.vocabulary import OrganizationKind
@@ -32,6 +32,10 @@ class May(StrEnum):
     """What a key of few rights may do."""
 
     CONFIRM = "confirm"
+    CALENDAR = "calendar"
+
+
+_MAY = {May.CONFIRM: ONLY_CONFIRMS, May.CALENDAR: ONLY_CALENDAR}
 
 
 _LONGEST_NAME = 120
@@ -96,7 +100,12 @@ def list_organizations(*, as_json: AsJson = False) -> None:
 def issue(
     organization: Annotated[UUID, typer.Argument(help="Its id, from `relais org list`.")],
     scope: Scopes = None,
-    may: Annotated[May | None, typer.Option(help="`confirm`: sees what waits for an answer, answers, no more.")] = None,
+    may: Annotated[
+        May | None,
+        typer.Option(
+            help="`confirm`: sees what waits for an answer, answers, no more; `calendar`: reads the calendar."
+        ),
+    ] = None,
     days: Annotated[int, typer.Option(min=1, max=3650, help="Days that the key lives.")] = LIFETIME.days,
     *,
     as_json: AsJson = False,
@@ -104,7 +113,7 @@ def issue(
     """Make a second key, so that the first can be replaced without a pause, or one that may do less."""
     if scope and may:
         raise typer.BadParameter("give --scope or --may, not both")
-    wanted = ONLY_CONFIRMS if may is May.CONFIRM else frozenset(scope) if scope else None
+    wanted = _MAY[may] if may else frozenset(scope) if scope else None
 
     async def make(tx: AsyncConnection, settings: Settings) -> IssuedKey:
         made = await keys.issue(tx, organization, settings.keys().of("api-key"), wanted, timedelta(days=days))

@@ -235,6 +235,7 @@ ROWS: Final[dict[str, Row]] = {
     "GET /v1/policy": Row(),
     "GET /v1/figures": Row({"query town": Kind.TOWN}),
     "GET /v1/export/figures.csv": Row({"query town": Kind.TOWN}),
+    "GET /v1/calendar.ics": Row(),
     "GET /v1/export/offers.geojson": Row(),
     "GET /v1/export/hsds": Row(),
     "GET /v1/export/hsds/services": Row(_OF_GIVER, _TOLD_ANYBODY, denied=200),

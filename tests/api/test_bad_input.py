@@ -456,6 +456,8 @@ async def foreign(coordination: Organization, municipality: Organization, engine
         "need_id": need,
         "allocation_id": allocation["id"],
         "offer_id": offer,
+        "service_id": offer,
+        "organization_id": str(municipality.id),
         "site_id": site,
         "slot_id": slot,
     }
