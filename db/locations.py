@@ -1,6 +1,7 @@
 """Where sites are, sealed: the one room that reads `site_location`, and the only one that takes the role for it."""
 
 import json
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -15,13 +16,16 @@ from geo.cells import Point
 __all__ = [
     "HAS_ADDRESS",
     "Address",
+    "Sealed",
     "count_under_other_keys",
     "count_unopened",
+    "hand_over",
     "keep_address",
     "keep_place",
     "read_address",
     "read_place",
     "reseal",
+    "take_over",
 ]
 
 
@@ -31,6 +35,15 @@ class Address:
 
     address: str
     meeting_point: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """Where a site is and how to get there, as ciphertext."""
+
+    site_id: UUID
+    location: bytes | None
+    address: bytes | None
 
 
 HAS_ADDRESS: Final = "exists (select from site_location l where l.site_id = h.id and l.has_address) as has_address"
@@ -52,6 +65,8 @@ _OTHERS = f"""
 _UNDER_OTHER_KEYS = text(f"select site_id, location, address {_OTHERS} order by site_id limit :limit for update")
 _COUNT = text(f"select count(*) {_OTHERS}")
 _SOME = text("select site_id, location from site_location where location is not null limit :limit")
+_ALL = text("select site_id, location, address from site_location order by site_id")
+_TAKE_OVER = text("insert into site_location (site_id, location, address) values (:id, :location, :address)")
 _RESEAL = text("update site_location set location = :location, address = :address where site_id = :id")
 
 
@@ -97,8 +112,8 @@ async def reseal(tx: AsyncConnection, vault: Vault, limit: int) -> int:
             _RESEAL,
             {
                 "id": row.site_id,
-                "location": _anew(vault, row.site_id, Part.PLACE, row.location),
-                "address": _anew(vault, row.site_id, Part.ADDRESS, row.address),
+                "location": _anew(vault, row.site_id, Part.PLACE, row.location, vault),
+                "address": _anew(vault, row.site_id, Part.ADDRESS, row.address, vault),
             },
         )
     return len(rows)
@@ -122,5 +137,27 @@ async def count_under_other_keys(tx: AsyncConnection, vault: Vault) -> int:
     return int((await tx.execute(_COUNT, {"mark": vault.mark})).scalar_one())
 
 
-def _anew(vault: Vault, site_id: UUID, part: Part, sealed: bytes | None) -> bytes | None:
-    return None if sealed is None else vault.seal(site_id, part, vault.open(site_id, part, sealed))
+async def hand_over(tx: AsyncConnection, vault: Vault, theirs: Vault) -> AsyncIterator[Sealed]:
+    """Every place as another house can open it: sealed under the key that both know, and never in the clear.
+
+    Raises `ValueError` for one that the vault cannot open.
+    """
+    async with tx.stream(_ALL) as rows:
+        async for row in rows:
+            place = _anew(vault, row.site_id, Part.PLACE, row.location, theirs)
+            yield Sealed(row.site_id, place, _anew(vault, row.site_id, Part.ADDRESS, row.address, theirs))
+
+
+async def take_over(tx: AsyncConnection, vault: Vault, theirs: Vault, places: Iterable[Sealed]) -> None:
+    """Keep places that another house handed over. Raises `ValueError` for one not sealed for this key and site."""
+    for place in places:
+        values = {
+            "id": place.site_id,
+            "location": _anew(theirs, place.site_id, Part.PLACE, place.location, vault),
+            "address": _anew(theirs, place.site_id, Part.ADDRESS, place.address, vault),
+        }
+        await tx.execute(_TAKE_OVER, values)
+
+
+def _anew(vault: Vault, site_id: UUID, part: Part, sealed: bytes | None, under: Vault) -> bytes | None:
+    return None if sealed is None else under.seal(site_id, part, vault.open(site_id, part, sealed))

@@ -11,6 +11,7 @@ from relais.doctor import doctor
 from relais.evidence.commands import evidence_commands
 from relais.feed import feed_commands
 from relais.migrations import migrate, migration_commands
+from relais.moving import export
 from relais.organizations import key_commands, org_commands
 from relais.policy import policy_commands
 from relais.solve import solve
@@ -31,6 +32,7 @@ main.command("demo")(demo)
 main.command("up")(up)
 main.command("stop")(stop)
 main.command("import")(import_towns)
+main.command("export")(export)
 main.command("migrate")(migrate)
 main.command("backup")(backup)
 main.command("restore")(restore)
