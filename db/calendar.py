@@ -65,22 +65,22 @@ _OPENINGS = text("""
           from slot s join offer o on o.id = s.offer_id left join slot_staffing g on g.slot_id = s.id
          where o.organization_id = :organization
            and s.ends > now() - cast(:behind as interval) and s.starts < now() + cast(:ahead as interval)
-         group by s.offer_id, s.day
-         order by starts, s.offer_id limit :most
+         group by s.offer_id, s.day, o.created_at
+         order by starts, o.created_at, s.offer_id limit :most
     )
     select d.*, o.category, o.teaches, o.level, o.timezone, o.state, o.version as offer_version, t.name as town,
            case when o.is_public then h.name end as site,
            greatest(o.created_at, o.verified_at, o.closed_at, e.at) as changed_at
       from opened d join offer o on o.id = d.offer_id join town t on t.id = o.town_id join site h on h.id = o.site_id
       left join lateral (select max(at) as at from event where object_id = o.id) e on true
-     order by d.starts, d.offer_id
+     order by d.starts, o.created_at, d.offer_id
 """)
 _SIDES = " :organization in (p.organization_id, h.organization_id) "
 _SHIFTS = text(f"""
     select x.id from shift x left join pledge p on p.id = x.pledge_id left join site h on h.id = x.site_id
      where {_SIDES}
        and x.ends > now() - cast(:behind as interval) and x.starts < now() + cast(:ahead as interval)
-     order by x.starts, x.id limit :most
+     order by x.starts, x.created_at, x.id limit :most
 """)
 # The pledge is foreign to one side and the site to the other.
 _DETAILS = text(f"""
@@ -89,7 +89,7 @@ _DETAILS = text(f"""
       from shift x join pledge p on p.id = x.pledge_id join site h on h.id = x.site_id join town t on t.id = h.town_id
       left join lateral (select max(at) as at from event where object_id = x.id) e on true
      where x.id = any(cast(:ids as uuid[])) and {_SIDES}
-     order by x.starts, x.id
+     order by x.starts, x.created_at, x.id
 """)
 _SPAN: Final = {"behind": BEHIND, "ahead": AHEAD, "most": MOST}
 

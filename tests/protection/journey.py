@@ -26,6 +26,13 @@ __all__ = ["Journey"]
 
 Json = dict[str, Any]
 _WAITING: Final = {"Prefer": "wait=60"}
+_EXPORTS: Final = (
+    "/v1/export/hsds/services?full=true",
+    "/v1/export/hsds/service_at_locations",
+    "/v1/export/hsds/organizations",
+    "/v1/export/offers.geojson",
+    "/v1/calendar.ics?language=fr",
+)
 
 
 class Journey(Cast):
@@ -241,6 +248,8 @@ class Journey(Cast):
     async def _everybody_looks_around(self) -> None:
         for role in ("coordination", "neighbour", "town hall", "owner", "host", "bystander"):
             await self.ask(role, "GET", "/v1/me")
+            for export in _EXPORTS:
+                await self.ask(role, "GET", export)
             for listed in ("sites", "offers", "needs", "allocations"):
                 await self._leaf_through(role, f"/v1/{listed}?limit=3")
             for name in ("gym", "rendezvous", "home", "refuge"):
@@ -252,7 +261,15 @@ class Journey(Cast):
                 await self.ask(role, "GET", f"/v1/needs/{self._needs[name]['id']}/explanation", said=())
         for name in self._needs:
             await self._explained(name)
-        for path in ("/v1/policy", f"/v1/towns/{BRIANCON.id}", "/healthz", "/v1/sites", "/v1/offers", "/slip"):
+        for path in (
+            "/v1/policy",
+            f"/v1/towns/{BRIANCON.id}",
+            "/healthz",
+            "/v1/sites",
+            "/v1/offers",
+            "/slip",
+            *_EXPORTS,
+        ):
             await self.ask("anyone", "GET", path, said=())
         await self.ask("anyone", "POST", "/v1/slip", json={"code": "22222-33333-44444"}, said=(404,))
 

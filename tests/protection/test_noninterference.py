@@ -113,6 +113,7 @@ def test_the_evening_had_all_that_it_is_to_prove_something_about(runs: Runs) -> 
         *('"term":"travel"', '"rule":"access"'),
         *('"next":"', "allocation.address_read", "shift.planned", "need.unmet", 'offer_id":null'),
         *('"visibility":"rendezvous"', "private_home", "worker.round", "relais:pace:slip:code", "POST /v1/slip/refuse"),
+        *("BEGIN:VEVENT", '"type":"Polygon"', '"assured_date"', '"available":'),
     ):
         assert word in seen, word
     for term in ('"term":"association"', '"term":"town"'):

@@ -26,6 +26,7 @@ _OWN = re.compile(
     r"|(?P<key>(?<=relais:pace:key:)\w+)"
     r"|(?P<request>(?<=\nx-request-id: )[0-9a-f]{16}|(?<=\"request_id\": \")[0-9a-f]{16})"
     r"|(?P<date>(?<=\ndate: )[^\n]+)"
+    r"|(?P<stamp>(?<=\nDTSTAMP:)\d{8}T\d{6}Z|(?<=\nLAST-MODIFIED:)\d{8}T\d{6}Z)"
     r"|(?P<took>(?<=\"milliseconds\": )[\d.]+)"
     r"|(?P<hash>\b[0-9a-f]{32}\b|\b[0-9a-f]{64}\b)"
 )
@@ -38,7 +39,7 @@ def normalised(seen: Iterable[str]) -> list[str]:
     def label(found: re.Match[str]) -> str:
         kind = str(found.lastgroup)
         # How long something took, and the second of an answer, equal each other by chance.
-        if kind in {"took", "date"}:
+        if kind in {"took", "date", "stamp"}:
             return f"<{kind}>"
         known = labels[kind]
         return f"<{kind} {known.setdefault(found[0], len(known) + 1)}>"
