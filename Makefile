@@ -53,6 +53,6 @@ $(RUNTIME): requirements.txt pyproject.toml
 
 $(DEV): requirements-dev.txt $(RUNTIME)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.txt
-	@# What verifies webhooks as receivers in JavaScript do; without npm those tests are skipped.
-	@if command -v npm > /dev/null; then npm ci --silent --fetch-retries 0 --fetch-timeout 20000 --prefix tests/node || echo "npm could fetch nothing: what JavaScript verifies is skipped."; fi
+	@# What verifies webhooks and reads calendars in JavaScript; without npm those tests are skipped.
+	@if command -v npm > /dev/null; then npm ci --silent --fetch-retries 0 --fetch-timeout 20000 --prefix tests/node || echo "npm could fetch nothing: what JavaScript verifies and reads is skipped."; fi
 	@touch $@
