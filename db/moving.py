@@ -20,6 +20,7 @@ __all__ = ["GOES", "STAYS", "NotEmpty", "check_empty", "count", "finish", "forge
 GOES: Final = (
     "category",
     "policy",
+    "competence",
     "town",
     "town_name",
     "organization",
@@ -35,8 +36,15 @@ GOES: Final = (
     "allocation",
     "allocation_slot",
     "round",
+    "pact",
+    "pact_version",
+    "pact_signature",
+    "pact_week",
+    "referral",
     "feedback_count",
     "daily_figure",
+    "figure_period",
+    "figure",
 )
 """Tables that go along, each after those that it refers to."""
 
@@ -59,14 +67,16 @@ STAYS: Final = {
 }
 """Tables that stay, and why."""
 
-_SEEDED: Final = ("category", "policy", "town", "town_name")
+_SEEDED: Final = ("category", "policy", "competence", "figure_period", "town", "town_name")
 """What a new house has before anybody takes part."""
 _LEFT_OUT: Final = {"need": {"slip"}}
 """Columns that stay: a slip is filed under the secret of the house, and filed anew by the API when it starts."""
 _USED_TOWNS: Final = """
     select town_id from organization_town union select town_id from site union select town_id from offer
-    union select town_id from need union select town_id from pledge union select town_id from daily_figure
-    union select town_id from feedback_count
+    union select town_id from need
+    union select searched_town_id from need where searched_town_id is not null union select town_id from pledge union select town_id from daily_figure
+    union select town_id from feedback_count union select proposer_town_id from pact union select partner_town_id from pact
+    union select cast(area as int) from figure where area ~ '^[0-9]+$'
 """
 _WHICH: Final = {
     "town": f"where id in ({_USED_TOWNS}) or roles <> '{{}}'",
@@ -116,8 +126,9 @@ async def lines(tx: AsyncConnection, table: str) -> AsyncIterator[str]:
 
 
 async def forget_seeds(tx: AsyncConnection) -> None:
-    """Take the policies away that a new house has: those that come were published one by one."""
-    await tx.execute(text("delete from policy"))
+    """Take away what a new house has of policies, duties and weeks: those that come were published one by one."""
+    for table in ("policy", "competence", "figure_period"):
+        await tx.execute(text(f"delete from {table}"))
 
 
 async def put(tx: AsyncConnection, table: str, rows: Sequence[str]) -> None:
