@@ -3,10 +3,8 @@
 Each was told once and never changes: whoever fetches it may keep it.
 """
 
-import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import date
-from io import StringIO
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Response
@@ -14,6 +12,7 @@ from pydantic import AwareDatetime, Field
 
 from api.authorization import Anyone
 from api.problems import problems
+from api.sheets import AS_SHEET, Sheet, sheet
 from api.transactions import Reply, TransactionalRoute, Tx
 from api.wire import CategoryCode, CountryCode, Day, TownId, Wire
 from db import published
@@ -30,7 +29,6 @@ router = APIRouter(tags=["figures"], route_class=TransactionalRoute)
 _MOST: Final = 13
 _MOST_IN_A_FILE: Final = 53
 _KEEP: Final = "public, max-age=600"
-_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
 _COLUMNS: Final = {
     "first_day": "#date+start",
     "last_day": "#date+end",
@@ -146,17 +144,10 @@ async def read_figures(
     )
 
 
-class _Csv(Response):
-    media_type = "text/csv"
-
-
 @router.get(
     "/v1/export/figures.csv",
-    response_class=_Csv,
-    responses={
-        **problems(422, 503),
-        200: {"content": {"text/csv": {"schema": {"type": "string", "maxLength": 100_000_000}}}},
-    },
+    response_class=Sheet,
+    responses=problems(422, 503) | AS_SHEET,
 )
 async def export_figures(
     _who: Anyone,
@@ -175,9 +166,7 @@ async def export_figures(
     chosen = Chosen(town, country, category)
     figures = await published.figures(tx, span, [each.first_day for each in found], chosen)
     reply.headers["Cache-Control"] = _KEEP
-    written = StringIO()
-    csv.writer(written).writerows([_COLUMNS.keys(), _COLUMNS.values(), *(_row(span, each) for each in figures)])
-    return _Csv(written.getvalue())
+    return sheet(_COLUMNS, (_row(span, each) for each in figures))
 
 
 def _before(cursor: str | None) -> date | None:
@@ -189,26 +178,18 @@ def _before(cursor: str | None) -> date | None:
         raise Invalid.one("?cursor", "not_a_cursor") from None
 
 
-def _row(span: Span, figure: PublishedFigure) -> list[str]:
+def _row(span: Span, figure: PublishedFigure) -> Iterable[object]:
     month = span is Span.MONTH
-    cells: Iterator[object] = iter(
-        (
-            first_day_of(figure.first_day, month=month),
-            last_day_of(figure.first_day, month=month),
-            figure.country,
-            figure.town,
-            figure.name,
-            figure.category,
-            figure.measure.value,
-            figure.part,
-            figure.value,
-            figure.per_thousand,
-            figure.duty.value if figure.duty else None,
-        )
+    return (
+        first_day_of(figure.first_day, month=month),
+        last_day_of(figure.first_day, month=month),
+        figure.country,
+        figure.town,
+        figure.name,
+        figure.category,
+        figure.measure.value,
+        figure.part,
+        figure.value,
+        figure.per_thousand,
+        figure.duty.value if figure.duty else None,
     )
-    return [_harmless("" if cell is None else str(cell)) for cell in cells]
-
-
-def _harmless(cell: str) -> str:
-    """What a spreadsheet does not reckon with: text that begins as a formula does begins with an apostrophe."""
-    return f"'{cell}" if cell.startswith(_FORMULAS) else cell

@@ -41,6 +41,7 @@ GOES: Final = (
     "pact_signature",
     "pact_week",
     "referral",
+    "practice",
     "feedback_count",
     "daily_figure",
     "figure_period",
@@ -74,8 +75,10 @@ _LEFT_OUT: Final = {"need": {"slip"}}
 _USED_TOWNS: Final = """
     select town_id from organization_town union select town_id from site union select town_id from offer
     union select town_id from need
-    union select searched_town_id from need where searched_town_id is not null union select town_id from pledge union select town_id from daily_figure
-    union select town_id from feedback_count union select proposer_town_id from pact union select partner_town_id from pact
+    union select searched_town_id from need where searched_town_id is not null
+    union select town_id from pledge union select town_id from daily_figure union select town_id from feedback_count
+    union select proposer_town_id from pact union select partner_town_id from pact
+    union select town_id from practice
     union select cast(area as int) from figure where area ~ '^[0-9]+$'
 """
 _WHICH: Final = {

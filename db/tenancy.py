@@ -41,6 +41,8 @@ _OWN_SITE: Final = f"exists (select from site h where h.id = site_id and h.{_OWN
 _OWN_OFFER: Final = f"exists (select from offer o where o.id = offer_id and o.{_OWN})"
 _OWN_WEBHOOK: Final = f"exists (select from webhook w where w.id = webhook_id and w.{_OWN})"
 _SEEN_PACT: Final = "exists (select from pact p where p.id = pact_id)"
+_WORKS_SOMEWHERE: Final = f"exists (select from organization_town t where t.{_OWN})"
+_NAMED: Final = "exists (select from practice p where p.organization_id = organization.id and p.named)"
 _SEEN_PLEDGE: Final = "exists (select from pledge p where p.id = pledge_id)"
 _OF_ITS_TOWNS: Final = f"""town_id in (
     select t.town_id from organization_town t join organization c on c.id = t.organization_id
@@ -57,7 +59,7 @@ RULES: Final[Mapping[str, Rule]] = {
         sees=f"{_OWN} or exists (select from allocation a where a.need_id = need.id)", adds=_OWN, changes=_OWN
     ),
     "offer": Rule(sees=f"{_OWN} or {_OF_ITS_TOWNS}", adds=_OWN, changes=_OWN),
-    "organization": Rule(sees=f"id = {_ME}"),
+    "organization": Rule(sees=f"id = {_ME} or {_NAMED}"),
     "organization_town": Rule(sees=_OWN),
     "pact": Rule(
         sees=f"{_ME} in (proposer_id, partner_id)",
@@ -70,6 +72,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "pledge": Rule(sees=_OWN, adds=_OWN, changes=_OWN),
     "pledge_turn": Rule(sees=_SEEN_PLEDGE, adds=_SEEN_PLEDGE),
     "referral": Rule(sees=f"{_ME} in (poster_id, from_id, to_id)"),
+    "practice": Rule(sees=f"{_OWN} or (state = 'told' and {_WORKS_SOMEWHERE})", adds=_OWN, changes=_OWN),
     "shift": Rule(sees=f"{_SEEN_PLEDGE} or exists (select from site h where h.id = site_id)"),
     "site": Rule(sees=_OWN, adds=_OWN, changes=_OWN),
     "site_location": Rule(sees=_OWN_SITE, columns="site_id, has_address"),

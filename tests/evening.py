@@ -1,14 +1,14 @@
 """An evening with a bit of everything, for tests that look at every table."""
 
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import audit, keys, locations, webhooks
+from db import audit, keys, locations, practices, webhooks
 from db.addresses import Vault
 from db.audit import Actor
 from db.bell import Bell
@@ -21,8 +21,9 @@ from db.tables import OrganizationTown, Round
 from db.webhook_keys import WebhookKeys
 from geo.cells import Point
 from matching.policy import FIRST_POLICY
+from matching.practices import Doing, PracticeTerms
 from matching.states import AllocationState
-from matching.vocabulary import OrganizationKind
+from matching.vocabulary import Audience, OrganizationKind
 from tests.acting import in_role
 from tests.builders import add_need, add_offer, add_organization
 from tests.db.acts import answer, hold, rows
@@ -35,6 +36,23 @@ __all__ = ["EXACTLY", "HASHING", "Evening", "evening"]
 
 HOOK: Final = "https://hooks.example.org/relais"
 EXACTLY: Final = Point(BRIANCON.longitude, BRIANCON.latitude)
+PRACTICE: Final = PracticeTerms(
+    town_id=BRIANCON.id,
+    doing=Doing.NIGHT_SHELTER,
+    category="shelter",
+    audience=frozenset({Audience.ANYONE}),
+    first_month=date(2026, 1, 1),
+    last_month=None,
+    places=12,
+    volunteers=None,
+    paid_hours_per_week=None,
+    cost_per_year=None,
+    currency=None,
+    means=frozenset(),
+    funding=frozenset(),
+    obstacles=frozenset(),
+    named=False,
+)
 _UNTOLD: Final = text("""
     insert into webhook_delivery (webhook_id, event_id, kind, object_id, at, facts)
     values (:webhook, gen_random_uuid(), 'allocation.address_read', gen_random_uuid(), now(),
@@ -86,6 +104,7 @@ async def evening(
             ),
             {"id": poster},
         )
+        await practices.withdraw(tx, await practices.add(tx, refuge, replace(PRACTICE, town_id=gym.id)), refuge)
         hook = uuid4()
         await webhooks.add(tx, poster, hook, WebhookKeys.of(settings.keys()).seal(hook, HOOK), [], {"need", "webhook"})
         await tx.execute(_UNTOLD, {"webhook": hook, "poster": poster})

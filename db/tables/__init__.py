@@ -21,6 +21,7 @@ from db.tables.metadata import Row
 from db.tables.organizations import ApiKey, Organization, OrganizationTown
 from db.tables.outgoing import Webhook, WebhookDelivery
 from db.tables.pacts import Pact, PactSignature, PactVersion, PactWeek, Referral
+from db.tables.practices import Practice
 from db.tables.records import AuditEntry, AuditHead, AuditPending, DailyFigure, Tombstone
 from db.tables.towns import Town, TownName
 from db.tables.volunteers import Pledge, PledgeTurn, Shift, SlotStaffing
@@ -54,6 +55,7 @@ __all__ = [
     "Pledge",
     "PledgeTurn",
     "Policy",
+    "Practice",
     "Referral",
     "Round",
     "Row",

@@ -343,6 +343,18 @@ KEPT: Final[dict[str, Kept]] = {
         "keep_needs_hours",
         "not exists (select from need n where n.id = r.need_id)",
     ),
+    "practice": Kept(
+        "so that the next town can do what works",
+        "whoever has a key; once withdrawn, its organization",
+        _STAYS,
+        {
+            "id organization_id": "whose; told to others as a name, and only where `named`",
+            "town_id doing category audience first_month last_month": "what is done where, for whom, since when",
+            "places volunteers paid_hours_per_week cost_per_year currency means funding obstacles": "with what",
+            "named": "whether the network is told which organization it is",
+            "state created_at changed_at version": "where it stands",
+        },
+    ),
     "round": Kept(
         "how good decisions were proved to be",
         _OPERATOR,

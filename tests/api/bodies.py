@@ -47,6 +47,24 @@ def offer_body(site_id: str, **changes: object) -> dict[str, object]:
     }
 
 
+def practice_body(**changes: object) -> dict[str, object]:
+    """A school of Briançon opened as a night shelter, changed as told."""
+    return {
+        "town": BRIANCON.id,
+        "doing": "municipal_building",
+        "category": "shelter",
+        "first_month": "2026-01",
+        "places": 30,
+        "volunteers": 25,
+        "cost_per_year": 48_000,
+        "currency": "EUR",
+        "means": ["empty_building", "volunteers"],
+        "funding": ["donations", "town"],
+        "obstacles": ["neighbours"],
+        **changes,
+    }
+
+
 def pledge_body(**changes: object) -> dict[str, object]:
     """Four night watches of Briançon for a week from tonight, changed as told."""
     return {

@@ -32,6 +32,8 @@ class Kind(StrEnum):
     REFERRAL = "referral"
     PARTNER = "partner"
     """An organization, named by who was told its id to propose a pact to it."""
+    PRACTICE = "practice"
+    """Once it is withdrawn: before that, whoever has a key reads it."""
     WEBHOOK = "webhook"
     ORGANIZATION = "organization"
     """Named to itself, and to anybody where it gives at a public place."""
@@ -54,6 +56,7 @@ OWNED: Final = frozenset(
     {
         *(Kind.SITE, Kind.OFFER, Kind.SLOT, Kind.NEED, Kind.ALLOCATION, Kind.PLEDGE, Kind.SHIFT),
         *(Kind.PACT, Kind.REFERRAL, Kind.WEBHOOK, Kind.DELIVERY, Kind.ORGANIZATION),
+        *(Kind.PRACTICE, Kind.WEBHOOK, Kind.DELIVERY),
     }
 )
 """What belongs to somebody."""
@@ -120,6 +123,7 @@ _TERMS_WRONG: Final = (
     {"terms": terms_body(last_day=_LAST_YEAR)},
     {"terms": terms_body(categories=["palace"])},
 )
+_PRACTICE: Final = {"path practice_id": Kind.PRACTICE}
 _WEBHOOK: Final = {"path webhook_id": Kind.WEBHOOK}
 _TOWN: Final = {"body /town": Kind.TOWN}
 _SITE: Final = {"path site_id": Kind.SITE}
@@ -217,6 +221,14 @@ ROWS: Final[dict[str, Row]] = {
     "POST /v1/referrals/{referral_id}/decline": Row(
         _REFERRAL, _RECEIVING, {"reason": "no_staff"}, ({"reason": "afraid"},)
     ),
+    "GET /v1/practices": Row({"query town": Kind.TOWN, "query near": Kind.TOWN}),
+    "POST /v1/practices": Row(_TOWN),
+    "GET /v1/practices/{practice_id}": Row(_PRACTICE, _OWN),
+    "PATCH /v1/practices/{practice_id}": Row(
+        _PRACTICE | _TOWN, _OWN, {"places": 12}, ({"doing": None}, {"town": 1}, {"first_month": "2999-01"})
+    ),
+    "POST /v1/practices/{practice_id}/withdraw": Row(_PRACTICE, _OWN),
+    "GET /v1/export/practices.csv": Row(),
     "GET /v1/changes": Row({"query since": Kind.CURSOR}),
     "GET /v1/events": Row({"header last-event-id": Kind.CURSOR}),
     "GET /v1/webhooks": Row(),

@@ -205,6 +205,12 @@ async def test_nothing_of_another_evening_is_seen(two: Two, engine: AsyncEngine)
             assert table in await foreign(engine, two)
 
 
+async def test_what_is_told_to_the_network_is_seen_by_those_who_work_in_it(two: Two, engine: AsyncEngine) -> None:
+    await rows(engine, "update practice set state = 'told'")
+    for who, shown in ((two.one.refuge, 2), (two.one.poster, 0), (uuid4(), 0)):
+        assert len((await lying(seen_by(engine, who), ["practice"]))["practice"]) == shown
+
+
 async def test_each_organization_sees_its_part_of_an_evening(two: Two, engine: AsyncEngine) -> None:
     async def seen(who: UUID) -> dict[str, int]:
         tables = ["need", "allocation", "offer", "site", "pledge", "shift", "idempotency", "organization"]

@@ -115,6 +115,7 @@ async def give_a_past(engine: AsyncEngine, settings: Settings) -> None:
     await purge(engine, WorkerSettings(**settings.model_dump(exclude={"database_address"})))
     await rows(engine, "insert into feedback_count values (current_date, :town, 'shelter', 'calm', 3)", town=MENTON.id)
     await rows(engine, "insert into town_name values (:town, 'mentone', 'Mentone')", town=MENTON.id)
+    await rows(engine, f"insert into figure values ('month', '2025-01-01', '{MENTON.id}', 'shelter', 'served', '', 40)")
 
 
 async def everything(engine: AsyncEngine) -> dict[str, list[str]]:
