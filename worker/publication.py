@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db import publication
 from db.connection import snapshot, transaction
 from matching.figures.publication import Due, Told, told
-from worker.solving import begin_apart
+from worker.apart import begin_apart
 
 __all__ = ["publish_figures"]
 

@@ -1,19 +1,18 @@
 """Where the engine runs: in processes of its own, so that thinking hard never keeps the worker from answering."""
 
-import os
-import signal
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import active_children, get_context, parent_process
-from threading import Lock, Thread
+from multiprocessing import active_children, get_context
+from threading import Lock
 from time import perf_counter
 
 from matching import pairing
 from matching.engine.crew import Crew
 from matching.engine.problem import Plan, Problem
 from matching.engine.solve import solve, warm
+from worker.apart import begin_apart
 
-__all__ = ["Thinkers", "begin_apart", "solve_within"]
+__all__ = ["Thinkers", "solve_within"]
 
 
 def solve_within(problem: Problem, seconds: float) -> Plan:
@@ -21,27 +20,10 @@ def solve_within(problem: Problem, seconds: float) -> Plan:
     return solve(problem, clock=perf_counter, deadline=perf_counter() + seconds, seed=0)
 
 
-def begin_apart() -> None:
-    """Leave others the processor, end with the worker alone, and keep libraries from greeting in its log."""
-    os.nice(10)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Thread(target=_end_with_parent, daemon=True).start()
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
-
-
 def _begin() -> None:
     begin_apart()
     pairing.warm()
     warm()
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(0)
 
 
 def _be_there() -> None:
