@@ -24,5 +24,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Go back."""
-    with op.get_context().autocommit_block():
-        op.drop_index("offer_public_idx", "offer", postgresql_concurrently=True, if_exists=True)
+    op.drop_index("offer_public_idx", "offer", if_exists=True)
