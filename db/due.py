@@ -52,21 +52,19 @@ LOOK = text("""
            coalesce(due.needs, '{}') as needs, coalesce(due.tiers, '{}') as tiers
       from policy p,
            (select array_agg(id) as needs, array_agg(tier) as tiers
-              from (select id, tier
-                      from ((select id, tier, look_at, posted_at from need
-                              where state in ('open', 'unmet') and parked_at is null
-                                and coalesce(ended_at, 'infinity') = 'infinity' and look_at <= now()
-                              order by tier, look_at, posted_at
-                              limit :limit)
-                            union all
-                            (select n.id, n.tier, n.look_at, n.posted_at
-                               from referral r join need n on n.id = r.need_id
-                              where r.state in ('accepted', 'placed') and n.state = 'referred' and n.parked_at is null
-                                and n.look_at <= now()
-                              order by n.tier, n.look_at, n.posted_at
-                              limit :limit)) due_now
-                     order by tier, look_at, posted_at
-                     limit :limit) listed) due
+              from ((select id, tier, look_at, posted_at from need
+                      where state in ('open', 'unmet') and parked_at is null
+                        and coalesce(ended_at, 'infinity') = 'infinity' and look_at <= now()
+                      order by tier, look_at, posted_at
+                      limit :limit)
+                    union all
+                    (select n.id, n.tier, n.look_at, n.posted_at from referral r join need n on n.id = r.need_id
+                      where r.state in ('accepted', 'placed') and n.state = 'referred' and n.parked_at is null
+                        and n.look_at <= now()
+                      order by n.tier, n.look_at, n.posted_at
+                      limit :limit)
+                    order by tier, look_at, posted_at
+                    limit :limit) listed) due
      order by p.version desc
      limit 1
 """)
