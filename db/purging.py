@@ -64,6 +64,12 @@ _EVENTS = text("""
 """)
 
 
+_SESSIONS = text("""
+    delete from session where id in (
+        select id from session where ends_at < now() order by ends_at limit :limit for update skip locked)
+""")
+
+
 def _plain(name: str, term: str, statement: str) -> Purge:
     """A purge that is one statement with the term (as the setting has it) and the limit."""
     delete = text(statement)
@@ -102,6 +108,10 @@ async def _purge_places(tx: AsyncConnection, terms: Terms, key: bytes, limit: in
     ids = (await tx.execute(_PLACES, {"term": terms.keep_addresses_days, "limit": limit})).scalars().all()
     await tombstones.raise_up(tx, (tombstones.name_of("place", each, key) for each in ids))
     return len(ids)
+
+
+async def _purge_sessions(tx: AsyncConnection, _terms: Terms, _key: bytes, limit: int) -> int:
+    return (await tx.execute(_SESSIONS, {"limit": limit})).rowcount
 
 
 async def _purge_events(tx: AsyncConnection, terms: Terms, _key: bytes, limit: int) -> int:
@@ -162,6 +172,7 @@ PURGES: Final = (
              limit :limit for update skip locked)
         """,
     ),
+    Purge("sessions", _purge_sessions),
     Purge("event", _purge_events),
     _plain(
         "deliveries",

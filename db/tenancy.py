@@ -73,6 +73,13 @@ RULES: Final[Mapping[str, Rule]] = {
     "pledge_turn": Rule(sees=_SEEN_PLEDGE, adds=_SEEN_PLEDGE),
     "referral": Rule(sees=f"{_ME} in (poster_id, from_id, to_id)"),
     "practice": Rule(sees=f"{_OWN} or (state = 'told' and {_WORKS_SOMEWHERE})", adds=_OWN, changes=_OWN),
+    "session": Rule(
+        sees=_OWN,
+        columns="id, organization_id, key_prefix, made_at, last_used_at, ends_at",
+        adds=_OWN,
+        changes=_OWN,
+        deletes=_OWN,
+    ),
     "shift": Rule(sees=f"{_SEEN_PLEDGE} or exists (select from site h where h.id = site_id)"),
     "site": Rule(sees=_OWN, adds=_OWN, changes=_OWN),
     "site_location": Rule(sees=_OWN_SITE, columns="site_id, has_address"),
@@ -111,10 +118,11 @@ MATCHER_GRANTS: Final[Mapping[str, str]] = {
     "figure_period": "select, insert, update",
     "site": "select, update (id)",
     "api_key": "select (id, organization_id, expires_at, revoked_at), update (id), delete",
+    "session": "select (id, ends_at), update (id), delete",
     "site_location": "select (site_id), update (site_id), delete",
 }
-"""What the matcher may do, to any row; to lock one, it must be allowed to change a column. Of keys and exact places it
-knows only which are to be deleted."""
+"""What the matcher may do, to any row; to lock one, it must be allowed to change a column. Of keys, sessions and exact
+places it knows only which are to be deleted."""
 
 REVEAL_GRANTS: Final[Mapping[str, str]] = {
     "site_location": "select, insert, update",
@@ -153,6 +161,28 @@ _HOLDER = """
          where set_config('relais.organization', cast(f.id as text), true) is not null;
     end $$
 """
+# The same for a browser that is signed in: its session and the key that it was made with must both live. That both are
+# of one organization is asked again: who could add a row might name somebody else's key in it.
+_SESSION_HOLDER = """
+    create or replace function session_holder(shown bytea, idle interval)
+        returns table (session_id uuid, last_used_at timestamptz, ends_at timestamptz, organization_id uuid, kind text,
+                       scopes text[], expires_at timestamptz, towns int[], prefix text, digest bytea)
+        language plpgsql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
+    begin
+        return query with found as materialized (
+            select s.id as session_id, s.last_used_at, s.ends_at, o.id, o.kind, k.scopes, k.expires_at,
+                   array(select t.town_id from organization_town t where t.organization_id = o.id) as towns,
+                   k.prefix, k.digest
+              from session s
+              join api_key k on k.prefix = s.key_prefix and k.organization_id = s.organization_id
+              join organization o on o.id = k.organization_id
+             where s.digest = shown and s.ends_at > clock_timestamp() and s.last_used_at > clock_timestamp() - idle
+               and k.revoked_at is null and k.expires_at > clock_timestamp()
+        )
+        select f.* from found f
+         where set_config('relais.organization', cast(f.id as text), true) is not null;
+    end $$
+"""
 # The marks are nobody's rows: requests are told what they say, and no more.
 _STANDING_OF_FEED = """
     create or replace function feed_standing()
@@ -163,7 +193,13 @@ _STANDING_OF_FEED = """
          where purged.name = 'purged' and era.name = 'era'
     $$
 """
-_FUNCTIONS: Final = ("acting_organization()", "key_holder(text, bytea)", "feed_standing()", "event_in_order()")
+_FUNCTIONS: Final = (
+    "acting_organization()",
+    "key_holder(text, bytea)",
+    "session_holder(bytea, interval)",
+    "feed_standing()",
+    "event_in_order()",
+)
 # Who starts asks whether the schema is there, and need not read the table for it.
 _SCHEMA_VERSION = """
     create or replace function schema_version() returns text language sql stable security definer
@@ -234,6 +270,7 @@ def _statements() -> Iterator[str]:
     yield from _make_roles()
     yield _ACTING
     yield _HOLDER
+    yield _SESSION_HOLDER
     yield _STANDING_OF_FEED
     yield _SCHEMA_VERSION
     for function in _FUNCTIONS:
@@ -241,6 +278,7 @@ def _statements() -> Iterator[str]:
     for function in _FUNCTIONS[1:]:
         yield f"revoke execute on function {function} from public"
     yield f"grant execute on function key_holder(text, bytea) to {Role.APP}"
+    yield f"grant execute on function session_holder(bytea, interval) to {Role.APP}"
     yield f"grant execute on function feed_standing() to {Role.APP}, {Role.MATCHER}"
     for table in sorted(Row.metadata.tables):
         yield from _secure(table)

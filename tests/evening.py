@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import audit, keys, locations, practices, webhooks
+from db import audit, keys, locations, practices, sessions, webhooks
 from db.addresses import Vault
 from db.audit import Actor
 from db.bell import Bell
@@ -97,6 +97,9 @@ async def evening(
             await locations.keep_place(tx, row.id, EXACTLY, vault)
             await locations.keep_address(tx, row.id, Address("3 impasse du Ruisseau", None), vault)
         key = await keys.issue(tx, poster, HASHING, lifetime=timedelta(hours=1))
+        holder = await keys.holder(tx, key.text, HASHING)
+        assert holder is not None
+        await sessions.begin(tx, holder, HASHING, timedelta(hours=12))
         await tx.execute(
             text(
                 "insert into idempotency (organization_id, key, fingerprint, status, headers, body)"

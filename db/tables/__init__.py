@@ -18,7 +18,7 @@ from db.tables.facts import (
 )
 from db.tables.figures import Competence, Figure, FigurePeriod
 from db.tables.metadata import Row
-from db.tables.organizations import ApiKey, Organization, OrganizationTown
+from db.tables.organizations import ApiKey, Organization, OrganizationTown, Session
 from db.tables.outgoing import Webhook, WebhookDelivery
 from db.tables.pacts import Pact, PactSignature, PactVersion, PactWeek, Referral
 from db.tables.practices import Practice
@@ -59,6 +59,7 @@ __all__ = [
     "Referral",
     "Round",
     "Row",
+    "Session",
     "Shift",
     "Site",
     "SiteLocation",

@@ -1,4 +1,4 @@
-"""Organizations, the towns they work in, and their keys (hashed)."""
+"""Organizations, the towns they work in, their keys and who is signed in with one (hashed)."""
 
 from datetime import datetime
 from uuid import UUID
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from db.tables.metadata import CreatedAt, Identity, Row, Texts, Version, one_of
 from matching.vocabulary import OrganizationKind
 
-__all__ = ["ApiKey", "Organization", "OrganizationTown"]
+__all__ = ["ApiKey", "Organization", "OrganizationTown", "Session"]
 
 
 class Organization(Row):
@@ -49,3 +49,17 @@ class ApiKey(Row):
     created_at: Mapped[CreatedAt]
     expires_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
+
+
+class Session(Row):
+    """A browser that is signed in with a key: a keyed hash of what its cookie holds. Gone once it is signed out."""
+
+    __tablename__ = "session"
+
+    id: Mapped[Identity]
+    organization_id: Mapped[UUID] = mapped_column(ForeignKey("organization.id", ondelete="CASCADE"), index=True)
+    key_prefix: Mapped[str] = mapped_column(ForeignKey("api_key.prefix", ondelete="CASCADE"), index=True)
+    digest: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    made_at: Mapped[CreatedAt]
+    last_used_at: Mapped[CreatedAt]
+    ends_at: Mapped[datetime]

@@ -367,6 +367,17 @@ KEPT: Final[dict[str, Kept]] = {
         "keep_rounds_days",
         _past("r.decided_at", "days"),
     ),
+    "session": Kept(
+        "so that a browser that showed a key need not show it again",
+        _OWNER,
+        "until it is signed out, its key ends or its twelve hours are over",
+        {
+            "id organization_id key_prefix": "whose, and by which key: never a person, a device or an address",
+            "digest": "a keyed hash of what the browser's cookie holds",
+            "made_at last_used_at ends_at": "its times",
+        },
+        overdue="r.ends_at < now() - cast(:late as interval)",
+    ),
     "shift": Kept(
         "volunteers at a site, as a number",
         "the association and the site's organization",

@@ -159,7 +159,7 @@ async def test_what_each_role_is_granted_is_what_is_declared_and_nothing_more(en
         commands = {"SELECT": rule.sees and not rule.columns, "INSERT": rule.adds}
         commands |= {"UPDATE": rule.changes, "DELETE": rule.deletes}
         declared |= {(table, Role.APP, command) for command, may in commands.items() if may}
-    columns = {"api_key", "site", "site_location", "offer", "allocation"}
+    columns = {"api_key", "session", "site", "site_location", "offer", "allocation"}
     assert {(row.name, row.grantee, row.what) for row in granted} ^ declared <= {
         (table, role, what)
         for table in columns
