@@ -18,7 +18,7 @@ from api.problems import Forbidden, problems
 from api.streams import Listener
 from api.transactions import TransactionalRoute, Tx
 from api.wire import Instant, Wire
-from db import feed
+from db import feed, keys
 from db.feed import FeedEvent, Mark
 from db.happenings import readable
 from matching.refusals import Invalid
@@ -102,7 +102,12 @@ async def stream_events(
     """
     objects = _readable(who)
     begin = _place(last_event_id, "Last-Event-ID", who, house) if last_event_id else await feed.now(tx)
-    listener = Listener(who, objects, lambda event: EventOut.of(event, house.event_key).model_dump_json())
+    listener = Listener(
+        who,
+        objects,
+        lambda event: EventOut.of(event, house.event_key).model_dump_json(),
+        lambda later: keys.lives(later, who),
+    )
     told = house.streams.told(listener, begin)
     # A proxy that gathers answers before it sends them on would keep events back.
     return StreamingResponse(told, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})

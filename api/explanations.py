@@ -11,6 +11,7 @@ from uuid import UUID
 from babel import Locale
 from fastapi import APIRouter, Request
 from pydantic import Field
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.authorization import Caller, ReadsNeeds
 from api.partners import MOST_PARTNERS, PartnerOut, partners_of
@@ -30,7 +31,7 @@ from matching.rules import Circumstances, Facts, Failure
 from matching.states import LIVE, SEEKING, NeedState
 from matching.vocabulary import OrganizationKind
 
-__all__ = ["router"]
+__all__ = ["explained", "router"]
 
 router = APIRouter(prefix="/v1/needs", tags=["needs"], route_class=TransactionalRoute)
 _ENDED = frozenset({NeedState.WITHDRAWN, NeedState.CLOSED})
@@ -117,6 +118,12 @@ class ExplanationOut(Wire):
 async def explain_need(need_id: UUID, who: ReadsNeeds, tx: Tx, request: Request, reply: Reply) -> ExplanationOut:
     """Why this place, and why not each of the nearest others, in the language of `Accept-Language`."""
     language = language_of(request.headers.get("accept-language"))
+    reply.headers |= {"Content-Language": language, "Vary": "Accept-Language"}
+    return await explained(tx, who, need_id, language)
+
+
+async def explained(tx: AsyncConnection, who: Caller, need_id: UUID, language: str) -> ExplanationOut:
+    """The explanation of a need of the caller's organization. Raises `NotFound`."""
     asked = await needs.read(tx, need_id, who.organization_id)
     policy = await policies.in_force(tx)
     given = (await allocations.of_needs(tx, [need_id]))[need_id]
@@ -130,7 +137,6 @@ async def explain_need(need_id: UUID, who: ReadsNeeds, tx: Tx, request: Request,
         seeks = not ended and asked.state in SEEKING
         partners = await partners_of(tx, need_id, who.organization_id, policy, language, seeks=seeks)
     told = explain(seeker.need, placements, had, around, at)
-    reply.headers |= {"Content-Language": language, "Vary": "Accept-Language"}
     known = frozenset(each.offer_id for each in given)
     return ExplanationOut(
         need_id=need_id,

@@ -45,6 +45,7 @@ __all__ = [
     "VersionRequired",
     "answer",
     "problems",
+    "told",
 ]
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -207,6 +208,13 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def answer(request: Request, refusal: Refusal) -> Response:
     """The problem document of a refusal."""
     language = language_of(request.headers.get("accept-language"))
+    problem, more = told(refusal, language)
+    headers = {**more, "Content-Language": language, "Vary": "Accept-Language"}
+    return Response(problem.model_dump_json(exclude_none=True), problem.status, headers, MEDIA_TYPE)
+
+
+def told(refusal: Refusal, language: str) -> tuple[Problem, Mapping[str, str]]:
+    """A refusal in words, and the headers that go with it."""
     telling = _telling(refusal)
     status = telling.status or STATUS[refusal.slug]
     problem = Problem.model_validate(
@@ -219,8 +227,7 @@ def answer(request: Request, refusal: Refusal) -> Response:
             **telling.more,
         }
     )
-    headers = {**telling.headers, "Content-Language": language, "Vary": "Accept-Language"}
-    return Response(problem.model_dump_json(exclude_none=True), status, headers, MEDIA_TYPE)
+    return problem, telling.headers
 
 
 @dataclass(frozen=True)

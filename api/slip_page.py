@@ -6,19 +6,16 @@ was written is shown again unless it opened something.
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 from urllib.parse import parse_qs
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
-from babel import Locale
-from babel.dates import format_skeleton, format_time
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.house import House, house_of
+from api.moments import country, moment, own_name, stretch
 from api.problems import RateLimited
 from api.settings import ApiSettings
 from api.slip import RIGHT_TO_LEFT
@@ -38,7 +35,6 @@ __all__ = ["router"]
 _PAGE: Final = "slip"
 _MOST_FIELDS: Final = 40
 _SHOWN_TIMES: Final = 14
-_LOCALES: Final = {"en": "en_GB"}
 _ENDING: Final = [reason for reason in RefuseReason if reason.ends_the_need]
 Act = Callable[[AsyncConnection, bytes], Awaitable[None]]
 
@@ -169,7 +165,7 @@ def _page(
         say=lambda key, **facts: say(key, language, **facts),
         language=language,
         direction="rtl" if language in RIGHT_TO_LEFT else "ltr",
-        languages=[(tag, _own_name(tag)) for tag in SLIP_LANGUAGES],
+        languages=[(tag, own_name(tag)) for tag in SLIP_LANGUAGES],
         leave_url=leave,
         notice=notice,
         slip=_facts(slip, language) if slip else None,
@@ -188,7 +184,7 @@ def _facts(slip: Slip, language: str) -> dict[str, Any]:
         "category": slip.category,
         "category_name": say(category, language) if knows(category) else None,
         "says": say(f"slip.state.{slip.state}", language),
-        "asked": f"{_moment(slip.starts, slip.zone, language)} – {_moment(slip.ends, slip.zone, language)}",
+        "asked": f"{moment(slip.starts, slip.zone, language)} – {moment(slip.ends, slip.zone, language)}",
         "places": [_place(each, language) for each in slip.places],
         "seeking": slip.state in SEEKING,
         "may_tell": slip.may_tell,
@@ -203,11 +199,11 @@ def _place(place: SlipPlace, language: str) -> dict[str, Any]:
         "confirmed": place.state is not AllocationState.HELD,
         "says": say(f"slip.place.{place.state}", language),
         "people": place.people,
-        "times": [_stretch(each.starts, each.ends, place.zone, language) for each in place.slots[:_SHOWN_TIMES]],
+        "times": [stretch(each.starts, each.ends, place.zone, language) for each in place.slots[:_SHOWN_TIMES]],
         "more_times": max(len(place.slots) - _SHOWN_TIMES, 0),
-        "arrive_by": _moment(place.arrive_by, place.zone, language),
-        "town": f"{known.town} ({_country(known.country, language)})" if known else None,
-        "readable_from": _moment(known.readable_from, place.zone, language)
+        "arrive_by": moment(place.arrive_by, place.zone, language),
+        "town": f"{known.town} ({country(known.country, language)})" if known else None,
+        "readable_from": moment(known.readable_from, place.zone, language)
         if known and known.readable_from and not there
         else None,
         "there": {"meeting": there.what is Revealed.MEETING_POINT, "name": there.name, "text": there.text}
@@ -215,34 +211,6 @@ def _place(place: SlipPlace, language: str) -> dict[str, Any]:
         else None,
         "bring": [say(f"slip.bring.{each}", language) for each in known.bring] if known else [],
     }
-
-
-def _stretch(starts: datetime, ends: datetime, zone: ZoneInfo, language: str) -> str:
-    same_day = starts.astimezone(zone).date() == ends.astimezone(zone).date()
-    until = _clock(ends, zone, language) if same_day else _moment(ends, zone, language)
-    return f"{_moment(starts, zone, language)} – {until}"
-
-
-def _moment(moment: datetime, zone: ZoneInfo, language: str) -> str:
-    day = format_skeleton("MMMMEEEEd", moment, tzinfo=zone, locale=_locale(language))
-    return f"{day} {_clock(moment, zone, language)}"
-
-
-def _clock(moment: datetime, zone: ZoneInfo, language: str) -> str:
-    return format_time(moment, "HH:mm", tzinfo=zone, locale=_locale(language))
-
-
-def _country(code: str, language: str) -> str:
-    return str(Locale.parse(_locale(language)).territories.get(code, code))
-
-
-def _own_name(language: str) -> str:
-    name = Locale.parse(language).get_display_name(language) or language
-    return name[:1].upper() + name[1:]
-
-
-def _locale(language: str) -> str:
-    return _LOCALES.get(language, language)
 
 
 def _uuid(written: str) -> UUID | None:

@@ -5,7 +5,7 @@ organization, with its key checked anew. Between two readings a stream holds no 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,11 +14,11 @@ from uuid import UUID
 import structlog
 from fastapi.sse import format_sse_event
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from api.feed_cursors import FeedCursors
 from api.problems import RateLimited, Unavailable
-from db import feed, keys
+from db import feed
 from db.connection import snapshot, transaction
 from db.feed import FeedEvent, FeedPage, Mark
 from db.keys import Holder
@@ -44,11 +44,15 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, eq=False)
 class Listener:
-    """Who listens, with which key, to which kinds of object; `told` writes an event as they read it."""
+    """Who listens, to which kinds of object; `told` writes an event as they read it.
+
+    `lives` says whether they may still hear; then their organization acts in the transaction.
+    """
 
     who: Holder
     objects: frozenset[str]
     told: Callable[[FeedEvent], str]
+    lives: Callable[[AsyncConnection], Awaitable[bool]]
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -156,7 +160,7 @@ class Streams:
     async def _read(self, listener: Listener, place: Mark) -> FeedPage | Mark | None:
         """The next page; the place to go on from where the feed broke; nothing where the key opens nothing any more."""
         async with snapshot(self._engine) as tx:
-            if not await keys.lives(tx, listener.who):
+            if not await listener.lives(tx):
                 return None
             try:
                 return await feed.read(tx, listener.who.organization_id, place, listener.objects, _AT_ONCE)

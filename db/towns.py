@@ -12,7 +12,7 @@ from geo.names import fold
 from matching.refusals import NotFound
 from matching.vocabulary import TownRole
 
-__all__ = ["TownFacts", "add", "get", "loaded_countries", "names", "search", "set_roles"]
+__all__ = ["TownFacts", "add", "countries_around", "get", "loaded_countries", "names", "search", "set_roles"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,10 @@ _SEARCH = text(f"""
 """)
 _NAMES = text("select id, name from town where id = any(cast(:ids as int[]))")
 _LOADED = text("select distinct country from town")
+_COUNTRIES_AROUND = text("""
+    select distinct country from town
+     where abs(latitude - :latitude) < 1 and abs(longitude - :longitude) < 1 / cos(radians(:latitude))
+""")
 _SET_ROLES = text("update town set roles = :roles where id = :id")
 _STAGE = (
     """create temporary table town_staged (id int, name text, country text, population int, timezone text,
@@ -116,6 +120,12 @@ async def get(tx: AsyncConnection, town_id: int) -> TownFacts:
 async def loaded_countries(tx: AsyncConnection) -> frozenset[str]:
     """Countries of which towns are loaded (ISO 3166-1, two letters)."""
     return frozenset((await tx.execute(_LOADED)).scalars())
+
+
+async def countries_around(tx: AsyncConnection, point: Point) -> frozenset[str]:
+    """Countries with a town within 111 km north, south, east and west of a point (ISO 3166-1, two letters)."""
+    values = {"longitude": point.longitude, "latitude": point.latitude}
+    return frozenset((await tx.execute(_COUNTRIES_AROUND, values)).scalars())
 
 
 async def set_roles(tx: AsyncConnection, town_id: int, roles: Collection[TownRole]) -> None:
