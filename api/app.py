@@ -42,6 +42,8 @@ from api import (
     towns,
     webhooks,
 )
+from api.console import board, calendar, posting, queue, signing, tonight
+from api.console.pages import is_of_the_console, refused
 from api.documents import Service
 from api.feed_cursors import FeedCursors
 from api.flaws import flaws_of
@@ -136,6 +138,13 @@ def create(settings: ApiSettings | None = None, presence: Presence | None = None
         figures.router,
         slip.router,
         slip_page.router(chosen),
+        signing.public,
+        signing.router,
+        board.router,
+        queue.router,
+        posting.router,
+        tonight.router,
+        calendar.router,
         operations.router,
     ):
         app.include_router(router)
@@ -165,6 +174,8 @@ def _life(
             bell=bell,
             ear=ear,
             key_hashing=keys.of("api-key"),
+            session_hashing=keys.of("session"),
+            form_hashing=keys.of("session-form"),
             withheld=Withheld(keys.of("slip"), WebhookKeys.of(keys)),
             slips=SlipKeys.of(keys),
             client_hashing=keys.of("client"),
@@ -247,7 +258,8 @@ async def _file_slips(engine: AsyncEngine, keys: Keys) -> None:
 async def _refused(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return answer(request, MethodNotAllowed(_allowed(request)))
-    return answer(request, _refusal(error))
+    refusal = _refusal(error)
+    return refused(request, refusal) if is_of_the_console(request) else answer(request, refusal)
 
 
 def _allowed(request: Request) -> str:

@@ -33,6 +33,10 @@ class House:
     ear: Ear
     key_hashing: bytes
     """Keys are stored as hashes under this."""
+    session_hashing: bytes
+    """Sessions are stored as hashes under this."""
+    form_hashing: bytes
+    """The tokens of a session's forms are hashes under this."""
     withheld: Withheld
     """What answers show and no table keeps is found again with this."""
     slips: SlipKeys

@@ -30,6 +30,13 @@ class ApiSettings(Settings):
         description="Seconds that an answer waits at most for a first hold (`Prefer: wait`).",
     )
     key_requests_per_minute: int = Field(default=6000, ge=1, description="Requests a minute with one key.")
+    session_idle_minutes: int = Field(
+        default=30, ge=1, le=30, description="Minutes after which a session of the console that nobody used is over."
+    )
+    session_hours: int = Field(default=12, ge=1, le=12, description="Hours after which one must sign in anew.")
+    sign_in_misses_per_client: int = Field(
+        default=20, ge=1, description="Keys that open nothing, in ten minutes from one network address (IPv6: its /64)."
+    )
     slip_misses_per_client: int = Field(
         default=20, ge=1, description="Wrong slip codes in ten minutes from one network address (IPv6: its /64)."
     )

@@ -27,7 +27,7 @@ from relais.embedded import running_stack
 from relais.embedded.choosing import Programs
 from relais.embedded.problem import StackProblem
 from relais.embedded.users import server_user
-from tests import promtool
+from tests import chromium, promtool
 from tests.db import patroni
 from tests.faults import clocks
 
@@ -146,6 +146,7 @@ def _fetch_what_is_missing() -> None:
     programs.pgbouncer()
     clocks.fetch()
     promtool.fetch()
+    chromium.fetch()
 
 
 def _raise_loopback() -> None:

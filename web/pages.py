@@ -1,7 +1,7 @@
 """Pages made from templates: everything put in is escaped, a missing fact is an error, nothing is fetched.
 
-A page carries its style and its pictograms in itself, and no script: it is one answer, works on any telephone, and can
-be kept or printed as it is.
+The page of the slip carries its style and its pictograms in itself, and no script: it is one answer, works on any
+telephone, and can be kept or printed as it is. Those of the console are many, and share one style and one script.
 """
 
 import base64
@@ -12,7 +12,7 @@ from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-__all__ = ["policy_of", "render"]
+__all__ = ["fill", "policy_of", "render"]
 
 _HERE: Final = Path(__file__).parent
 
@@ -20,6 +20,11 @@ _HERE: Final = Path(__file__).parent
 def render(name: str, **facts: object) -> str:
     """The page of a template, with its style inside."""
     return _environment().get_template(f"{name}.html").render(style=_style(name), **facts)
+
+
+def fill(name: str, **facts: object) -> str:
+    """The page of a template whose style and script are files of their own (`web.files`)."""
+    return _environment().get_template(f"{name}.html").render(**facts)
 
 
 @cache

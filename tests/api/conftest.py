@@ -42,6 +42,7 @@ NO_LIMITS: dict[str, Any] = {
     "slip_misses_in_all": 1_000_000,
     "key_requests_per_minute": 1_000_000,
     "directory_requests_per_client": 1_000_000,
+    "sign_in_misses_per_client": 1_000_000,
 }
 
 

@@ -100,8 +100,37 @@ EVERYWHERE: Final = {
     "query cursor": Kind.CURSOR,
 }
 """Places that mean the same wherever they are."""
-OUTSIDE_THE_DOCUMENT: Final = frozenset({"/openapi.json", "/slip", "/slip/refuse", "/slip/feedback", "/v1/needs/batch"})
-"""Paths of routes that the document does not name: itself, the people's page, and the refusal of other methods."""
+CONSOLE: Final = frozenset(
+    {
+        "/calendar",
+        "/console",
+        "/console/allocations/{allocation_id}/answer",
+        "/console/allocations/{allocation_id}/arrive",
+        "/console/changes",
+        "/console/files/{name}",
+        "/console/language",
+        "/console/leave",
+        "/console/needs/new",
+        "/console/needs/queue",
+        "/console/needs/{need_id}",
+        "/console/needs/{need_id}/withdraw",
+        "/console/sessions",
+        "/console/sessions/{session_id}/end",
+        "/console/sign-in",
+        "/console/sign-out",
+        "/console/slips",
+        "/console/tonight",
+    }
+)
+"""The pages of the console: those that take an id are tried with somebody else's in `tests/console`."""
+OUTSIDE_THE_DOCUMENT: Final = CONSOLE | {
+    "/openapi.json",
+    "/slip",
+    "/slip/refuse",
+    "/slip/feedback",
+    "/v1/needs/batch",
+}
+"""Paths of routes that the document does not name: itself, people's pages, and the refusal of other methods."""
 _LAST_YEAR: Final = (TONIGHT - timedelta(days=400)).isoformat()
 _OWN: Final = frozenset({Role.OWNER})
 _SEEN: Final = frozenset({Role.OWNER, Role.TOWN})

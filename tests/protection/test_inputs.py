@@ -19,11 +19,13 @@ from api.wire import Wire
 from tests.api.bodies import need_body
 from tests.api.conftest import Organization
 from tests.api.documented import OTHER_HEADERS, READ_HEADERS, operations
+from tests.api.tenancy_table import CONSOLE
 from tests.protection.inputs import FORM_FIELDS, FORM_PATHS, Known, Supply, forms, planted_in
 
 Input = tuple[str, str, str]
 """Method and path of a route, the kind of an input, its name."""
-NOT_DOCUMENTED = frozenset({"/openapi.json", *FORM_PATHS})
+NOT_DOCUMENTED = CONSOLE | {"/openapi.json", *FORM_PATHS}
+"""What the console takes is planted in `tests/console/test_posting.py`: it asks for a session first."""
 LENGTHS = frozenset({"content-length", "transfer-encoding"})
 """Only figures and a word are taken there; `planting` sends what is neither, without a client."""
 STRANGE = Supply(["-"], ["-"], ["-"])

@@ -1,0 +1,63 @@
+"""What comes with a form: fields by name, read whole before a connection is taken; what is no form has none."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qs
+from uuid import UUID
+
+from fastapi import Request
+
+__all__ = ["Form", "read_form"]
+
+_MOST_FIELDS: Final = 400
+_LONGEST: Final = 100
+
+
+@dataclass(frozen=True)
+class Form:
+    """The fields of a form by name, in the order sent."""
+
+    fields: Mapping[str, list[str]]
+
+    def first(self, name: str) -> str:
+        """The first value of a field; nothing where it was not sent, or is longer than any that is meant."""
+        value = self.fields.get(name, [""])[0].strip()
+        return value if len(value) <= _LONGEST else ""
+
+    def every(self, name: str) -> list[str]:
+        """All values of a field."""
+        return self.fields.get(name, [])
+
+    def number(self, name: str, otherwise: int = 0) -> int:
+        """A whole number, 0 to 9999; -1 for what is none."""
+        return _number(self.first(name), otherwise)
+
+    def numbers(self, name: str) -> list[int]:
+        """The same of each value of a field; what was left empty is 0."""
+        return [_number(value.strip(), 0) for value in self.every(name)]
+
+    def uuids(self, name: str) -> list[UUID]:
+        """Those values of a field that are ids."""
+        return [found for found in map(_uuid, self.every(name)) if found is not None]
+
+
+async def read_form(request: Request) -> Form:
+    """The fields of a request's body."""
+    try:
+        return Form(parse_qs((await request.body()).decode(), max_num_fields=_MOST_FIELDS, keep_blank_values=True))
+    except ValueError:
+        return Form({})
+
+
+def _number(written: str, otherwise: int) -> int:
+    if not written:
+        return otherwise
+    return int(written) if written.isdecimal() and len(written) <= 4 else -1
+
+
+def _uuid(written: str) -> UUID | None:
+    try:
+        return UUID(written)
+    except ValueError:
+        return None

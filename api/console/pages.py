@@ -1,0 +1,118 @@
+"""How a page of the console is made: its words, its frame, the headers that it goes with, and refusals as pages."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from fastapi import Request, Response
+
+from api.console.cookies import chosen_language, forget
+from api.console.origins import Forged
+from api.console.visits import SignedOut, Visit, gone_to, visit_of
+from api.house import house_of
+from api.moments import own_name
+from api.problems import RateLimited, told
+from api.slip import RIGHT_TO_LEFT
+from api.wording import LANGUAGES, say
+from db import organizations
+from db.keys import Scope
+from matching.refusals import Refusal
+from matching.vocabulary import OrganizationKind
+from web.files import POLICY, path_of
+from web.pages import fill
+
+__all__ = ["HOME", "SIGN_IN", "TONIGHT", "home_of", "is_of_the_console", "page", "refused"]
+
+HOME: Final = "/console"
+SIGN_IN: Final = "/console/sign-in"
+TONIGHT: Final = "/console/tonight"
+_HEADERS: Final = {
+    "Content-Security-Policy": POLICY,
+    # Without its origin a browser would not say that a form is ours; other sites are told nothing all the same.
+    "Referrer-Policy": "same-origin",
+    "Vary": "Accept-Language, Cookie",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """An entry of the navigation."""
+
+    path: str
+    words: str
+    here: bool
+
+
+def is_of_the_console(request: Request) -> bool:
+    """Whether people read what is answered, and not programs."""
+    path = request.url.path
+    return path == HOME or path.startswith(f"{HOME}/")
+
+
+def home_of(visit_kind: OrganizationKind, scopes: frozenset[Scope]) -> str:
+    """Where somebody begins: who posts needs at the board, who has houses at what waits for an answer."""
+    posts = visit_kind is OrganizationKind.COORDINATION and Scope.NEEDS_READ in scopes
+    return HOME if posts or Scope.ALLOCATIONS_READ not in scopes else TONIGHT
+
+
+async def page(request: Request, name: str, *, status: int = 200, **facts: object) -> Response:
+    """The page of a template in the frame of the console, for who is signed in or not."""
+    visit, language = visit_of(request), chosen_language(request)
+    own = await organizations.read(visit.tx, visit.who.organization_id) if visit else None
+    return _written(request, name, status, {"organization": own.name if own else None, **facts}, visit, language)
+
+
+def refused(request: Request, refusal: Refusal) -> Response:
+    """What a refusal looks like: where to sign in, or what was not done and why."""
+    if isinstance(refusal, SignedOut):
+        answer = gone_to(SIGN_IN)
+        forget(answer, house_of(request).settings)
+        return answer
+    language = chosen_language(request)
+    problem, headers = told(refusal, language)
+    forged = isinstance(refusal, Forged)
+    facts = {
+        "organization": None,
+        "heading": say("console.forged.title", language) if forged else problem.title,
+        "detail": say("console.forged", language) if forged else problem.detail,
+        "minutes": -(-refusal.seconds // 60) if isinstance(refusal, RateLimited) else None,
+    }
+    answer = _written(request, "trouble", problem.status, facts, None, language)
+    answer.headers.update({name: value for name, value in headers.items() if name in ("Retry-After", "Connection")})
+    return answer
+
+
+def _written(
+    request: Request, name: str, status: int, facts: Mapping[str, object], visit: Visit | None, language: str
+) -> Response:
+    written = fill(
+        f"console/{name}",
+        say=lambda key, **values: say(key, language, **values),
+        language=language,
+        direction="rtl" if language in RIGHT_TO_LEFT else "ltr",
+        languages=[(tag, own_name(tag)) for tag in LANGUAGES],
+        style=path_of("console.css"),
+        script=path_of("console.js"),
+        picture=path_of("console.svg"),
+        token=visit.form_token if visit else "",
+        ways=_ways(visit, request.url.path) if visit else [],
+        here=request.url.path,
+        home=home_of(visit.who.kind, visit.who.scopes) if visit else HOME,
+        **facts,
+    )
+    return Response(written, status, {**_HEADERS, "Content-Language": language}, "text/html")
+
+
+def _ways(visit: Visit, here: str) -> list[_Way]:
+    scopes, kind = visit.who.scopes, visit.who.kind
+    offered = [
+        (HOME, "console.nav.board", Scope.NEEDS_READ in scopes),
+        (f"{HOME}/needs/new", "console.nav.new", Scope.NEEDS_WRITE in scopes),
+        (f"{HOME}/needs/queue", "console.nav.queue", Scope.NEEDS_WRITE in scopes),
+        (
+            TONIGHT,
+            "console.nav.tonight",
+            Scope.ALLOCATIONS_READ in scopes and kind is not OrganizationKind.COORDINATION,
+        ),
+    ]
+    return [_Way(path, words, path == here) for path, words, open_to in offered if open_to]

@@ -1,0 +1,170 @@
+"""Signing in with a key, signing out, who else is signed in, leaving in a hurry, and the language.
+
+A key is shown once, in the body of a form, and kept nowhere in the browser: what it holds from then on is worth nothing
+after twelve hours, half an hour unused, or one word of its organization.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Request, Response
+
+from api.clients import hidden_client, networks
+from api.console.cookies import chosen_language, forget, keep_language, keep_token, token_in
+from api.console.forms import read_form
+from api.console.origins import refuse_strange_origin
+from api.console.pages import HOME, SIGN_IN, home_of, page
+from api.console.visits import ConsoleRoute, SignedIn, gone_to, idle
+from api.house import House, house_of
+from api.moments import moment
+from api.pace import Bucket, Rate
+from api.wording import LANGUAGES, say
+from db import audit, keys, sessions, towns
+from db.audit import Actor
+from db.connection import transaction
+from db.keys import Holder
+
+__all__ = ["public", "router"]
+
+_TEN_MINUTES: Final = 600.0
+_LONGEST_KEY: Final = 200
+_OURS: Final = re.compile(r"/console(/[a-z0-9-]{1,40}){0,4}")
+_EVERYTHING: Final = '"cache", "cookies", "storage"'
+AFTERWARDS: Final = "/calendar"
+"""Where one lands who leaves in a hurry: a page that anybody may have open."""
+
+public = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=ConsoleRoute)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A session in the list."""
+
+    id: UUID
+    key: str
+    began: str
+    used: str
+    mine: bool
+
+
+@public.get(SIGN_IN)
+async def ask_for_key(request: Request) -> Response:
+    """The form for a key; who is signed in goes on."""
+    house = house_of(request)
+    token = token_in(request, house.settings)
+    if token:
+        async with transaction(house.engine) as tx:
+            session = await sessions.found(tx, token, house.session_hashing, idle(house))
+        if session is not None:
+            return gone_to(home_of(session.holder.kind, session.holder.scopes))
+    return await page(request, "sign_in", notice=None)
+
+
+@public.post(SIGN_IN)
+async def sign_in(request: Request) -> Response:
+    """Begin a session. What opens nothing is told in the same words, whatever it was."""
+    refuse_strange_origin(request)
+    house, form = house_of(request), await read_form(request)
+    written = "".join(form.fields.get("key", [""])[0][:_LONGEST_KEY].split())
+    misses = [_misses(house, request)]
+    await house.pace.take(misses)
+    async with transaction(house.engine) as tx:
+        holder = await keys.holder(tx, written, house.key_hashing)
+        token = None
+        if holder is not None:
+            token = await sessions.begin(
+                tx, holder, house.session_hashing, timedelta(hours=house.settings.session_hours)
+            )
+            await audit.append(tx, Actor(holder.organization_id, holder.kind, "session"), f"POST {SIGN_IN}", [])
+    if holder is None or token is None:
+        return await page(request, "sign_in", status=401, notice=say("console.sign_in.wrong", chosen_language(request)))
+    await house.pace.give_back(misses)
+    return _signed_in(house, holder, token)
+
+
+@public.post("/console/language")
+async def choose_language(request: Request) -> Response:
+    """Speak another language from now on."""
+    refuse_strange_origin(request)
+    form = await read_form(request)
+    there, language = form.first("there"), form.first("language")
+    answer = gone_to(there if _OURS.fullmatch(there) else HOME)
+    if language in LANGUAGES:
+        keep_language(answer, language, house_of(request).settings)
+    return answer
+
+
+@public.post("/console/leave")
+async def leave(request: Request) -> Response:
+    """End the session, let the browser forget it and all that it kept of ours, and be elsewhere.
+
+    It asks for nothing but the cookie: who leaves in a hurry is not to be told that a form was too old.
+    """
+    refuse_strange_origin(request)
+    house = house_of(request)
+    token = token_in(request, house.settings)
+    if token:
+        async with transaction(house.engine) as tx:
+            session = await sessions.found(tx, token, house.session_hashing, idle(house))
+            if session is not None:
+                await sessions.end(tx, session.id, session.holder.organization_id)
+    answer = gone_to(AFTERWARDS)
+    answer.headers["Clear-Site-Data"] = _EVERYTHING
+    forget(answer, house.settings)
+    return answer
+
+
+@router.post("/console/sign-out")
+async def sign_out(request: Request, visit: SignedIn) -> Response:
+    """End this session."""
+    await sessions.end(visit.tx, visit.session.id, visit.who.organization_id)
+    visit.note(visit.session.id)
+    answer = gone_to(SIGN_IN)
+    answer.headers["Clear-Site-Data"] = '"cookies", "storage"'
+    forget(answer, house_of(request).settings)
+    return answer
+
+
+@router.get("/console/sessions")
+async def list_sessions(request: Request, visit: SignedIn) -> Response:
+    """Who of this organization is signed in."""
+    listed = await sessions.of_organization(visit.tx, visit.who.organization_id, idle(visit.house))
+    zone = ZoneInfo("UTC")
+    for town in sorted(visit.who.towns)[:1]:
+        zone = ZoneInfo((await towns.get(visit.tx, town)).timezone)
+    rows = [
+        _Row(
+            each.id,
+            f"relais_{each.key_prefix}_…",
+            moment(each.made_at, zone, visit.language),
+            moment(each.last_used_at, zone, visit.language),
+            each.id == visit.session.id,
+        )
+        for each in listed
+    ]
+    return await page(request, "sessions", sessions=rows, timezone=zone.key)
+
+
+@router.post("/console/sessions/{session_id}/end")
+async def end_session(session_id: UUID, visit: SignedIn) -> Response:
+    """Sign another browser of this organization out, at once."""
+    await sessions.end(visit.tx, session_id, visit.who.organization_id)
+    visit.note(session_id)
+    return gone_to("/console/sessions" if session_id != visit.session.id else SIGN_IN)
+
+
+def _signed_in(house: House, holder: Holder, token: str) -> Response:
+    answer = gone_to(home_of(holder.kind, holder.scopes))
+    keep_token(answer, token, house.settings)
+    return answer
+
+
+def _misses(house: House, request: Request) -> Bucket:
+    limits = house.settings
+    client = hidden_client(request, networks(limits.trusted_proxies), house.client_hashing)
+    return Bucket(f"sign-in:{client}", Rate(limits.sign_in_misses_per_client, _TEN_MINUTES))

@@ -1,0 +1,198 @@
+"""The console as people use it: on a telephone and at a desk, in scripts of both directions, by keyboard alone."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, expect
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from api.wording import LANGUAGES, say
+from db.settings import Settings
+from matching.vocabulary import OrganizationKind
+from tests.api.conftest import JoinNetwork, Organization
+from tests.api.scenes import open_offer, post_need
+from tests.api.served import served
+from tests.chromium import found
+from tests.conftest import Logins
+from tests.console.browsing import AXE, DESKTOP, PHONE, Watched, chromium, enter, flaws_of, opened
+from tests.db.acts import look_at_all_due, one, rows
+
+CHROMIUM = found()
+TODAY = datetime.now(ZoneInfo("Europe/Paris")).date()
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium here, and none was fetched: python -m tests.chromium"
+)
+
+
+@dataclass(frozen=True)
+class Evening:
+    """A service that answers, a coordination, and a town hall with thirty beds tonight."""
+
+    url: str
+    desk: Organization
+    hall: Organization
+    engine: AsyncEngine
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def evening(
+    engine: AsyncEngine, settings: Settings, logins: Logins, client: JoinNetwork
+) -> AsyncIterator[Evening]:
+    desk, hall = await client(OrganizationKind.COORDINATION), await client(OrganizationKind.MUNICIPALITY)
+    first, last = TODAY.isoformat(), (TODAY + timedelta(days=6)).isoformat()
+    await open_offer(hall, capacity=30, confirm_within_minutes=60, first_day=first, last_day=last)
+    address = settings.model_copy(update={"database_url": logins.address(settings.database_url, logins.api)})
+    async with served(address) as house:
+        yield Evening(house.url, desk, hall, engine)
+
+
+async def post(watched: Watched) -> int:
+    """Post a family of two adults and two minors for this evening: how many taps it took."""
+    page = watched.page
+    await watched.go("/console")
+    taps = ["main .heading .act", "#adults + button", "#minors + button", "#minors + button"]
+    for tap in taps:
+        await page.click(tap)
+    await page.select_option("#evening", TODAY.isoformat())
+    await page.dblclick(".last .act")
+    await page.wait_for_selector(".qr")
+    return len(taps) + 3  # the list, its line, and the button
+
+
+async def firm(evening: Evening) -> None:
+    """The worker looks, and the providers are asked."""
+    await look_at_all_due(evening.engine)
+    await rows(evening.engine, "update allocation set firm_from = now() where state = 'held'")
+
+
+async def test_from_the_door_to_a_bed_on_a_telephone_and_at_a_desk(evening: Evening) -> None:
+    """The coordinator in English on a telephone, the town hall in Arabic at a desk; each page hears of the other."""
+    assert CHROMIUM
+    async with (
+        chromium(CHROMIUM) as browser,
+        opened(browser, evening.url, PHONE, "en") as door,
+        opened(browser, evening.url, DESKTOP, "ar") as hall,
+    ):
+        await enter(hall, evening.hall.key)
+        await expect(hall.page.locator("article")).to_have_count(0)
+        await enter(door, evening.desk.key)
+        assert await post(door) <= 8
+        assert (await one(evening.engine, "select count(*) as n from need")).n == 1
+        await door.shot("phone-en-need")
+        await door.go("/console")
+        await firm(evening)
+        # Told to both by the stream: nobody loads a page anew.
+        await expect(door.page.locator(".state")).to_have_text(say("console.state.held", "en"))
+        yes = hall.page.locator("[id^=yes-]")
+        await expect(yes).to_be_visible()
+        await hall.shot("desk-ar-tonight")
+        await hall.page.clock.install()
+        await yes.click()
+        await hall.page.clock.run_for(9_000)
+        await hall.page.locator(".undo button").click()
+        await expect(yes).to_be_focused()
+        await hall.page.clock.run_for(60_000)
+        assert (await one(evening.engine, "select state from allocation")).state == "held"
+        await yes.click()
+        await hall.page.clock.run_for(11_000)
+        await expect(hall.page.locator("article.is-confirmed")).to_be_visible()
+        assert (await one(evening.engine, "select state from allocation")).state == "confirmed"
+        await expect(door.page.locator(".state")).to_have_text(say("console.state.confirmed", "en"))
+        await door.shot("phone-en-board")
+        await door.page.click("#leave")
+        await door.page.wait_for_url("**/calendar")
+        await door.go("/console")
+        await expect(door.page.locator("#key")).to_be_visible()
+        for each in (door, hall):
+            each.assert_kept_to_itself()
+
+
+async def test_by_keyboard_alone(evening: Evening) -> None:
+    assert CHROMIUM
+    async with chromium(CHROMIUM) as browser, opened(browser, evening.url, DESKTOP, "en") as watched:
+        page = watched.page
+
+        async def tab_to(selector: str) -> None:
+            for _ in range(120):
+                await page.keyboard.press("Tab")
+                if await page.evaluate("selector => document.activeElement.matches(selector)", selector):
+                    seen = "document.activeElement.closest('.tile') || document.activeElement"
+                    assert await page.evaluate(f"getComputedStyle({seen}).outlineStyle") == "solid", selector
+                    return
+            pytest.fail(f"no way to {selector} by keyboard")
+
+        await watched.go("/console/sign-in")
+        await tab_to("#key")
+        await page.keyboard.type(evening.desk.key)
+        await page.keyboard.press("Enter")
+        await page.wait_for_selector("#live")
+        await tab_to("main .heading .act")
+        await page.keyboard.press("Enter")
+        await page.wait_for_selector("#minors")
+        await tab_to("#minors + button")
+        await page.keyboard.press("Space")
+        await tab_to("#evening")
+        await page.keyboard.press("End")
+        await tab_to("[name=wish][value=quiet]")
+        await page.keyboard.press("Space")
+        await tab_to(".last .act")
+        await page.keyboard.press("Enter")
+        await page.wait_for_selector(".qr")
+        asked = await one(evening.engine, "select minors, requires from need")
+        assert (asked.minors, asked.requires) == (1, ["quiet"])
+        await tab_to("[id^=withdraw-]")
+        await page.clock.install()
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".undo button")).to_be_focused()
+        await page.clock.run_for(11_000)
+        await expect(page.locator(".state")).to_have_text(say("console.state.withdrawn", "en"))
+        watched.assert_kept_to_itself()
+
+
+async def test_no_page_has_a_barrier_or_is_wider_than_its_window(evening: Evening, *, long: bool) -> None:
+    """In the normal form in two languages, with `--long` in all."""
+    if not AXE.exists():
+        pytest.skip("axe-core is not here: npm could not fetch it")
+    assert CHROMIUM
+    for urgency in ("vital", "normal"):
+        await post_need(evening.desk, urgency=urgency, requires=["quiet"] if urgency == "vital" else [])
+    await firm(evening)
+    need = (await one(evening.engine, "select id from need where state = 'held'")).id
+    pages = {
+        evening.desk: ("", "/needs/new", "/needs/queue", f"/needs/{need}", f"/slips?need={need}", "/sessions", "/no"),
+        evening.hall: ("/tonight",),
+    }
+    async with chromium(CHROMIUM) as browser:
+        await assert_flaws_are_seen(browser, evening)
+        for language in LANGUAGES if long else ("fr", "ar"):
+            for who, paths in pages.items():
+                async with opened(browser, evening.url, PHONE, language) as watched:
+                    await watched.go("/console/sign-in")
+                    assert await flaws_of(watched.page) == []
+                    await enter(watched, who.key)
+                    for path in paths:
+                        await watched.go(f"/console{path}")
+                        assert await flaws_of(watched.page) == [], f"{path} in {language}"
+                        assert await watched.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+                        await watched.shot(f"phone-{language}-{path.partition('?')[0].replace('/', '-')[:14]}")
+                    await watched.go("/calendar")
+                    assert await flaws_of(watched.page) == []
+                    watched.assert_kept_to_itself()
+
+
+async def assert_flaws_are_seen(browser: Browser, evening: Evening) -> None:
+    """The control: a barrier, a request to a stranger and what the policy stops are each told of."""
+    async with opened(browser, evening.url, PHONE, "en") as watched:
+        await watched.go("/console/sign-in")
+        await watched.page.evaluate("document.querySelector('label').remove()")
+        assert any(flaw.startswith("label") for flaw in await flaws_of(watched.page))
+        watched.assert_kept_to_itself()
+        async with watched.page.expect_console_message():
+            await watched.page.evaluate("new Image().src = 'http://127.0.0.2:9/picture.png'")
+        assert watched.stopped
+        await watched.page.goto("data:text/html,elsewhere")
+        assert watched.strange

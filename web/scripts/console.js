@@ -1,0 +1,155 @@
+/* The pages work without this: it counts by tapping, ticks, listens, and gives ten seconds to take an answer back. */
+const UNDO = 10;
+const page = document.documentElement;
+const words = document.body.dataset;
+let waiting = 0;
+let asking = false;
+let missed = false;
+
+page.classList.add("js");
+
+for (const step of document.querySelectorAll("[data-step]")) {
+  step.addEventListener("click", () => {
+    const field = step.parentElement.querySelector("input");
+    const next = Number(field.value || 0) + Number(step.dataset.step);
+    field.value = Math.min(Math.max(next, Number(field.min)), Number(field.max));
+  });
+}
+
+/* How long there is until a deadline, in the words of the server: minutes, and hours from an hour and a half on. */
+function tick() {
+  const says = new Intl.RelativeTimeFormat(page.lang === "en" ? "en-GB" : page.lang);
+  for (const time of document.querySelectorAll("[data-left]")) {
+    const minutes = Math.max((Date.parse(time.dateTime) - Date.now()) / 60000, 1);
+    const said = minutes < 90 ? says.format(Math.round(minutes), "minute") : says.format(Math.round(minutes / 60), "hour");
+    if (time.textContent !== said) time.textContent = said;
+  }
+}
+
+function show(lost) {
+  const line = document.querySelector("[data-fresh]");
+  if (!line) return;
+  const said = lost ? line.dataset.lost : line.dataset.words;
+  if (line.textContent !== said) line.textContent = said;
+  line.classList.toggle("lost", lost);
+}
+
+/* The part of the page that lives, read anew; where somebody was in it, they are again. */
+async function refresh() {
+  const part = document.getElementById("live");
+  if (!part) return;
+  if (waiting || asking) {
+    missed = true;
+    return;
+  }
+  asking = true;
+  try {
+    const answer = await fetch(part.dataset.live, { headers: { Accept: "text/html" } });
+    if (answer.redirected) return location.replace(answer.url);
+    if (!answer.ok) throw new Error();
+    const made = (await parsed(answer)).getElementById("live");
+    show(false);
+    /* An answer that was begun meanwhile must stay in sight for as long as it can be taken back. */
+    if (waiting) missed = true;
+    else take(made, part);
+  } catch {
+    show(true);
+  } finally {
+    asking = false;
+  }
+  if (missed && !waiting) {
+    missed = false;
+    refresh();
+  }
+}
+
+async function parsed(answer) {
+  return new DOMParser().parseFromString(await answer.text(), "text/html");
+}
+
+function take(made, part) {
+  if (!made || made.innerHTML === part.innerHTML) return;
+  const open = [...part.querySelectorAll("details")].map((each) => each.open);
+  const focused = part.contains(document.activeElement) ? document.activeElement.id : "";
+  part.replaceChildren(...made.childNodes);
+  part.querySelectorAll("details").forEach((each, number) => (each.open = open[number] || false));
+  if (focused) document.getElementById(focused)?.focus();
+  tick();
+}
+
+/* Nothing is sent before the time is over: who leaves the page before has said nothing. */
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!form.matches("[data-undo]")) return;
+  event.preventDefault();
+  const fields = new URLSearchParams(new FormData(form, event.submitter));
+  fields.set("sure", "1");
+  const line = document.createElement("p");
+  const undo = document.createElement("button");
+  const said = document.createElement("span");
+  line.className = "undo";
+  said.setAttribute("role", "status");
+  said.textContent = event.submitter?.dataset.says || words.sending;
+  undo.type = "button";
+  undo.className = "lesser";
+  undo.id = "undo-" + (event.submitter?.id || "");
+  undo.textContent = words.undo + " (" + UNDO + ")";
+  line.append(said, undo);
+  form.hidden = true;
+  form.after(line);
+  undo.focus();
+  waiting += 1;
+  const end = Date.now() + UNDO * 1000;
+  const timer = setInterval(() => {
+    const left = Math.ceil((end - Date.now()) / 1000);
+    if (left > 0) undo.textContent = words.undo + " (" + left + ")";
+    else {
+      over();
+      undo.remove();
+      send(form, fields, said);
+    }
+  }, 250);
+  const over = () => {
+    clearInterval(timer);
+    waiting -= 1;
+  };
+  undo.addEventListener("click", () => {
+    over();
+    line.remove();
+    form.hidden = false;
+    (event.submitter || form.querySelector("button")).focus();
+    if (missed) refresh();
+  });
+});
+
+async function send(form, fields, said) {
+  try {
+    const answer = await fetch(form.action, { method: "POST", body: fields });
+    if (answer.ok && !document.getElementById("live")) return location.replace(answer.url);
+    if (answer.ok) return refresh();
+    document.querySelector("main").replaceChildren(...(await parsed(answer)).querySelector("main").childNodes);
+  } catch {
+    /* Whether it arrived is not known: sent again it does the same once. */
+    said.textContent = words.late;
+    form.hidden = false;
+  }
+}
+
+function listen() {
+  const changes = new EventSource("/console/changes");
+  changes.onmessage = () => refresh();
+  changes.onopen = () => refresh();
+  changes.onerror = () => {
+    show(true);
+    if (changes.readyState === EventSource.CLOSED) setTimeout(() => document.hidden || (refresh(), listen()), 15000);
+  };
+  addEventListener("pagehide", () => changes.close());
+}
+
+if (document.getElementById("live")) {
+  tick();
+  setInterval(tick, 10000);
+  setInterval(refresh, 60000);
+  addEventListener("online", refresh);
+  listen();
+}
