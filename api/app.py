@@ -42,7 +42,8 @@ from api import (
     towns,
     webhooks,
 )
-from api.console import board, calendar, posting, queue, signing, tonight
+from api.console import board, posting, queue, signing, tonight
+from api.console import calendar as evenings
 from api.console.pages import is_of_the_console, refused
 from api.documents import Service
 from api.feed_cursors import FeedCursors
@@ -144,7 +145,7 @@ def create(settings: ApiSettings | None = None, presence: Presence | None = None
         queue.router,
         posting.router,
         tonight.router,
-        calendar.router,
+        evenings.router,
         operations.router,
     ):
         app.include_router(router)

@@ -60,6 +60,7 @@ STAYS: Final = {
     "event": "its order is that of this database: who reads the feed begins anew",
     "feed_mark": "as the events",
     "idempotency": "answers of yesterday, under hashes of this house",
+    "session": "kept as a hash under the secret of this house: whoever is signed in signs in there",
     "site_location": "goes along sealed under the passphrase, in a file of its own",
     "tombstone": "hashes under the secret of this house, for backups of this house",
     "town_load": "counted again within a minute",

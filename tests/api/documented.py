@@ -141,7 +141,8 @@ def _sample(schema: Json, document: Json, *, whole: bool) -> object:
             inner = said.get("prefixItems") or [said["items"]] * size
             made = [_sample(each, document, whole=whole) for each in inner]
         case "integer" | "number":
-            made = max(said.get("minimum", 1), 1)
+            # The document writes bounds as 1.0, which is no whole number.
+            made = int(max(said.get("minimum", 1), 1))
         case "string":
             made = _text(said)
     return made
