@@ -40,6 +40,9 @@ _OR_NOT = "--or-not-at-all"
 _NEW_MOUNTS, _NEW_USER, _NEW_NETWORK = 0x00020000, 0x10000000, 0x40000000
 _BIND, _PRIVATE, _RECURSIVE = 4096, 1 << 18, 16384
 _GET_FLAGS, _SET_FLAGS, _UP = 0x8913, 0x8914, 0x1
+_ADD_ROUTE, _HOST = 0x890B, 0x4
+_ASKED_BY_BROWSERS = "2001:4860:4860::8888"
+"""Where Chromium looks whether IPv6 is there."""
 _NOWHERE, _NOWHERE_6 = "192.0.2.53", "2001:db8::53"
 """Addresses of documentation (RFC 5737, RFC 3849): nobody has them."""
 _PROBE = f"""
@@ -90,6 +93,7 @@ def enter() -> None:
             Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
             Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
         _raise_loopback()
+        _have_ipv6_seem_there()
         _ask_nobody_for_names()
     except OSError as error:
         raise Forbidden(f"this machine's kernel lets nobody set up a network of their own ({error.strerror})") from None
@@ -154,6 +158,18 @@ def _raise_loopback() -> None:
         asked = struct.pack("16sh22x", b"lo", 0)
         (flags,) = struct.unpack_from("16xh", fcntl.ioctl(any_socket, _GET_FLAGS, asked))
         fcntl.ioctl(any_socket, _SET_FLAGS, struct.pack("16sh22x", b"lo", flags | _UP))
+
+
+def _have_ipv6_seem_there() -> None:
+    """A browser asks the kernel at its start whether a way leads to this address, and sends nothing: let one lead here.
+
+    The route, to this one address by the loopback, is written as `struct in6_rtmsg` (`linux/ipv6_route.h`) has it.
+    """
+    to = socket.inet_pton(socket.AF_INET6, _ASKED_BY_BROWSERS)
+    route = struct.pack("16s32xIHHIxxxxLIi", to, 0, 128, 0, 1, 0, _UP | _HOST, socket.if_nametoindex("lo"))
+    # A kernel without IPv6 counts no attempts by it.
+    with suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, _ADD_ROUTE, route)
 
 
 def _ask_nobody_for_names() -> None:
