@@ -5,9 +5,11 @@ organization, with its key checked anew. Between two readings a stream holds no 
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Final
 from uuid import UUID
 
@@ -39,6 +41,8 @@ _MOST: Final = 1000
 _MOST_EACH: Final = 20
 """Streams of one organization in this process."""
 _COME_AGAIN: Final = 30
+_COMES_WITHIN: Final = 5.0
+"""Seconds in which who was let in begins to listen, or is gone."""
 _log = structlog.get_logger()
 
 
@@ -64,6 +68,8 @@ class Streams:
         self._cursors = cursors
         self._leaving = leaving
         self._listeners: dict[UUID, set[Listener]] = {}
+        self._expected: dict[UUID, deque[float]] = {}
+        """When those were let in who do not listen yet. Who never comes is not waited for."""
         self._anybody = asyncio.Event()
 
     def __len__(self) -> int:
@@ -91,14 +97,19 @@ class Streams:
         """What a listener hears from a place on. Raises `RateLimited`, `Unavailable` where there are too many."""
         if len(self) >= _MOST or self._leaving.is_set():
             raise Unavailable
-        if len(self._listeners.get(listener.who.organization_id, ())) >= _MOST_EACH:
+        theirs = listener.who.organization_id
+        expected = self._expected.setdefault(theirs, deque())
+        while expected and expected[0] < monotonic() - _COMES_WITHIN:
+            expected.popleft()
+        if len(self._listeners.get(theirs, ())) + len(expected) >= _MOST_EACH:
             raise RateLimited(_COME_AGAIN)
+        expected.append(monotonic())
         return self._telling(listener, begin)
 
     async def _telling(self, listener: Listener, begin: Mark) -> AsyncIterator[bytes]:
         place = begin
-        yield format_sse_event(id=self._cursor(listener, place), retry=_RETRY, comment="Relais")
         with self._listening(listener):
+            yield format_sse_event(id=self._cursor(listener, place), retry=_RETRY, comment="Relais")
             while not self._leaving.is_set():
                 listener.news.clear()
                 try:
@@ -131,6 +142,8 @@ class Streams:
     @contextmanager
     def _listening(self, listener: Listener) -> Iterator[None]:
         organization_id = listener.who.organization_id
+        if expected := self._expected.get(organization_id):
+            expected.popleft()
         self._listeners.setdefault(organization_id, set()).add(listener)
         self._anybody.set()
         try:

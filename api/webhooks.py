@@ -17,6 +17,7 @@ from db import webhooks
 from db.happenings import KINDS, readable
 from db.webhooks import DeliveryFacts, WebhookFacts
 from matching.delivering import LONGEST_URL, DeliveryState, DisabledFor, Trouble, WebhookState, host_and_port
+from matching.refusals import Flaw, Invalid
 
 __all__ = ["router"]
 
@@ -129,9 +130,12 @@ async def post_webhook(
     body: WebhookIn, who: WritesWebhooks, tx: Tx, reply: Reply, house: TheHouse
 ) -> WebhookWithSecret:
     """Tell this address of events from now on, signed as in Standard Webhooks. The answer shows the secret, once."""
+    objects = readable(who.scopes)
+    unheard = [index for index, kind in enumerate(body.kinds) if kind.partition(".")[0] not in objects]
+    if unheard:
+        raise Invalid(tuple(Flaw(f"/kinds/{index}", "not_readable_with_this_key") for index in unheard))
     webhook_id = uuid4()
     sealed = house.withheld.webhooks.seal(webhook_id, body.url)
-    objects = readable(who.scopes)
     await webhooks.add(tx, who.organization_id, webhook_id, sealed, frozenset(body.kinds), objects)
     reply.created(f"/v1/webhooks/{webhook_id}")
     return await _with_secret(tx, who.organization_id, webhook_id, reply, house)

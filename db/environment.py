@@ -107,4 +107,4 @@ def _is_database_address(value: str) -> bool:
         _ = parts.port  # raises where it is no number
     except ValueError:
         return False
-    return parts.scheme == _DATABASE_SCHEME and bool(parts.netloc or parts.path)
+    return value.startswith(f"{_DATABASE_SCHEME}://") and bool(parts.netloc or parts.path)

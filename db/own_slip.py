@@ -32,6 +32,7 @@ __all__ = [
     "SlipPlace",
     "There",
     "Whereabouts",
+    "count_misfiled",
     "file_missing",
     "give_feedback",
     "read",
@@ -129,6 +130,7 @@ _COUNT = text("""
     on conflict (day, town_id, category, word) do update set times = counted.times + 1
 """)
 _UNFILED = text("select id from need where slip is null and ended_at is null")
+_FILED = text("select id, slip from need where slip is not null order by posted_at desc limit :most")
 _FILE = text("""
     update need set slip = filed.slip
       from unnest(cast(:ids as uuid[]), cast(:slips as bytea[])) as filed (id, slip)
@@ -199,6 +201,12 @@ async def file_missing(engine: AsyncEngine, keys: SlipKeys) -> None:
         ids = (await tx.execute(_UNFILED)).scalars().all()
         if ids:
             await tx.execute(_FILE, {"ids": ids, "slips": [keys.filed(each) for each in ids]})
+
+
+async def count_misfiled(tx: AsyncConnection, keys: SlipKeys, most: int) -> int:
+    """How many of the newest needs are filed under another secret than this one; `most` are looked at."""
+    rows = await tx.execute(_FILED, {"most": most})
+    return sum(row.slip != keys.filed(row.id) for row in rows)
 
 
 async def _find(tx: AsyncConnection, slip: bytes) -> Row[tuple[object, ...]]:

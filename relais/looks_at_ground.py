@@ -9,12 +9,13 @@ from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from db import checkup, locations, tenancy
+from db import checkup, locations, own_slip, tenancy
 from db.addresses import Vault
 from db.connection import connect, snapshot
 from db.reaching_redis import open_redis
 from db.readiness import Lack, lack_of
 from db.roles import Role, hides_rows
+from db.slips import SlipKeys
 from relais.finding import KEPT, Finding, House, State, to_do
 
 __all__ = ["clock", "database", "migrations", "postgis", "redis", "roles", "row_security", "secrets", "zones"]
@@ -22,6 +23,7 @@ __all__ = ["clock", "database", "migrations", "postgis", "redis", "roles", "row_
 _OLDEST_SERVER: Final = 140_000
 _CLOCK_SECONDS: Final = 5.0
 _ZONE: Final = "Europe/Paris"
+_NEEDS: Final = 100
 _PLACES: Final = 100
 _REDIS_SECONDS: Final = 2.0
 
@@ -167,10 +169,18 @@ async def redis(house: House) -> Finding | None:
 
 async def secrets(house: House) -> Finding | None:
     """The secret and the address key open what is stored."""
-    house.settings.keys()
+    slips = SlipKeys.of(house.settings.keys())
     vault = Vault.of_file(house.settings.address_key_file)
     async with house.reading() as tx:
+        misfiled = await own_slip.count_misfiled(tx, slips, _NEEDS)
         closed = await locations.count_unopened(tx, vault, _PLACES)
+    if misfiled:
+        return to_do(
+            "keys",
+            f"{misfiled} of the needs that were looked at were filed under another secret than the file's.",
+            "Nothing is lost; but keys and slip codes that were given out open nothing with this file.",
+            "Put back the secret file that this house began with, and restart API and worker; make no backup before.",
+        )
     if not closed:
         return None
     return to_do(

@@ -2,11 +2,14 @@
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.connection import looking, transaction
+from db.own_slip import count_misfiled
 from db.settings import Settings
+from db.slips import SlipKeys
 from db.terms import Terms
 from relais.backups.keys_at_hand import KeysAtHand
 from relais.backups.places import Places, Running
@@ -15,6 +18,9 @@ from relais.backups.repository import Backup, Repository, past_term
 from relais.embedded.postgres import NOT_KEPT
 
 __all__ = ["back_up"]
+
+_NEEDS: Final = 100
+"""Newest needs that are looked at for the secret that they are filed under."""
 
 
 async def back_up(places: Places, engine: AsyncEngine, settings: Settings) -> tuple[Backup, list[Backup]]:
@@ -34,6 +40,12 @@ async def back_up(places: Places, engine: AsyncEngine, settings: Settings) -> tu
         )
     async with transaction(engine) as tx:
         running = await Running.of(tx, settings)
+        if await count_misfiled(tx, SlipKeys.of(settings.keys()), _NEEDS):
+            raise BackupProblem(
+                "The secret file at hand is not the one of this house: needs were filed under another, and such a "
+                "backup could not be restored with the right one. Nothing was backed up. What to do: put that file "
+                "back (RELAIS_SECRET_FILE), then run this again."
+            )
     places.make(running.user)
     repository = places.repository(running.user, running.data, "running")
     repository.set_up(running.connection)

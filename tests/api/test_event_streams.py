@@ -131,6 +131,25 @@ async def test_a_broken_feed_is_told_and_goes_on_from_now(
         assert later in (await hear(blocks))["data"]
 
 
+async def test_of_many_that_come_at_once_no_more_than_may_are_let_in(service: str, coordination: Organization) -> None:
+    headers = {"Authorization": f"Bearer {coordination.key}"}
+    heard: list[int] = []
+    enough = asyncio.Event()
+
+    async def listen() -> None:
+        async with (
+            httpx.AsyncClient(trust_env=False, base_url=service, headers=headers, timeout=60) as http,
+            http.stream("GET", "/v1/events") as answered,
+        ):
+            heard.append(answered.status_code)
+            if len(heard) == 40:
+                enough.set()
+            await enough.wait()
+
+    await asyncio.gather(*(listen() for _ in range(40)))
+    assert (heard.count(200), heard.count(429)) == (20, 20)
+
+
 async def test_streams_hold_no_connection_and_are_bounded(
     service: str, coordination: Organization, engine: AsyncEngine
 ) -> None:

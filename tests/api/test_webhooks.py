@@ -82,7 +82,11 @@ async def test_neither_address_nor_secret_is_stored_and_a_repeated_request_shows
 async def test_a_webhook_hears_of_what_the_key_that_made_it_may_read(client: JoinNetwork) -> None:
     scopes = frozenset({Scope.WEBHOOKS_WRITE, Scope.OFFERS_READ})
     who = await client(OrganizationKind.ASSOCIATION, scopes)
-    assert (await made(who))["objects"] == ["offer", "pledge", "shift", "site", "webhook"]
+    assert (await made(who))["objects"] == ["offer", "pledge", "practice", "shift", "site", "webhook"]
+    deaf = await who.http.post(PATH, json=webhook_body(kinds=["offer", "need.posted"]))
+    assert [(each["at"], each["code"]) for each in deaf.json()["errors"]] == [
+        ("/kinds/1", "not_readable_with_this_key")
+    ]
     reads = await client(OrganizationKind.ASSOCIATION, frozenset({Scope.OFFERS_READ, Scope.OFFERS_WRITE}))
     for asked in (reads.http.get(PATH), reads.http.post(PATH, json=webhook_body())):
         assert (await asked).status_code == 403

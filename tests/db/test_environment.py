@@ -19,9 +19,17 @@ _PROCESSES = {
 
 
 @pytest.mark.parametrize("process", _PROCESSES)
-@pytest.mark.parametrize("variable", ["RELAIS_DATABASE_URL", "RELAIS_REDIS_URL", "RELAIS_SECRET_FILE"])
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("RELAIS_DATABASE_URL", _VALUE),
+        ("RELAIS_DATABASE_URL", f"postgresql+asyncpg:relais:{_VALUE}@127.0.0.1/relais"),
+        ("RELAIS_REDIS_URL", _VALUE),
+        ("RELAIS_SECRET_FILE", _VALUE),
+    ],
+)
 def test_a_wrong_setting_is_named_and_its_value_is_not(
-    process: str, variable: str, secret_files: tuple[Path, Path]
+    process: str, variable: str, value: str, secret_files: tuple[Path, Path]
 ) -> None:
     ended = subprocess.run(
         [sys.executable, *_PROCESSES[process]],
@@ -31,7 +39,7 @@ def test_a_wrong_setting_is_named_and_its_value_is_not(
             "RELAIS_DATABASE_URL": "postgresql+asyncpg://relais@127.0.0.1:1/relais",
             "RELAIS_SECRET_FILE": str(secret_files[0]),
             "RELAIS_ADDRESS_KEY_FILE": str(secret_files[1]),
-            variable: _VALUE,
+            variable: value,
         },
         capture_output=True,
         text=True,

@@ -129,6 +129,8 @@ async def _things(http: httpx.AsyncClient, garden: Garden, address: str) -> Know
         "delivery_id": uuid4(),
         "site_id": site,
         "offer_id": offer,
+        "service_id": offer,
+        "organization_id": uuid4(),
         "slot_id": slots.json()["items"][-1]["id"],
         "need_id": need["id"],
         "allocation_id": allocation,

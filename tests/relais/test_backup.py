@@ -12,7 +12,9 @@ from typer.testing import CliRunner
 
 from db import feed, invariants, tombstones
 from db.connection import connect, transaction
+from db.own_slip import file_missing
 from db.settings import Settings
+from db.slips import SlipKeys
 from relais.backups import log_files
 from relais.backups.backing_up import back_up
 from relais.backups.house import Wish, opened, restore_house
@@ -205,6 +207,11 @@ def test_in_place_the_house_goes_on_and_is_backed_up_on(house: House, told: Told
         assert asyncio.run(lost(settings, told, moment)) == []
         assert asyncio.run(back(settings, told)) == (0, 0)
         asyncio.run(once_more(house, settings))
+        other = settings.model_copy(update={"secret_file": house.folder / "other-secret"})
+        other.secret_file.write_bytes(bytes(48))
+        asyncio.run(file_slips(settings))
+        with pytest.raises(BackupProblem, match="is not the one of this house"):
+            asyncio.run(once_more(house, other))
     repository = opened(house.places, target.user, target.data)
     first, last = repository.backups()
     assert repository.flaws(first) == repository.flaws(last) == []
@@ -238,6 +245,12 @@ def test_the_commands_say_what_there_is_and_what_is_missing(
     assert "Counters, places and states agree" in done, done
     assert "something in" in said("restore", "--to", out)
     shutil.rmtree(out)
+
+
+async def file_slips(settings: Settings) -> None:
+    engine = connect(settings, "test")
+    await file_missing(engine, SlipKeys.of(settings.keys()))
+    await engine.dispose()
 
 
 async def once_more(house: House, settings: Settings) -> None:

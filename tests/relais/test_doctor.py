@@ -19,7 +19,9 @@ from db.addresses import Vault
 from db.connection import connect, transaction
 from db.linking import link_acts
 from db.locations import keep_place
+from db.own_slip import file_missing
 from db.settings import Settings
+from db.slips import SlipKeys
 from geo.cells import Point
 from relais import looks_at_ground, looks_at_work
 from relais.doctor import look_over
@@ -127,6 +129,19 @@ async def test_another_key_file_opens_nothing(engine: AsyncEngine, house: House,
     other = tmp_path / "other-key"
     other.write_bytes(base64.b64encode(secrets.token_bytes(32)))
     settings = house.settings.model_copy(update={"address_key_file": other})
+    assert set(await seen(replace(house, settings=settings))) == {"keys"}
+
+
+async def test_another_secret_file_fits_nothing_that_was_filed(
+    engine: AsyncEngine, house: House, tmp_path: Path
+) -> None:
+    async with transaction(engine) as tx:
+        await add_need(tx, await add_organization(tx))
+    await file_missing(engine, SlipKeys.of(house.settings.keys()))
+    assert await seen(house) == {}
+    other = tmp_path / "other-secret"
+    other.write_bytes(secrets.token_bytes(32))
+    settings = house.settings.model_copy(update={"secret_file": other})
     assert set(await seen(replace(house, settings=settings))) == {"keys"}
 
 
