@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from api.authorization import AnyKey, Caller, WritesOffers
+from api.authorization import Caller, ReadsOffers, WritesOffers
 from api.lists import After, Limit, Listed, listed
 from api.problems import problems
 from api.sheets import AS_SHEET, Sheet, sheet
@@ -194,7 +194,7 @@ async def tell_practice(body: PracticeIn, who: WritesOffers, tx: Tx, reply: Repl
 
 @router.get("/v1/practices", responses=problems(401, 403, 422))
 async def list_practices(
-    who: AnyKey,
+    who: ReadsOffers,
     tx: Tx,
     after: After,
     limit: Limit = 50,
@@ -215,7 +215,7 @@ async def list_practices(
 
 
 @router.get("/v1/practices/{practice_id}", responses=problems(401, 403, 404, 422))
-async def read_practice(practice_id: UUID, who: AnyKey, tx: Tx, reply: Reply) -> PracticeOut:
+async def read_practice(practice_id: UUID, who: ReadsOffers, tx: Tx, reply: Reply) -> PracticeOut:
     """One practice of the network."""
     return await _practice(tx, who, practice_id, reply)
 
@@ -238,7 +238,7 @@ async def withdraw_practice(practice_id: UUID, who: WritesOffers, tx: Tx, reply:
 
 @router.get("/v1/export/practices.csv", response_class=Sheet, responses=problems(401, 403, 422) | AS_SHEET)
 async def export_practices(
-    who: AnyKey,
+    who: ReadsOffers,
     tx: Tx,
     country: Annotated[CountryCode | None, Query()] = None,
     category: Annotated[CategoryCode | None, Query()] = None,

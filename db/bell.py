@@ -66,8 +66,11 @@ class Bell:
 
     async def run(self) -> None:
         """Send what is rung, until cancelled."""
+        this = asyncio.current_task()
         try:
-            while True:
+            # Python 3.11's `wait_for`, by which the client of Redis waits, passes over a cancellation that comes as its
+            # answer does.
+            while this is None or not this.cancelling():
                 await self._rung.wait()
                 self._rung.clear()
                 rings, self._rings = self._rings, set()

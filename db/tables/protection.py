@@ -345,7 +345,7 @@ KEPT: Final[dict[str, Kept]] = {
     ),
     "practice": Kept(
         "so that the next town can do what works",
-        "whoever has a key; once withdrawn, its organization",
+        "whoever has a key that reads offers; once withdrawn, its organization",
         _STAYS,
         {
             "id organization_id": "whose; told to others as a name, and only where `named`",
