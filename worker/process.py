@@ -181,6 +181,10 @@ async def _repeat(name: str, act: Act, figures: Figures, stopping: asyncio.Event
 
 
 async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
+    left = set(tasks)
+    # The client of Redis may pass over a cancellation (`db.bell.Bell.run` says how): who goes on is told again.
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=1)
     await asyncio.gather(*tasks, return_exceptions=True)
