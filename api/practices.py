@@ -24,7 +24,7 @@ from matching.vocabulary import Audience
 __all__ = ["router"]
 
 router = APIRouter(tags=["practices"], route_class=TransactionalRoute)
-_MONTH: Final = r"^\d{4}-(0[1-9]|1[0-2])$"
+_MONTH: Final = r"^(19|20)[0-9]{2}-(0[1-9]|1[0-2])$"
 
 _MOST_IN_A_FILE: Final = 10_000
 _COLUMNS: Final = {

@@ -254,7 +254,7 @@ ROWS: Final[dict[str, Row]] = {
     "POST /v1/practices": Row(_TOWN),
     "GET /v1/practices/{practice_id}": Row(_PRACTICE, _OWN),
     "PATCH /v1/practices/{practice_id}": Row(
-        _PRACTICE | _TOWN, _OWN, {"places": 12}, ({"doing": None}, {"town": 1}, {"first_month": "2999-01"})
+        _PRACTICE | _TOWN, _OWN, {"places": 12}, ({"doing": None}, {"town": 1}, {"first_month": "2099-01"})
     ),
     "POST /v1/practices/{practice_id}/withdraw": Row(_PRACTICE, _OWN),
     "GET /v1/export/practices.csv": Row(),

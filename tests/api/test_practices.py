@@ -113,10 +113,11 @@ async def test_a_practice_is_changed_by_its_own_alone_and_withdrawn_for_good(
     [
         ({"town": 1}, "/town", "not_its_town"),
         ({"category": "unheard_of"}, "/category", "unknown_category"),
-        ({"first_month": "2999-01"}, "/first_month", "in_the_future"),
+        ({"first_month": "2099-01"}, "/first_month", "in_the_future"),
         ({"last_month": "2025-12"}, "/last_month", "before_first_month"),
         ({"currency": None}, "/currency", "required"),
         ({"first_month": "2026-13"}, "/first_month", "wrong_form"),
+        ({"first_month": "0000-01"}, "/first_month", "wrong_form"),
         ({"doing": "a word of my own"}, "/doing", "not_one_of"),
         ({"remarks": "about somebody"}, "/remarks", "unknown_field"),
     ],
