@@ -26,6 +26,7 @@ async def test_a_key_tells_its_organization_its_towns_and_its_rights(client: Joi
                 "allocations:confirm",
                 "allocations:read",
                 "allocations:write",
+                "calendar:read",
                 "pacts:read",
                 "pacts:write",
                 "webhooks:write",
