@@ -36,6 +36,7 @@ from pathlib import Path
 from relais.embedded import running_stack
 # Whoever started the tests may have it ignored (nohup), and what is ignored is inherited.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with running_stack(Path(sys.argv[1]), packages=Path(sys.argv[2]), tell=lambda _: None) as stack:
     facts = {"database_url": stack.database_url, "redis_url": stack.redis_url}
     print(json.dumps({**facts, "postgres": stack.postgres.pid, "redis": stack.redis.pid}), flush=True)
