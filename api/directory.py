@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
 from api.authorization import Caller, ReadsDirectory
 from api.hsds import (
@@ -43,6 +43,14 @@ OfCategory = Annotated[CategoryCode | None, Query(description="Only this kind of
 OfOrganization = Annotated[UUID | None, Query(description="Only what this organization gives.")]
 
 
+async def _chosen(category: OfCategory = None, organization_id: OfOrganization = None) -> Chosen:
+    return Chosen(category, organization_id)
+
+
+Which = Annotated[Chosen, Depends(_chosen)]
+"""Which offers are asked for, in a route's signature."""
+
+
 @router.get("", responses=problems(422), **_SHOWN)
 async def read_specification(_who: ReadsDirectory) -> Specification:
     """Which specification this directory keeps to."""
@@ -55,16 +63,15 @@ async def read_specification(_who: ReadsDirectory) -> Specification:
 async def list_services(
     who: ReadsDirectory,
     tx: Tx,
+    chosen: Which,
     page: PageNumber = 1,
     per_page: PerPage = 50,
-    category: OfCategory = None,
-    organization_id: OfOrganization = None,
     full: Annotated[bool, Query(description="With all that belongs to each.")] = False,  # noqa: FBT002 - HSDS names it
     accept_language: LanguageTag = None,
 ) -> ServicePage:
     """Offers as services, oldest first."""
     language, told = language_of(accept_language), full_service if full else service
-    shelf = await directory.page(tx, _reader(who), Chosen(category, organization_id), page, per_page)
+    shelf = await directory.page(tx, _reader(who), chosen, page, per_page)
     contents = [told(each, language) for each in shelf.listings]
     return ServicePage(**_numbers(page, per_page, shelf.in_all, contents), contents=contents)
 
@@ -107,15 +114,14 @@ async def read_organization(
 async def list_service_at_locations(
     who: ReadsDirectory,
     tx: Tx,
+    chosen: Which,
     page: PageNumber = 1,
     per_page: PerPage = 50,
-    category: OfCategory = None,
-    organization_id: OfOrganization = None,
     accept_language: LanguageTag = None,
 ) -> ServiceAtLocationPage:
     """Offers at their places, by the middle of a cell."""
     language = language_of(accept_language)
-    shelf = await directory.page(tx, _reader(who), Chosen(category, organization_id), page, per_page)
+    shelf = await directory.page(tx, _reader(who), chosen, page, per_page)
     contents = [service_at_location(each, language) for each in shelf.listings]
     return ServiceAtLocationPage(**_numbers(page, per_page, shelf.in_all, contents), contents=contents)
 

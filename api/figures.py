@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AwareDatetime, Field
 
 from api.authorization import Anyone
@@ -116,24 +116,29 @@ OfCountry = Annotated[CountryCode | None, Query(description="Of this country and
 OfCategory = Annotated[CategoryCode | None, Query(description="Of this kind of help alone.")]
 
 
+async def _chosen(town: OfTown = None, country: OfCountry = None, category: OfCategory = None) -> Chosen:
+    return Chosen(town, country, category)
+
+
+Which = Annotated[Chosen, Depends(_chosen)]
+"""Which figures are asked for, in a route's signature."""
+
+
 @router.get("/v1/figures", responses=problems(422, 503))
 async def read_figures(
     _who: Anyone,
     tx: Tx,
     reply: Reply,
+    chosen: Which,
     span: Span = Span.WEEK,
     since: Since = None,
     until: Until = None,
-    town: OfTown = None,
-    country: OfCountry = None,
-    category: OfCategory = None,
     limit: Annotated[int, Query(ge=1, le=_MOST, description="How many weeks or months at most.")] = 4,
     cursor: Annotated[str | None, Query(max_length=10, description="`next` of the page before.")] = None,
 ) -> FiguresOut:
     """What was asked for, given and missing. Nobody can be found in these figures, and none ever changes."""
     found = await published.periods(tx, span, since, until, _before(cursor), limit + 1)
     shown = found[:limit]
-    chosen = Chosen(town, country, category)
     figures = await published.figures(tx, span, [each.first_day for each in shown], chosen)
     reply.headers["Cache-Control"] = _KEEP
     return FiguresOut(
@@ -153,17 +158,14 @@ async def export_figures(
     _who: Anyone,
     tx: Tx,
     reply: Reply,
+    chosen: Which,
     span: Span = Span.WEEK,
     since: Since = None,
     until: Until = None,
-    town: OfTown = None,
-    country: OfCountry = None,
-    category: OfCategory = None,
     limit: Annotated[int, Query(ge=1, le=_MOST_IN_A_FILE, description="How many weeks or months at most.")] = _MOST,
 ) -> Response:
     """The same as a table, newest first. The second line has HXL tags."""
     found = await published.periods(tx, span, since, until, None, limit)
-    chosen = Chosen(town, country, category)
     figures = await published.figures(tx, span, [each.first_day for each in found], chosen)
     reply.headers["Cache-Control"] = _KEEP
     return sheet(_COLUMNS, (_row(span, each) for each in figures))
