@@ -48,7 +48,7 @@ LAWFUL: Final[dict[str, dict[str, str]]] = {
         "prefer-bigint-over-int": _TRIES,
     },
     "0018_pre_figures": {"prefer-bigint-over-int": _COUNTS},
-    "0022_pre_practices": {"prefer-bigint-over-int": _COUNTS},
+    "0020_pre_practices": {"prefer-bigint-over-int": _COUNTS},
     "0014_pre_due_needs_by_key": {
         "require-concurrent-index-deletion": _EMPTY,
         "require-concurrent-index-creation": _EMPTY,
