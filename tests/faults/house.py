@@ -56,6 +56,10 @@ class Member(Protocol):
     def pid(self) -> int | None:
         """Its process, None while it does not run."""
 
+    @property
+    def log_file(self) -> str:
+        """Where its last words are."""
+
     def ending(self) -> str | None:
         """How it ended, in words; None while it runs."""
 

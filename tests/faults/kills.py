@@ -5,11 +5,12 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from signal import SIGCONT, SIGKILL, SIGSTOP
 from time import monotonic
 
-from relais.embedded.processes import running_in
+from relais.embedded.processes import last_lines, running_in
 from tests.api.bodies import need_body
 from tests.faults.checker import overdue
 from tests.faults.house import House, Member
@@ -78,8 +79,7 @@ async def start_again(house: House) -> None:
 
 
 async def _stop(member: Member, seconds: float) -> None:
-    pid = member.pid
-    assert pid is not None, f"{member.name} does not run"
+    pid = _running(member)
     os.kill(pid, SIGSTOP)
     try:
         await asyncio.sleep(seconds)
@@ -91,8 +91,7 @@ async def kill(house: House, kind: str, chance: Random) -> None:
     """Kill what is named, and wait until it is gone."""
     named: Mapping[str, Member] = {"api": house.api, "worker": house.worker, "redis": house.redis}
     member = named.get(kind, house.postgres)
-    pid = member.pid
-    assert pid is not None, f"{member.name} does not run"
+    pid = _running(member)
     cluster = [pid, *(each for each in running_in(house.cluster / "data") if each != pid)]
     victims = {"the whole cluster": cluster, "a backend": [chance.choice(cluster[1:])]}.get(kind, [pid])
     for victim in victims:
@@ -100,6 +99,14 @@ async def kill(house: House, kind: str, chance: Random) -> None:
             os.kill(victim, SIGKILL)
     if pid in victims:
         await eventually(lambda: _ended(member), f"{member.name} has ended", _PATIENCE_SECONDS)
+
+
+def _running(member: Member) -> int:
+    """Its process. That it ended by itself is a fault of the house, told with its last words."""
+    pid = member.pid
+    said = last_lines(Path(member.log_file).read_text()) if pid is None else ""
+    assert pid is not None, f"{member.name} has ended by itself ({member.ending()}). Its last words:\n{said}"
+    return pid
 
 
 async def _ended(member: Member) -> bool:
