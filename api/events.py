@@ -26,6 +26,8 @@ from matching.refusals import Invalid
 __all__ = ["EventOut", "router"]
 
 router = APIRouter(prefix="/v1", tags=["events"], route_class=TransactionalRoute)
+_NO_CURSOR: Final = ("?since", "not_a_cursor")
+_NO_EVENT: Final = ("Last-Event-ID", "not_an_event_id")
 _CURSOR_FORM: Final = rf"^[A-Za-z0-9_-]{{{LENGTH}}}$"
 Fact = Annotated[str, Field(max_length=60)] | int
 
@@ -70,7 +72,7 @@ async def list_changes(
     if since == "now":
         after: Mark | None = await feed.now(tx)
     else:
-        after = None if since is None else _place(since, "?since", who, house)
+        after = None if since is None else _place(since, _NO_CURSOR, who, house)
     page = await feed.read(tx, who.organization_id, after, _readable(who), limit)
     return ChangesOut(
         items=[EventOut.of(event, house.event_key) for event in page.events],
@@ -101,7 +103,7 @@ async def stream_events(
     `event: feed.broken` says that some are not kept any more: read the lists anew, the stream goes on from now.
     """
     objects = _readable(who)
-    begin = _place(last_event_id, "Last-Event-ID", who, house) if last_event_id else await feed.now(tx)
+    begin = _place(last_event_id, _NO_EVENT, who, house) if last_event_id else await feed.now(tx)
     listener = Listener(
         who,
         objects,
@@ -120,8 +122,8 @@ def _readable(who: Caller) -> frozenset[str]:
     return objects
 
 
-def _place(written: str, at: str, who: Caller, house: TheHouse) -> Mark:
+def _place(written: str, flaw: tuple[str, str], who: Caller, house: TheHouse) -> Mark:
     place = house.cursors.open(written, who.organization_id)
     if place is None:
-        raise Invalid.one(at, "not_a_cursor")
+        raise Invalid.one(*flaw)
     return place

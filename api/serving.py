@@ -6,6 +6,8 @@ keep memory and a place for nothing. `python -m api --host … --port …`.
 
 import asyncio
 import signal
+import socket
+import sys
 from collections.abc import Callable
 from functools import partial
 from time import monotonic
@@ -130,14 +132,13 @@ class LeavingServer(uvicorn.Server):
 def serve(host: str, port: int) -> None:
     """Serve until a signal ends it: not ready at once, then no new connections, then the last answers."""
     settings = read_or_leave(ApiSettings)
+    door = _door(host, port)
     protocol: Callable[..., asyncio.Protocol] = partial(
         GuardedProtocol, most=settings.header_bytes, seconds=settings.body_seconds
     )
     presence = Presence()
     config = uvicorn.Config(
         create(settings, presence),
-        host=host,
-        port=port,
         http=protocol,  # type: ignore[arg-type]
         ws="none",
         # The lines of libraries are ours to write.
@@ -149,4 +150,19 @@ def serve(host: str, port: int) -> None:
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.finish_seconds,
     )
-    LeavingServer(config, presence, settings.drain_seconds).run()
+    LeavingServer(config, presence, settings.drain_seconds).run(sockets=[door])
+
+
+def _door(host: str, port: int) -> socket.socket:
+    """The place to listen at, where nobody is let in yet; where it cannot be had, the process says so and ends."""
+    door = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        door.bind((host, port))
+    except OSError as error:
+        sys.stderr.write(
+            f"The API cannot listen on port {port} of {host} ({error.strerror}). Nothing was started or changed. What "
+            "to do: end the program that listens there, or give another --port or --host.\n"
+        )
+        raise SystemExit(2) from None
+    return door

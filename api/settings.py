@@ -11,13 +11,6 @@ __all__ = ["ApiSettings"]
 class ApiSettings(Settings):
     """What the API reads from the environment."""
 
-    replica_url: str | None = Field(
-        default=None,
-        description="postgresql+asyncpg:// address of replicas, for what may be some seconds old (docs/scale.md).",
-    )
-    replica_seconds: float = Field(
-        default=5.0, gt=0, le=300, description="Seconds that a replica may be behind to be read from."
-    )
     body_bytes: int = Field(default=1_048_576, ge=1024, description="Bytes of the largest body that is read.")
     body_seconds: float = Field(
         default=20.0, gt=0, le=600, description="Seconds within which a request's head, and then its body, must come."
@@ -72,16 +65,6 @@ class ApiSettings(Settings):
         pattern=r"^https://[^\s\"'<>]{1,200}$",
         description="Where the slip's page leads who wants to leave it quickly.",
     )
-
-    @property
-    def replica_address(self) -> str | None:
-        """The address of replicas with its password."""
-        return self._with_password(self.replica_url) if self.replica_url else None
-
-    @field_validator("replica_url", mode="before")
-    @classmethod
-    def _none(cls, written: object) -> object:
-        return written or None
 
     @field_validator("trusted_proxies")
     @classmethod

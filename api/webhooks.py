@@ -10,13 +10,13 @@ from pydantic_core import PydanticCustomError
 from api.authorization import WritesWebhooks
 from api.house import House, TheHouse
 from api.lists import After, Limit, Listed, listed
-from api.problems import problems
+from api.problems import Forbidden, problems
 from api.transactions import Reply, TransactionalRoute, Tx
 from api.wire import Instant, Wire
 from db import webhooks
 from db.happenings import KINDS, readable
 from db.webhooks import DeliveryFacts, WebhookFacts
-from matching.delivering import LONGEST_URL, DeliveryState, DisabledFor, Trouble, WebhookState, host_and_port
+from matching.delivering import LONGEST_URL, DeliveryState, DisabledFor, Trouble, WebhookState, flaw_of_address
 from matching.refusals import Flaw, Invalid
 
 __all__ = ["router"]
@@ -32,8 +32,8 @@ def _word(word: str) -> str:
 
 
 def _address(url: str) -> str:
-    if host_and_port(url) is None:
-        raise PydanticCustomError("not_a_webhook_address", "not an address that events may be sent to")
+    if (flaw := flaw_of_address(url)) is not None:
+        raise PydanticCustomError(flaw.value, "not an address that events may be sent to")
     return url
 
 
@@ -166,7 +166,13 @@ async def remove_webhook(webhook_id: UUID, who: WritesWebhooks, tx: Tx) -> None:
 async def rotate_secret(
     webhook_id: UUID, who: WritesWebhooks, tx: Tx, reply: Reply, house: TheHouse
 ) -> WebhookWithSecret:
-    """Another secret, shown once; the one before signs beside it for 24 hours."""
+    """Another secret, shown once; each that was replaced signs beside it for 24 hours.
+
+    For keys that read all that the webhook hears of: who has its secret can speak to the receiver in its name.
+    """
+    facts = await webhooks.read(tx, webhook_id, who.organization_id)
+    if not readable(who.scopes).issuperset(facts.objects):
+        raise Forbidden
     await webhooks.rotate(tx, webhook_id, who.organization_id)
     return await _with_secret(tx, who.organization_id, webhook_id, reply, house)
 

@@ -9,9 +9,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 __all__ = [
+    "Archiving",
     "LongTransaction",
     "Server",
     "Slot",
+    "archiving",
     "chains",
     "events_ahead",
     "lagging_replicas",
@@ -55,6 +57,14 @@ class Slot:
     kept_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Archiving:
+    """What the log of changes is given to, and whether the last part of it could not be."""
+
+    command: str
+    fails: bool
+
+
 _SERVER: Final = text("""
     select cast(current_setting('server_version_num') as int) as number,
            (select extversion from pg_extension where extname = 'postgis') as postgis,
@@ -91,6 +101,12 @@ _REPLICAS: Final = text("""
 _AHEAD: Final = text("""
     select exists (select from event where transaction >= pg_snapshot_xmax(pg_current_snapshot()))
 """)
+_ARCHIVING: Final = text("""
+    select coalesce(nullif(current_setting('archive_library', true), ''), current_setting('archive_command'))
+               as command,
+           coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false) as fails
+      from pg_stat_archiver
+""")
 _CHAINS: Final = text("select organization_id from audit_head order by at desc limit :limit")
 
 
@@ -126,6 +142,12 @@ async def slots(tx: AsyncConnection) -> list[Slot]:
 async def lagging_replicas(tx: AsyncConnection, seconds: float) -> int:
     """How many replicas are this far behind."""
     return int((await tx.execute(_REPLICAS, {"seconds": seconds})).scalar_one())
+
+
+async def archiving(tx: AsyncConnection) -> Archiving:
+    """How the log of changes is kept."""
+    row = (await tx.execute(_ARCHIVING)).one()
+    return Archiving(row.command, row.fails)
 
 
 async def events_ahead(tx: AsyncConnection) -> bool:

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import events
 from db.tables import WebhookDelivery as DeliveryRow
 from db.tables.metadata import columns
-from db.webhooks import BOTH_SIGN_FOR
+from db.webhooks import OLD_SIGNS_FOR
 from matching.delivering import DisabledFor, Trouble, pause_after
 
 __all__ = ["LEASE", "Claim", "Failure", "claim", "disable_gone", "put_off", "taken"]
@@ -93,7 +93,10 @@ _CLAIM = text(f"""
       from chosen c, webhook w
      where d.id = c.id and w.id = d.webhook_id
     returning {columns(DeliveryRow, "d")}, w.url, w.generation, w.failures as known_failures,
-              w.generation > 1 and w.rotated_at > now() - cast(:both as interval) as twice
+              least(w.generation - 1, greatest(
+                  (select count(*) from unnest(w.retired_at) each where each > now() - cast(:signs as interval)),
+                  -- Where code of before has rotated it, that is all that is known.
+                  case when w.rotated_at > now() - cast(:signs as interval) then 1 else 0 end)) as former
 """)
 _TAKEN_BY = text("""
     update webhook set succeeded_at = now(), failures = 0, failing_since = null, try_at = now()
@@ -143,7 +146,7 @@ async def claim(tx: AsyncConnection, limit: int) -> list[Claim]:
     webhooks = list((await tx.execute(_LOCK_DUE, {"limit": limit})).scalars())
     if not webhooks:
         return []
-    values = {"webhooks": webhooks, "limit": limit, "lease": LEASE, "both": BOTH_SIGN_FOR}
+    values = {"webhooks": webhooks, "limit": limit, "lease": LEASE, "signs": OLD_SIGNS_FOR}
     return [_claimed(row) for row in await tx.execute(_CLAIM, values)]
 
 
@@ -219,7 +222,7 @@ def _claimed(row: Row[tuple[object, ...]]) -> Claim:
         id=values["id"],
         webhook_id=values["webhook_id"],
         sealed_url=values["url"],
-        generations=(newest, newest - 1) if values["twice"] else (newest,),
+        generations=tuple(range(newest, newest - values["former"] - 1, -1)),
         event_id=values["event_id"],
         kind=values["kind"],
         object_id=values["object_id"],

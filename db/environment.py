@@ -4,8 +4,8 @@ A value may be a secret, or hold one: only the variable, what is expected and wh
 """
 
 import sys
-from collections.abc import Iterator
-from typing import TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
@@ -25,10 +25,10 @@ class WrongSettings(Exception):  # noqa: N818 - told to a person, not a mistake 
     """Settings are missing or cannot be used; the message says which and what is expected."""
 
 
-def read(kind: type[_Read]) -> _Read:
-    """The settings of this process, with their files looked at. Raises `WrongSettings`."""
+def read(kind: type[_Read], known: Mapping[str, Any] = {}) -> _Read:
+    """The settings of this process, with their files looked at; `known` ones are not read. Raises `WrongSettings`."""
     try:
-        found = kind()
+        found = kind(**known)
     except ValidationError as error:
         flaws = error.errors(include_input=False, include_context=False, include_url=False)
         # What pydantic says is left out too: it quotes.

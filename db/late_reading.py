@@ -23,7 +23,7 @@ from db.connection import connect_to_a_follower, looking, snapshot
 from db.roles import Role
 from db.settings import Settings
 
-__all__ = ["LateReading", "TooLateError"]
+__all__ = ["LateReading", "TooLateError", "has_replayed", "written"]
 
 PATIENCE: Final = 1.0
 """Seconds that anything asked of a follower may take."""
@@ -34,6 +34,16 @@ _HAS_REPLAYED: Final = text("""
     select pg_is_in_recovery() and pg_last_wal_replay_lsn() >= cast(cast(:place as text) as pg_lsn)
 """)
 _log = structlog.get_logger()
+
+
+async def written(leader: AsyncConnection) -> str:
+    """How far the log of the server that leads is."""
+    return str((await leader.execute(_WRITTEN)).scalar_one())
+
+
+async def has_replayed(follower: AsyncConnection, place: str) -> bool:
+    """Whether a server follows, and has replayed the log up to this place."""
+    return bool((await follower.execute(_HAS_REPLAYED, {"place": place})).scalar_one())
 
 
 class TooLateError(ConnectionError):
@@ -58,7 +68,7 @@ class LateReading:
         while True:
             try:
                 async with looking(self._leader) as connection:
-                    place = str((await connection.execute(_WRITTEN)).scalar_one())
+                    place = await written(connection)
             except (SQLAlchemyError, OSError, TimeoutError) as error:
                 _log.debug("late_reading.leader_away", exception=type(error).__name__)
             else:
@@ -74,7 +84,7 @@ class LateReading:
         if not self._places or monotonic() < self._rests_until:
             raise TooLateError("followers are left alone")
         async with snapshot(self._engine) as tx:
-            if not (await tx.execute(_HAS_REPLAYED, {"place": self._places[0][1]})).scalar_one():
+            if not await has_replayed(tx, self._places[0][1]):
                 raise TooLateError("the follower is too far behind")
             yield tx
         self.serves = True

@@ -29,6 +29,13 @@ class Settings(BaseSettings):
         default=None,
         description="The same past a pooler of transactions, where the database address leads to one (docs/scale.md).",
     )
+    replica_url: str | None = Field(
+        default=None,
+        description="postgresql+asyncpg:// address of replicas, for what may be some seconds old (docs/scale.md).",
+    )
+    replica_seconds: float = Field(
+        default=5.0, gt=0, le=300, description="Seconds that a replica may be behind to be read from."
+    )
     redis_url: str | None = Field(
         default=None,
         description="redis:// or redis+sentinel:// address of the doorbell (docs/scale.md); empty or not set: none.",
@@ -50,7 +57,7 @@ class Settings(BaseSettings):
         default="127.0.0.1", description="Address on which it shows them: one that only those who watch can reach."
     )
 
-    @field_validator("listen_url", "redis_url", mode="before")
+    @field_validator("listen_url", "replica_url", "redis_url", mode="before")
     @classmethod
     def _none_where_empty(cls, written: object) -> object:
         return written or None
@@ -65,6 +72,11 @@ class Settings(BaseSettings):
     def listen_address(self) -> str:
         """The address for connections that are kept for themselves, with its password."""
         return self._with_password(self.listen_url or self.database_url)
+
+    @property
+    def replica_address(self) -> str | None:
+        """The address of replicas with its password."""
+        return self._with_password(self.replica_url) if self.replica_url else None
 
     def _with_password(self, url: str) -> str:
         if self.database_password_file is None:

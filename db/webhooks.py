@@ -20,8 +20,9 @@ from matching.delivering import DeliveryState, DisabledFor, Trouble, WebhookStat
 from matching.refusals import Conflict, NotFound
 
 __all__ = [
-    "BOTH_SIGN_FOR",
     "MOST_EACH",
+    "MOST_SECRETS",
+    "OLD_SIGNS_FOR",
     "DeliveryFacts",
     "WebhookFacts",
     "add",
@@ -37,8 +38,10 @@ __all__ = [
 
 MOST_EACH: Final = 20
 """Webhooks of one organization."""
-BOTH_SIGN_FOR: Final = timedelta(hours=24)
-"""How long the secret before the newest signs as well."""
+OLD_SIGNS_FOR: Final = timedelta(hours=24)
+"""How long a secret signs as well after it was replaced: a receiver has so long to take the newest."""
+MOST_SECRETS: Final = 5
+"""Secrets of a webhook that sign at one time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +105,18 @@ _PAGE = text(
 )
 _OWN = "where id = :id and organization_id = :organization"
 _LOCK = text(f"select state from webhook {_OWN} for no key update")
+_LOCK_SECRETS = text(f"""
+    select (select count(*) from unnest(retired_at) each where each > now() - cast(:signs as interval)) as former
+      from webhook {_OWN} for no key update
+""")
 _REMOVE = text(f"delete from webhook {_OWN} returning id")
-_ROTATE = text(
-    f"update webhook set generation = generation + 1, rotated_at = now(), version = version + 1 {_OWN} returning id"
-)
+_ROTATE = text(f"""
+    update webhook
+       set generation = generation + 1, rotated_at = now(), version = version + 1,
+           retired_at = array(select each from unnest(retired_at) each
+                               where each > now() - cast(:signs as interval) order by each) || now()
+    {_OWN}
+""")
 _ENABLE = text(f"""
     update webhook
        set state = 'active', reason = null, disabled_at = null, failures = 0, failing_since = null, try_at = now(),
@@ -175,9 +186,17 @@ async def remove(tx: AsyncConnection, webhook_id: UUID, organization_id: UUID) -
 
 
 async def rotate(tx: AsyncConnection, webhook_id: UUID, organization_id: UUID) -> None:
-    """Another secret; the one before signs as well for a while. Raises `NotFound`."""
-    if (await tx.execute(_ROTATE, _named(webhook_id, organization_id))).one_or_none() is None:
+    """Another secret; those that it replaces one after the other sign as well for a while each.
+
+    Raises `NotFound`, and `Conflict` where as many sign already as may.
+    """
+    values = _named(webhook_id, organization_id) | {"signs": OLD_SIGNS_FOR}
+    row = (await tx.execute(_LOCK_SECRETS, values)).one_or_none()
+    if row is None:
         raise NotFound
+    if row.former + 1 >= MOST_SECRETS:
+        raise Conflict("too_many_secrets", "full")
+    await tx.execute(_ROTATE, values)
 
 
 async def enable(tx: AsyncConnection, webhook_id: UUID, organization_id: UUID) -> None:

@@ -12,10 +12,12 @@ __all__ = [
     "LONGEST_URL",
     "MOST_ASKED",
     "SCHEDULE",
+    "AddressFlaw",
     "DeliveryState",
     "DisabledFor",
     "Trouble",
     "WebhookState",
+    "flaw_of_address",
     "host_and_port",
     "pause_after",
 ]
@@ -57,6 +59,17 @@ class Trouble(StrEnum):
     TOO_SLOW = "too_slow"
 
 
+class AddressFlaw(StrEnum):
+    """The first thing that is wrong with how an address is written; each has its sentence."""
+
+    HTTPS = "webhook_needs_https"
+    USER = "webhook_names_a_user"
+    NAME = "webhook_needs_a_public_name"
+    PORT = "webhook_port_not_allowed"
+    REST = "not_a_webhook_address"
+    """What follows the name and the port, or the length."""
+
+
 SCHEDULE: Final = (
     timedelta(seconds=5),
     timedelta(minutes=5),
@@ -79,8 +92,9 @@ _LOWEST_FREE_PORT: Final = 1024
 _HIGHEST_PORT: Final = 65535
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 # The last label begins with a letter: whatever reads numbers as addresses (decimal, octal, hexadecimal) finds none.
+_NAME: Final = rf"(?:{_LABEL}\.)+[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])"
 _URL: Final = re.compile(
-    rf"https://(?P<host>(?:{_LABEL}\.)+[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9]))(?::(?P<port>[1-9][0-9]{{0,4}}))?"
+    rf"https://(?P<host>{_NAME})(?::(?P<port>[1-9][0-9]{{0,4}}))?"
     r"(?P<rest>[/?][A-Za-z0-9/?:@!$&'()*+,;=._~%-]*)?"
 )
 _LONGEST_HOST: Final = 253
@@ -95,12 +109,35 @@ def host_and_port(url: str) -> tuple[str, int] | None:
     no fragment, nothing that two programs might read differently.
     """
     found = _URL.fullmatch(url) if len(url) <= LONGEST_URL else None
-    if found is None or len(found["host"]) > _LONGEST_HOST or found["host"].rpartition(".")[2] in _NOBODYS:
+    if found is None or not _is_public(found["host"]):
         return None
     port = int(found["port"] or _HTTPS)
-    if port != _HTTPS and not _LOWEST_FREE_PORT <= port <= _HIGHEST_PORT:
+    return (found["host"], port) if _is_open(port) else None
+
+
+def flaw_of_address(url: str) -> AddressFlaw | None:
+    """Why a webhook may not have this address; nothing where it may."""
+    if host_and_port(url) is not None:
         return None
-    return found["host"], port
+    if not url.startswith("https://"):
+        return AddressFlaw.HTTPS
+    authority = re.split(r"[/?#]", url.removeprefix("https://"), maxsplit=1)[0]
+    if "@" in authority:
+        return AddressFlaw.USER
+    host, colon, port = authority.partition(":")
+    if not re.fullmatch(_NAME, host) or not _is_public(host):
+        return AddressFlaw.NAME
+    if colon and not (re.fullmatch("[1-9][0-9]{0,4}", port) and _is_open(int(port))):
+        return AddressFlaw.PORT
+    return AddressFlaw.REST
+
+
+def _is_public(host: str) -> bool:
+    return len(host) <= _LONGEST_HOST and host.rpartition(".")[2] not in _NOBODYS
+
+
+def _is_open(port: int) -> bool:
+    return port == _HTTPS or _LOWEST_FREE_PORT <= port <= _HIGHEST_PORT
 
 
 def pause_after(failures: int, lot: float, asked: timedelta | None = None) -> timedelta | None:

@@ -35,6 +35,8 @@ _LOOKS: Final[Mapping[str, tuple[str, Look]]] = {
     "work": ("what is due is looked at", work.work),
     "transactions": ("no transaction is open for long", work.transactions),
     "replication": ("no replica or slot is far behind", work.replication),
+    "replicas": ("a replica can be read from", ground.replicas),
+    "backups": ("changes are kept for backups", work.backups),
     "disk": ("the database's disk has room", work.disk),
     "events": ("events are of this server", work.events),
     "audit": ("the audit is whole", work.audit),

@@ -14,7 +14,8 @@ __all__ = ["feed_commands"]
 
 feed_commands = typer.Typer(no_args_is_help=True, help="The feed of events.")
 _WHAT_IT_MEANS: Final = """\
-The feed begins anew. No event is lost: what is kept can be read from its beginning. But every cursor of before ends:
+This makes the feed begin anew. No event is lost: what is kept can be read from its beginning. But every cursor of
+before ends:
   GET /v1/changes   answers 410 `feed-broken` once; its reader reads the lists anew
   GET /v1/events    tells `feed.broken`, and goes on
   webhooks          are told `feed.broken`, then what happens from now on

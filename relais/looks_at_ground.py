@@ -1,6 +1,8 @@
 """What `relais doctor` looks at of the ground that a house stands on: its servers, schema, roles, clocks and keys."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
+from math import ceil
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -8,17 +10,30 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import checkup, locations, own_slip, tenancy
+from db import checkup, late_reading, locations, own_slip, tenancy
 from db.addresses import Vault
-from db.connection import connect, snapshot
+from db.connection import connect, connect_to_a_follower, looking, snapshot
+from db.late_reading import PATIENCE
 from db.reaching_redis import open_redis
 from db.readiness import Lack, lack_of
 from db.roles import Role, hides_rows
 from db.slips import SlipKeys
 from relais.finding import KEPT, Finding, House, State, to_do
 
-__all__ = ["clock", "database", "migrations", "postgis", "redis", "roles", "row_security", "secrets", "zones"]
+__all__ = [
+    "clock",
+    "database",
+    "migrations",
+    "postgis",
+    "redis",
+    "replicas",
+    "roles",
+    "row_security",
+    "secrets",
+    "zones",
+]
 
 _OLDEST_SERVER: Final = 140_000
 _CLOCK_SECONDS: Final = 5.0
@@ -26,6 +41,7 @@ _ZONE: Final = "Europe/Paris"
 _NEEDS: Final = 100
 _PLACES: Final = 100
 _REDIS_SECONDS: Final = 2.0
+_LOOK_AGAIN_SECONDS: Final = 0.1
 
 
 async def database(house: House) -> Finding | None:
@@ -63,6 +79,39 @@ async def migrations(house: House) -> Finding | None:
         "Nothing of what is stored is lost.",
         "Run `relais migrate` of this version, then start API and worker if they do not run.",
     )
+
+
+async def replicas(house: House) -> Finding | None:
+    """A replica answers where `RELAIS_REPLICA_URL` names some, and is not too far behind."""
+    address = house.settings.replica_address
+    if address is None:
+        return Finding("replicas", State.WELL, "No replica is set to be read from (RELAIS_REPLICA_URL).")
+    engine = connect_to_a_follower(house.settings, address, "doctor", Role.APP, PATIENCE)
+    try:
+        async with looking(house.engine) as leader:
+            written = await late_reading.written(leader)
+        async with looking(engine) as follower:
+            if await _catches_up(follower, written, house.settings.replica_seconds):
+                return None
+        what = "The replica that answers is too far behind to be read from"
+    except (SQLAlchemyError, OSError, TimeoutError):
+        what = "No replica that RELAIS_REPLICA_URL names can be read from"
+    finally:
+        await engine.dispose()
+    return to_do(
+        "replicas",
+        f"{what}.",
+        "Nobody waits for it: the server that leads is asked for everything.",
+        "See that it runs and follows, and that the address is its own, not the leader's (docs/scale.md).",
+    )
+
+
+async def _catches_up(follower: AsyncConnection, place: str, seconds: float) -> bool:
+    for _ in range(ceil(seconds / _LOOK_AGAIN_SECONDS)):
+        if await late_reading.has_replayed(follower, place):
+            return True
+        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+    return False
 
 
 async def row_security(house: House) -> Finding | None:

@@ -7,9 +7,10 @@ from typing import Final
 
 from db import audit as chains_of_acts
 from db import checkup, gauges
+from relais.embedded.postgres import KEEPS_NOTHING
 from relais.finding import KEPT, Finding, House, State, to_do
 
-__all__ = ["audit", "disk", "events", "processes", "replication", "transactions", "work"]
+__all__ = ["audit", "backups", "disk", "events", "processes", "replication", "transactions", "work"]
 
 _LATE_SECONDS: Final = 60.0
 _LONG_SECONDS: Final = 60.0
@@ -105,6 +106,27 @@ async def replication(house: House) -> Finding | None:
             f"{behind} replicas are more than a minute behind.",
             "The first server has everything; were it lost now, the last minutes would be.",
             "See the replica's disk and network.",
+        )
+    return None
+
+
+async def backups(house: House) -> Finding | None:
+    """Changes are kept for backups."""
+    async with house.reading() as tx:
+        seen = await checkup.archiving(tx)
+    if seen.command in KEEPS_NOTHING:
+        return Finding(
+            "backups",
+            State.WELL,
+            "This server keeps no changes for backups: unless something else backs it up, run `relais backup` "
+            "(docs/backup.md).",
+        )
+    if seen.fails:
+        return to_do(
+            "backups",
+            "The last part of the log of changes could not be kept for backups.",
+            "The data; but what happened since then is in no backup, and the disk fills until it is.",
+            "See the server's log for why, and whether the folder of the backups has room (docs/backup.md).",
         )
     return None
 

@@ -53,12 +53,13 @@ def announced(found: Settings, root: Path = ROOT) -> Iterator[None]:
 def settings(root: Path = ROOT) -> Settings:
     """Settings of the house that the environment names, else of the one that runs at `root`.
 
+    What the house that runs does not tell of itself is read from the environment in both cases.
     Raises `NothingRuns` and `WrongSettings`.
     """
     if _Environment().database_url is not None:
         return read(Settings)
     try:
-        return Settings.model_validate(json.loads((root / "run.json").read_text()))
+        return read(Settings, json.loads((root / "run.json").read_text()))
     except FileNotFoundError:
         raise NothingRuns(
             "No Relais is running here. Nothing was done. What to do: start it with `make demo` or `relais up` in "

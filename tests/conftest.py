@@ -31,9 +31,10 @@ ROOT = Path(__file__).parents[1]
 _DATABASE, _REDIS = "RELAIS_TEST_DATABASE_URL", "RELAIS_TEST_REDIS_URL"
 
 
-UNSYNCED = ("-c", "fsync=off")
-"""Options of servers that nobody kills and that outlive no machine: a database is dropped without waiting for the disk.
-What tells of kills, power and copies (`tests/faults`, failover, backup) has servers of its own, which do wait."""
+QUICK = ("-c", "fsync=off", "-c", "shared_preload_libraries=postgis-3")
+"""Options of servers that nobody kills and that outlive no machine: a database is dropped without waiting for the disk,
+and each of the many connections finds PostGIS loaded. What tells of kills, power and copies (`tests/faults`, failover,
+backup) has servers of its own, which wait for the disk."""
 
 _running = ExitStack()
 
@@ -53,7 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
             tell=print,
             database_url=os.environ.get("RELAIS_DATABASE_URL"),
             redis_url=os.environ.get("RELAIS_REDIS_URL"),
-            options=UNSYNCED,
+            options=QUICK,
         )
     )
     os.environ[_DATABASE], os.environ[_REDIS] = stack.database_url, stack.redis_url

@@ -31,10 +31,12 @@ from tests import chromium, promtool
 from tests.db import patroni
 from tests.faults import clocks
 
-__all__ = ["ATTEMPTED", "Forbidden", "attempts", "enter", "main"]
+__all__ = ["ATTEMPTED", "LEFT_DURING", "Forbidden", "attempts", "enter", "main"]
 
 ATTEMPTED = 3
 """The status where something tried to leave."""
+LEFT_DURING = "RELAIS_TESTS_LEFT"
+"""Names the file in which `tests.leaving` writes during which tests that was, with the attempts of each."""
 _ROOT = Path(__file__).parents[1]
 _OR_NOT = "--or-not-at-all"
 _NEW_MOUNTS, _NEW_USER, _NEW_NETWORK = 0x00020000, 0x10000000, 0x40000000
@@ -118,9 +120,11 @@ def main(arguments: Sequence[str]) -> int:
         print(f"Nothing is run without a route: {reason}.", flush=True)
         return 0 if _OR_NOT in arguments else subprocess.run(command, check=False).returncode
     print("No route leads out of here; attempts to leave are counted.", flush=True)
-    status = subprocess.run(command, check=False).returncode
-    tried = attempts() - before
-    print(f"Attempts to leave: {tried}.", flush=True)
+    with tempfile.NamedTemporaryFile("r", prefix="relais-left-") as names:
+        environment = {**os.environ, LEFT_DURING: names.name}
+        status = subprocess.run([*command, "-p", "tests.leaving"], check=False, env=environment).returncode
+        tried = attempts() - before
+        print(f"Attempts to leave: {tried}.", *sorted(set(names.read().splitlines())), sep="\n  ", flush=True)
     return ATTEMPTED if tried and status == 0 else status
 
 

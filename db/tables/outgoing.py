@@ -3,7 +3,17 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy import Identity as Serial
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
@@ -17,7 +27,8 @@ __all__ = ["Webhook", "WebhookDelivery"]
 class Webhook(Row):
     """An address that an organization is told of events at. The address is sealed; its secrets are stored nowhere.
 
-    `generation` counts its secrets, which are derived. `kinds` are those asked for, all where there are none; `objects`
+    `generation` counts its secrets, which are derived; `retired_at` is when each of the last ones was replaced, oldest
+    first. `kinds` are those asked for, all where there are none; `objects`
     are those that the key which made it could read. `failures` in a row, since `failing_since`, have it wait until
     `try_at`.
     """
@@ -34,6 +45,7 @@ class Webhook(Row):
     disabled_at: Mapped[datetime | None]
     generation: Mapped[int] = mapped_column(server_default=text("1"))
     rotated_at: Mapped[datetime | None]
+    retired_at: Mapped[list[datetime]] = mapped_column(ARRAY(DateTime(timezone=True)), server_default=text("'{}'"))
     succeeded_at: Mapped[datetime | None]
     failures: Mapped[int] = mapped_column(server_default=text("0"))
     failing_since: Mapped[datetime | None]

@@ -481,7 +481,7 @@ KEPT: Final[dict[str, Kept]] = {
             "id organization_id": "whose",
             "url": "the address: ciphertext under a key outside the database",
             "kinds objects": "which events, from closed lists",
-            "generation rotated_at": "how often its secret was changed, and when: the secrets are stored nowhere",
+            "generation rotated_at retired_at": "how often its secret was changed, and when; no secret is stored",
             "state reason disabled_at succeeded_at failures failing_since try_at": "how telling it goes",
             "created_at version": "when it was made, and counts changes",
         },

@@ -73,7 +73,7 @@ def restore(
     """Restore a backup to any moment; what was purged since is purged again, and all is looked at before it counts."""
     with told():
         if (to is None) is not in_place:
-            raise BackupProblem("Say where to: --to FOLDER, or --in-place. Nothing was restored.")
+            raise BackupProblem("Say where to: either --to FOLDER or --in-place. Nothing was restored.")
         places = _places()
         wish = Wish(to, _moment(at), _brought(tombstones), addresses=not without_address_keys)
         target, restored = restore_house(places, _keys(places), wish)
@@ -104,6 +104,12 @@ def _moment(at: str | None) -> datetime | None:
     if moment is None or moment.tzinfo is None:
         raise BackupProblem(
             "--at is a time with its offset, as 2026-12-01T18:00:00+01:00. Nothing was restored. What to do: try again."
+        )
+    now = datetime.now(UTC)
+    if moment > now:
+        raise BackupProblem(
+            f"--at is still to come: it is {now:%Y-%m-%d %H:%M:%S} UTC. Nothing was restored. What to do: give one "
+            "that has passed, or leave --at out to have all there is."
         )
     return moment
 

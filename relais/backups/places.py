@@ -17,7 +17,7 @@ from relais.backups.problem import BackupProblem
 from relais.backups.repository import Connection, Repository
 from relais.backups.settings import BackupSettings
 from relais.embedded.choosing import Programs
-from relais.embedded.postgres import NOT_KEPT
+from relais.embedded.postgres import KEEPS_NOTHING
 from relais.embedded.users import ServerUser, folder_for, reachable, server_user
 from relais.up import kept
 
@@ -64,7 +64,7 @@ class Running:
     @property
     def keeps_nothing_yet(self) -> bool:
         """Whether no other command has been given the log."""
-        return self.command in ("", NOT_KEPT, "(disabled)")
+        return self.command in KEEPS_NOTHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,9 @@ _SETTINGS = {
 REPLACED = "data.replaced"
 """Beside the data, what it was before a restore took its place."""
 NOT_KEPT = "/bin/true"
-"""The `archive_command` of a server whose log nobody keeps."""
+"""The `archive_command` of a server of ours whose log nobody keeps."""
+KEEPS_NOTHING = frozenset({"", "(disabled)", NOT_KEPT})
+"""Those of any server whose log nobody keeps."""
 _OPTIONS = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
 
 

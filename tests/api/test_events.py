@@ -115,6 +115,10 @@ async def test_a_cursor_opens_for_its_organization_alone(
 
     answers = [await ask(each) for each in (theirs, forged, "x", "A" * 48)]
     assert {each.status_code for each in answers} == {422}
+    (flaw,) = answers[0].json()["errors"]
+    assert (flaw["at"], flaw["code"]) == (
+        ("Last-Event-ID", "not_an_event_id") if header else ("?since", "not_a_cursor")
+    )
     assert len({each.content for each in answers}) == 1, "whose it is, or whether it was ever given, is not told"
 
 

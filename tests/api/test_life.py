@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -140,6 +141,15 @@ async def test_told_to_stop_it_is_not_ready_serves_on_for_the_drain_and_finishes
         assert api.process.poll() is None
     assert (await running).status_code == 200
     assert await api.ends() == 0
+
+
+async def test_a_port_that_is_taken_is_told_in_words(start_api: StartApi) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        api = start_api(port)
+        assert await asyncio.to_thread(api.process.wait, 60) == 2
+    assert f"cannot listen on port {port} of 127.0.0.1" in api.log.read_text()
+    assert "What to do: end the program" in api.log.read_text()
 
 
 async def test_without_a_drain_it_ends_at_once_and_closes_kept_connections(start_api: StartApi) -> None:

@@ -11,6 +11,7 @@ from db import pacts
 from db.connection import transaction
 from matching.vocabulary import OrganizationKind
 from tests.api.conftest import JoinNetwork, Organization
+from tests.api.hearing import hears
 from tests.builders import TONIGHT
 from tests.db.acts import rows
 from tests.pacts import terms_body
@@ -54,11 +55,6 @@ async def refused(who: Organization, path: str, **json: object) -> tuple[int, ob
     answer = await who.http.post(path, json=json or None)
     told = answer.json()
     return answer.status_code, told.get("reason") or [(each["at"], each["code"]) for each in told.get("errors", ())]
-
-
-async def kinds(who: Organization) -> list[str]:
-    answer = await who.http.get("/v1/changes")
-    return [each["kind"] for each in answer.json()["items"] if each["kind"].startswith("pact.")]
 
 
 async def test_a_pact_is_in_force_once_both_have_signed_it(briancon: Organization, gap: Organization) -> None:
@@ -142,14 +138,16 @@ async def test_a_proposal_that_nobody_signed_is_ended_by_either_at_once(
 ) -> None:
     pact = await proposed(briancon, gap)
     assert (await asked(gap, f"/v1/pacts/{pact['id']}/end"))["state"] == "ended"
-    assert await kinds(briancon) == await kinds(gap) == ["pact.proposed", "pact.ended"]
+    for who in (briancon, gap):
+        await hears(who, ["pact.proposed", "pact.ended"], "pact.")
 
 
 async def test_both_hear_of_each_step(briancon: Organization, gap: Organization) -> None:
     pact = await proposed(briancon, gap)
     await asked(gap, f"/v1/pacts/{pact['id']}/sign", number=1)
     await asked(gap, f"/v1/pacts/{pact['id']}/end")
-    assert await kinds(briancon) == await kinds(gap) == ["pact.proposed", "pact.signed", "pact.notice_given"]
+    for who in (briancon, gap):
+        await hears(who, ["pact.proposed", "pact.signed", "pact.notice_given"], "pact.")
 
 
 async def test_only_municipalities_and_coordinations_of_the_towns_make_pacts(

@@ -13,6 +13,7 @@ from matching.referring import RULES
 from matching.states import ReferralState
 from matching.vocabulary import OrganizationKind
 from tests.api.conftest import JoinNetwork, Organization
+from tests.api.hearing import hears
 from tests.api.scenes import open_offer, post_need
 from tests.builders import add_offer
 from tests.db.acts import hold, look_at_all_due, rows
@@ -85,13 +86,10 @@ async def test_the_partner_sees_what_it_is_asked_and_no_more_and_takes_the_peopl
     await look_at_all_due(both.engine)
     need = (await both.briancon.http.get(f"/v1/needs/{need_id}")).json()
     assert (need["state"], need["allocations"][0]["offer_id"]) == ("held", offer)
-    kinds = {}
-    for who in (both.briancon, both.gap):
-        told = (await who.http.get("/v1/changes")).json()
-        kinds[who.id] = [each["kind"] for each in told["items"] if each["kind"].startswith(("referral.", "need.r"))]
-        assert all(set(each["facts"]) <= {"pact_id", "need_id"} for each in told["items"])
-    assert kinds[both.gap.id] == ["referral.offered", "referral.accepted"]
-    assert kinds[both.briancon.id].count("need.referred") == 1
+    answered = ["referral.offered", "referral.accepted"]
+    for who, kinds in ((both.gap, answered), (both.briancon, [*answered, "need.referred"])):
+        heard = await hears(who, kinds, ("referral.", "need.r"))
+        assert all(set(each["facts"]) <= {"pact_id", "need_id"} for each in heard)
 
 
 async def test_a_partner_that_says_no_is_not_asked_again_and_cannot_say_yes_later(both: Both) -> None:

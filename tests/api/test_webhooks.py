@@ -7,9 +7,12 @@ import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api.settings import ApiSettings
+from db import keys
+from db.connection import transaction
 from db.happenings import KINDS
 from db.keys import Scope
-from db.webhooks import MOST_EACH
+from db.webhooks import MOST_EACH, MOST_SECRETS
 from matching.vocabulary import OrganizationKind
 from tests.api.bodies import webhook_body
 from tests.api.conftest import JoinNetwork, Organization
@@ -107,13 +110,25 @@ async def test_no_hostile_address_is_taken_unless_it_is_a_name_whose_owner_decid
     assert await rows(engine, "select id from webhook") == []
 
 
-@pytest.mark.parametrize(("language", "word"), [("fr", "adresse"), ("it", "indirizzo"), ("es", "dirección")])
+@pytest.mark.parametrize(
+    ("url", "language", "code", "word"),
+    [
+        ("http://hooks.example.org/", "en", "webhook_needs_https", "https://"),
+        ("https://10.0.0.1/", "fr", "webhook_needs_a_public_name", "un nom public"),
+        ("https://hooks.local/", "it", "webhook_needs_a_public_name", "rete locale"),
+        ("https://HOOKS.example.org/", "es", "webhook_needs_a_public_name", "minúsculas"),
+        ("https://me:word@hooks.example.org/", "fr", "webhook_names_a_user", "mot de passe"),
+        ("https://hooks.example.org:22/", "en", "webhook_port_not_allowed", "443"),
+        ("https://hooks.example.org:65536/", "ar", "webhook_port_not_allowed", "65535"),
+        ("https://hooks.example.org/relais#here", "en", "not_a_webhook_address", "#"),
+    ],
+)
 async def test_why_an_address_is_not_taken_is_told_in_words(
-    municipality: Organization, language: str, word: str
+    municipality: Organization, url: str, language: str, code: str, word: str
 ) -> None:
-    told = await municipality.http.post(PATH, json={"url": "https://10.0.0.1/"}, headers={"Accept-Language": language})
+    told = await municipality.http.post(PATH, json={"url": url}, headers={"Accept-Language": language})
     (flaw,) = told.json()["errors"]
-    assert (flaw["at"], flaw["code"]) == ("/url", "not_a_webhook_address")
+    assert (flaw["at"], flaw["code"]) == ("/url", code)
     assert word in flaw["message"]
 
 
@@ -129,6 +144,29 @@ async def test_kinds_are_those_of_the_page_of_events(municipality: Organization)
     assert (await made(municipality, kinds=list(KINDS)))["kinds"] == sorted(KINDS)
     refused = await municipality.http.post(PATH, json=webhook_body(kinds=["need.forgotten"]))
     assert [(each["at"], each["code"]) for each in refused.json()["errors"]] == [("/kinds/0", "not_one_of")]
+
+
+async def test_a_key_that_reads_less_than_a_webhook_hears_gets_no_secret_of_it(
+    municipality: Organization, anyone: httpx.AsyncClient, engine: AsyncEngine, api_settings: ApiSettings
+) -> None:
+    broad = await made(municipality)
+    scopes = frozenset({Scope.WEBHOOKS_WRITE, Scope.OFFERS_READ})
+    async with transaction(engine) as tx:
+        narrow = await keys.issue(tx, municipality.id, api_settings.keys().of("api-key"), scopes)
+    asking = {"Authorization": f"Bearer {narrow.text}"}
+    refused = await anyone.post(f"{PATH}/{broad['id']}/rotate", headers=asking)
+    assert (refused.status_code, refused.json()["type"]) == (403, "/problems/forbidden")
+    assert (await rows(engine, "select generation from webhook"))[0].generation == 1
+    own = (await anyone.post(PATH, json=webhook_body(), headers=asking)).json()
+    assert (await anyone.post(f"{PATH}/{own['id']}/rotate", headers=asking)).status_code == 200
+
+
+async def test_no_more_secrets_than_a_signature_has_room_for(municipality: Organization) -> None:
+    path = f"{PATH}/{(await made(municipality))['id']}/rotate"
+    for _ in range(MOST_SECRETS - 1):
+        assert (await municipality.http.post(path)).status_code == 200
+    refused = await municipality.http.post(path)
+    assert (refused.status_code, refused.json()["reason"]) == (409, "too_many_secrets")
 
 
 async def test_an_organization_has_so_many_and_no_more(municipality: Organization) -> None:

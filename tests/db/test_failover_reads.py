@@ -17,12 +17,15 @@ from api.settings import ApiSettings
 from db import keys, late_reading, policies
 from db.connection import connect, transaction
 from db.late_reading import LateReading
+from relais import looks_at_ground
+from relais.finding import Finding, House, State
 from tests.api.conftest import NO_LIMITS
 from tests.db.failing_over import Paired
 from tests.places import BRIANCON
 from tests.waiting import eventually
 
 _SHORT, _LONG = 0.2, 300.0
+NOTHING = Finding("", State.UNKNOWN, "")
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,27 @@ async def test_what_the_follower_has_not_yet_is_found_at_the_leader(
     await _revoke(paired, issued)
 
 
+async def test_the_doctor_tells_whether_a_replica_can_be_read_from(paired: Paired) -> None:
+    pair, engine = paired.pair, connect(paired.settings, "test")
+
+    async def look(url: str | None) -> Finding | None:
+        told = {"replica_url": url, "replica_seconds": 1.0}
+        return await looks_at_ground.replicas(House(paired.settings.model_copy(update=told), engine))
+
+    assert (await look(None) or NOTHING).state is State.WELL
+    assert await look(pair.follower.url) is None
+    assert "can be read from" in (await look(pair.leader.url) or NOTHING).what
+    async with _told(pair.follower.address) as follower:
+        await follower.execute("select pg_wal_replay_pause()")
+        await _publish(paired)
+        assert "too far behind" in (await look(pair.follower.url) or NOTHING).what
+        await follower.execute("select pg_wal_replay_resume()")
+    pair.follower.kill_all()
+    assert "can be read from" in (await look(pair.follower.url) or NOTHING).what
+    pair.follower.start()
+    await engine.dispose()
+
+
 async def test_with_the_follower_or_the_leader_gone_nothing_fails(
     paired: Paired, readers: tuple[Reader, Reader]
 ) -> None:
@@ -160,7 +184,7 @@ async def test_with_the_follower_or_the_leader_gone_nothing_fails(
 @asynccontextmanager
 async def _reader(paired: Paired, seconds: float) -> AsyncIterator[Reader]:
     told: dict[str, Any] = {"replica_url": paired.pair.follower.url, "replica_seconds": seconds}
-    settings = ApiSettings(**paired.settings.model_dump(exclude={"database_address"}), **NO_LIMITS, **told)
+    settings = ApiSettings(**paired.settings.model_dump(exclude={"database_address"}) | NO_LIMITS | told)
     app = create(settings)
     transport = httpx.ASGITransport(app)
     async with (

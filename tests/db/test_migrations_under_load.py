@@ -20,7 +20,7 @@ from tests.db.old_code import BASE, Load, furnish, load
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("large")
-HASTE = Haste(lock_seconds=0.5, tries=40, pause_seconds=0.5)
+HASTE = Haste(lock_seconds=0.5, tries=200, pause_seconds=0.5)
 _LOAD_LOCK_SECONDS = 3
 _FILES = """
     select c.relname as table, pg_relation_filenode(c.oid) as file from pg_class c

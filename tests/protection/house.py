@@ -19,7 +19,7 @@ from relais.embedded import running_stack
 from relais.embedded.ports import free_port
 from relais.embedded.users import reachable, server_user
 from relais.processes import running_processes
-from tests.conftest import ROOT, UNSYNCED, environment_of
+from tests.conftest import QUICK, ROOT, environment_of
 from tests.places import add_towns
 from tests.protection.remains import tell_all
 
@@ -48,7 +48,7 @@ def own_house(**environment: str) -> Iterator[OwnHouse]:
     """Serve one for as long as the block runs, with these `RELAIS_…` settings of the API; nothing of it stays."""
     root = ROOT / ".relais" / f"planted-{uuid4().hex[:8]}"
     try:
-        with running_stack(root, tell=print, options=UNSYNCED) as stack:
+        with running_stack(root, tell=print, options=QUICK) as stack:
             settings = Settings(
                 database_url=stack.database_url,
                 redis_url=stack.redis_url,

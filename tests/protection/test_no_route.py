@@ -86,6 +86,7 @@ def test_control_whoever_tries_to_leave_fails_the_run(tmp_path: Path, way: str) 
     done = run(tmp_path, TRIES[way])
     assert "1 passed" in done.stdout, done.stdout + done.stderr
     assert "Attempts to leave: 0." not in done.stdout
+    assert "test_one.py::test_one" in done.stdout, "it is told who it was"
     assert done.returncode == ATTEMPTED
 
 

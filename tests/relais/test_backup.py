@@ -8,13 +8,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 from typer.testing import CliRunner
 
 from db import feed, invariants, tombstones
-from db.connection import connect, transaction
+from db.connection import connect, looking, transaction
 from db.own_slip import file_missing
 from db.settings import Settings
 from db.slips import SlipKeys
+from relais import looks_at_work
 from relais.backups import log_files
 from relais.backups.backing_up import back_up
 from relais.backups.house import Wish, opened, restore_house
@@ -23,9 +25,12 @@ from relais.backups.repository import Backup, past_term
 from relais.backups.settings import BackupSettings
 from relais.command import main
 from relais.embedded import StackProblem
+from relais.finding import House as Doctored
+from relais.finding import State
 from tests.conftest import ROOT
 from tests.db.acts import one, rows
 from tests.relais.drill import Act, House, Told, evening_of_acts, folder_in_memory
+from tests.waiting import eventually
 
 _SEED = 20261201
 
@@ -207,6 +212,7 @@ def test_in_place_the_house_goes_on_and_is_backed_up_on(house: House, told: Told
         assert asyncio.run(lost(settings, told, moment)) == []
         assert asyncio.run(back(settings, told)) == (0, 0)
         asyncio.run(once_more(house, settings))
+        assert asyncio.run(how_the_log_is_kept(settings)) == [None, State.TO_DO, None]
         other = settings.model_copy(update={"secret_file": house.folder / "other-secret"})
         other.secret_file.write_bytes(bytes(48))
         asyncio.run(file_slips(settings))
@@ -238,13 +244,51 @@ def test_the_commands_say_what_there_is_and_what_is_missing(
         return CliRunner().invoke(main, arguments).output
 
     assert f"{told.moments[0]:%Y%m%d}-" in said("backup", "--list")
-    assert "Say where to" in said("restore")
+    assert "either --to FOLDER or --in-place" in said("restore")
     out = str(house.folder / "out")
+    assert "either --to FOLDER or --in-place" in said("restore", "--in-place", "--to", out)
     assert "with its offset" in said("restore", "--to", out, "--at", "2026-12-01T18:00:00")
+    later = datetime.now(UTC) + timedelta(days=1)
+    assert "is still to come" in said("restore", "--to", out, "--at", later.isoformat())
     done = said("restore", "--to", out)
     assert "Counters, places and states agree" in done, done
     assert "something in" in said("restore", "--to", out)
     shutil.rmtree(out)
+
+
+async def how_the_log_is_kept(settings: Settings) -> list[State | None]:
+    """What `relais doctor` says of the log of changes: as it is, while it cannot be kept, and then."""
+    engine = connect(settings, "test")
+
+    async def look() -> State | None:
+        found = await looks_at_work.backups(Doctored(settings, engine))
+        return found.state if found else None
+
+    async def is_failing() -> bool:
+        return await look() is State.TO_DO
+
+    async def is_kept() -> bool:
+        return await look() is None
+
+    kept = (await one(engine, "show archive_command")).archive_command
+    states = [await look()]
+    await _archive_by(engine, "/bin/false")
+    await eventually(is_failing, "the log cannot be kept")
+    states.append(await look())
+    await _archive_by(engine, kept)
+    await eventually(is_kept, "it is kept again", 90)
+    states.append(await look())
+    await engine.dispose()
+    return states
+
+
+async def _archive_by(engine: AsyncEngine, command: str) -> None:
+    async with looking(engine) as connection:
+        quoted = command.replace("'", "''")
+        await connection.exec_driver_sql(f"alter system set archive_command = '{quoted}'")
+        await connection.exec_driver_sql("select pg_reload_conf()")
+        # Where nothing was written, no file of the log is begun.
+        await connection.exec_driver_sql("select pg_create_restore_point('before'), pg_switch_wal()")
 
 
 async def file_slips(settings: Settings) -> None:

@@ -225,6 +225,12 @@ async def test_a_replication_slot_that_nobody_reads_is_found(
             await tx.execute(text("select pg_drop_replication_slot(:name)"), {"name": name})
 
 
+async def test_that_nothing_is_kept_for_backups_is_told(house: House) -> None:
+    told = await looks_at_work.backups(house)
+    assert told is not None
+    assert (told.state, "relais backup" in told.what) == (State.WELL, True)
+
+
 async def test_a_database_without_postgis_is_found(engine: AsyncEngine, house: House) -> None:
     assert await looks_at_ground.postgis(house) is None
     async with transaction(engine) as tx:

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import keys, towns
 from db.connection import transaction
+from db.environment import WrongSettings
 from db.settings import Settings
 from relais import running
 from tests.conftest import Logins
@@ -139,7 +140,13 @@ def test_the_running_house_is_found_only_by_its_user(
     with pytest.raises(running.NothingRuns, match="make demo"):
         running.settings(tmp_path)
     with running.announced(settings, tmp_path):
-        assert running.settings(tmp_path).database_url == settings.database_url
+        monkeypatch.setenv("RELAIS_POOL_SIZE", "3")
+        found = running.settings(tmp_path)
+        assert (found.database_url, found.pool_size) == (settings.database_url, 3)
+        monkeypatch.setenv("RELAIS_POOL_SIZE", "none")
+        with pytest.raises(WrongSettings, match="RELAIS_POOL_SIZE"):
+            running.settings(tmp_path)
+        monkeypatch.delenv("RELAIS_POOL_SIZE")
         assert (tmp_path / "run.json").stat().st_mode & 0o777 == 0o600
     with pytest.raises(running.NothingRuns):
         running.settings(tmp_path)
