@@ -27,7 +27,7 @@ from bench.sql_path import hold_at_rate, search_both_ways
 from bench.staffing import plan_all
 from bench.tenancy import OWNER, search_in_each_role
 from bench.together import decide_together
-from bench.workers import work
+from bench.workers import CONTINENT, COUNTS, EVENING, Backlog, work
 from bench.world import World, add_past, build
 from db import holds
 from db.connection import connect
@@ -323,22 +323,24 @@ async def growth(settings: Settings, console: Console, sizes: Sequence[int] = SI
     console.print(taken)
 
 
-async def workers(settings: Settings, console: Console) -> None:
-    """One, two and four workers on a backlog, in databases of their own beside this one."""
+async def workers(settings: Settings, console: Console, backlog: Backlog, counts: Sequence[int]) -> None:
+    """So many workers on a backlog, in databases of their own beside this one."""
     where = Servers(settings.database_url, settings.redis_url or "", settings.secret_file.parent)
     table = Table(
-        "workers", "placed", "s", "a second", "against one", "of the processor: server", "workers",
-        title="A backlog of needs", title_justify="left",
+        "workers", "placed", "s", "a second", "against the first", "last tenth against first",
+        "of the processor: server", "workers",
+        title=f"{backlog.needs:,} needs that wait at once among {backlog.offers:,} offers", title_justify="left",
     )  # fmt: skip
     cores = cpu_count() or 1
     first: float | None = None
-    async for worked in work(lambda: own_database(where)):
+    async for worked in work(lambda: own_database(where), backlog, counts):
         first = first or worked.rate
         whole = worked.seconds * cores
         server = "-" if worked.server_seconds is None else f"{100 * worked.server_seconds / whole:.0f} %"
         table.add_row(
             str(worked.workers), f"{worked.placed:,}", f"{worked.seconds:.1f}", f"{worked.rate:.0f}",
-            f"{worked.rate / first:.2f} times", server, f"{100 * worked.workers_seconds / whole:.0f} %",
+            f"{worked.rate / first:.2f} times", f"{worked.tenths[-1] / worked.tenths[0]:.2f} times", server,
+            f"{100 * worked.workers_seconds / whole:.0f} %",
         )  # fmt: skip
     console.print(table)
 
@@ -357,7 +359,8 @@ BENCHES: dict[str, Bench] = {
     "tenancy": tenancy,
     "growth": growth,
     "million": partial(growth, sizes=MILLION),
-    "workers": workers,
+    "workers": partial(workers, backlog=EVENING, counts=COUNTS),
+    "continent": partial(workers, backlog=CONTINENT, counts=(2,)),
 }
 
 

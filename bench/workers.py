@@ -1,4 +1,4 @@
-"""What more workers bring: a backlog of open needs in many territories, placed by one worker, by two and by four.
+"""What more workers bring to a backlog of open needs in many territories, and whether it goes on as fast as it begins.
 
 All run on one machine, beside the server. So how much of the processor each takes is measured too: where it is used up,
 more workers bring nothing there, whatever they would bring on machines of their own.
@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from os import environ, sysconf
 from pathlib import Path
 from time import perf_counter
@@ -21,13 +22,10 @@ from db.settings import Settings
 from relais.embedded.processes import Log, running_in
 from relais.processes import Child
 
-__all__ = ["COUNTS", "Worked", "work"]
+__all__ = ["CONTINENT", "COUNTS", "EVENING", "Backlog", "Worked", "work"]
 
 COUNTS: Final = (1, 2, 4)
 """Workers side by side."""
-_OFFERS: Final = 6_000
-_TOWNS: Final = 600
-_NEEDS: Final = 3_000
 _NIGHTS: Final = (5, 7)
 _READY_SECONDS: Final = 120
 _LOOK_SECONDS: Final = 0.1
@@ -43,10 +41,25 @@ _MOST: Final = 0.95
 
 
 @dataclass(frozen=True, slots=True)
+class Backlog:
+    """So many needs that are open at once, among so many offers; how often it is looked how many have a place."""
+
+    needs: int
+    offers: int
+    towns: int
+    look_seconds: float
+
+
+EVENING: Final = Backlog(3_000, 6_000, 600, 0.1)
+CONTINENT: Final = Backlog(100_000, 1_000_000, 20_000, 2.0)
+
+
+@dataclass(frozen=True, slots=True)
 class Worked:
     """So many workers placed so many needs in so many seconds; processor seconds of the server and of all workers.
 
-    `server_seconds` is `None` where the server's processes cannot be seen from here.
+    `server_seconds` is `None` where the server's processes cannot be seen from here. `tenths` are the needs placed in a
+    second during each tenth of them, in their order.
     """
 
     workers: int
@@ -54,6 +67,7 @@ class Worked:
     seconds: float
     server_seconds: float | None
     workers_seconds: float
+    tenths: Sequence[float]
 
     @property
     def rate(self) -> float:
@@ -62,29 +76,29 @@ class Worked:
 
 
 async def work(
-    own_database: Callable[[], AbstractAsyncContextManager[Settings]], counts: Sequence[int] = COUNTS
+    own_database: Callable[[], AbstractAsyncContextManager[Settings]], backlog: Backlog, counts: Sequence[int]
 ) -> AsyncIterator[Worked]:
     """Each number of workers on the same backlog, in a database of its own, one after the other."""
     for count in counts:
         async with own_database() as settings:
             connection = await plain_connection(settings)
             try:
-                world = await build(connection, offers=_OFFERS, towns=_TOWNS, nights=_NIGHTS)
+                world = await build(connection, offers=backlog.offers, towns=backlog.towns, nights=_NIGHTS)
                 with _running(settings, count) as workers:
                     await _all_ready(workers)
-                    adding = asyncio.create_task(_add_backlog(settings, list(needs_around(world, _NEEDS, 3))))
-                    yield await _watched(connection, workers)
+                    adding = asyncio.create_task(_add_backlog(settings, list(needs_around(world, backlog.needs, 3))))
+                    yield await _watched(connection, workers, backlog.look_seconds)
                     await adding
             finally:
                 await connection.close()
 
 
-async def _watched(connection: asyncpg.Connection, workers: Sequence[Child]) -> Worked:
+async def _watched(connection: asyncpg.Connection, workers: Sequence[Child], look_seconds: float) -> Worked:
     """From the first need that is seen placed to nineteen of twenty: some are placed late, by rounds, whoever looks."""
     data = Path(await connection.fetchval("select current_setting('data_directory')"))
     seen: list[_Seen] = []
     while not seen or seen[-1].moment < next(each.moment for each in seen if each.placed == seen[-1].placed) + _STILL:
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(look_seconds)
         for each in workers:
             each.check()
         placed = await connection.fetchval(_PLACED)
@@ -97,6 +111,7 @@ async def _watched(connection: asyncpg.Connection, workers: Sequence[Child]) -> 
         last.moment - first.moment,
         None if last.server is None or first.server is None else last.server - first.server,
         last.workers - first.workers,
+        _tenths(seen, first.placed, last.placed),
     )
 
 
@@ -108,6 +123,15 @@ class _Seen:
     placed: int
     server: float | None
     workers: float
+
+
+def _tenths(seen: "Sequence[_Seen]", first: int, last: int) -> list[float]:
+    marks = [next(each for each in seen if each.placed >= first + (last - first) * tenth / 10) for tenth in range(11)]
+    return [
+        (after.placed - before.placed) / (after.moment - before.moment)
+        for before, after in pairwise(marks)
+        if after is not before
+    ]
 
 
 async def _add_backlog(settings: Settings, needs: Sequence[NeedRow]) -> None:

@@ -71,10 +71,7 @@ def _unpacked(tree: Path) -> Chromium:
             f"<dir>{tree}/usr/share/fonts</dir><dir>/usr/share/fonts</dir><cachedir>{tree}/fonts-cache</cachedir>"
             "</fontconfig>"
         )
-    libraries = library_environment(tree)["LD_LIBRARY_PATH"].split(":")
-    # Its sound library has a part of its own beside it.
-    libraries += [str(each) for folder in libraries for each in Path(folder).glob("pulseaudio")]
-    environment = {**os.environ, "LD_LIBRARY_PATH": ":".join(libraries), "FONTCONFIG_FILE": str(fonts)}
+    environment = {**os.environ, **library_environment(tree), "FONTCONFIG_FILE": str(fonts)}
     return Chromium(tree / "usr/lib/chromium/chromium-headless-shell", environment)
 
 

@@ -101,6 +101,8 @@ def unpacked_package(packages: Path, name: str, *, tell: Callable[[str], None]) 
 def library_environment(tree: Path) -> dict[str, str]:
     """What the programs of an unpacked `tree` need in their environment to find its libraries and grids."""
     folders = [*tree.glob("usr/lib/*-linux-gnu*"), *tree.glob("lib/*-linux-gnu*")]
+    # A library of sound that browsers load has a part of its own in a folder beside it.
+    folders += [each for folder in folders for each in folder.glob("pulseaudio")]
     proj = str(tree / "usr/share/proj")
     return {"LD_LIBRARY_PATH": ":".join(map(str, folders)), "PROJ_DATA": proj, "PROJ_LIB": proj}
 
