@@ -70,7 +70,7 @@ class Child:
         return self._process.pid if self._process and self._process.poll() is None else None
 
     def start(self) -> None:
-        """Start it; it is ready a little later."""
+        """Start it; it is ready a little later, and told to stop when the thread that started it ends."""
         self._said_before, output = self.log.size(), self.log.open_to_write()
         try:
             self._process = subprocess.Popen(

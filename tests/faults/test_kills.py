@@ -16,6 +16,7 @@ from tests.faults.history import History
 from tests.faults.house import Furnished, House, a_house
 from tests.faults.kills import KINDS, Recovery, draw, kill, recovered, start_again, strike
 from tests.faults.load import Load, under_load
+from tests.waiting import eventually
 
 _WRITERS = ["walwriter", "background writer", "checkpointer"]
 _ANSWERS_WITHIN, _LOOKED_AT_WITHIN = 10, 15
@@ -79,3 +80,19 @@ def _in_figures(strikes: list[Recovery], looked_at: list[float], history: Histor
             f"  {kind}: {len(seconds)}, answered within {seconds[-1]:.1f} s, half within {median(seconds):.1f} s"
         )
     return "\n".join(lines)
+
+
+def test_who_was_started_again_goes_on_when_the_loop_of_that_test_has_ended(house: House) -> None:
+    async def killed_and_started_again() -> int:
+        await kill(house, "worker", Random(0))
+        said_before = house.worker.log.size()
+        await start_again(house)
+        return said_before
+
+    said_before = asyncio.run(killed_and_started_again())
+
+    async def is_ready() -> bool:
+        assert house.worker.ending() is None
+        return "worker.ready" in house.worker.log.since(said_before)
+
+    asyncio.run(eventually(is_ready, "the worker goes on"))
