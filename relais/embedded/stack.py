@@ -114,6 +114,10 @@ def stop_stack(root: Path) -> None:
         return
     with _files_explained(root):
         owner = _owner(root)
+        if owner == 0:
+            raise StackProblem(
+                f"The stack at {root} is just starting. Nothing was changed. What to do: try again in a moment."
+            )
         if owner is not None:
             with suppress(ProcessLookupError):
                 os.kill(owner, signal.SIGTERM)
@@ -175,7 +179,7 @@ def _locked(descriptor: int) -> bool:
 
 
 def _owner(root: Path) -> int | None:
-    """The process that holds the stack at `root`."""
+    """The process that holds the stack at `root`; 0 while it has not written its number yet."""
     try:
         with _lock(root).open() as lock:
             try:

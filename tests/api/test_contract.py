@@ -34,7 +34,9 @@ from tests.waiting import eventually
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 SECONDS = {False: 300, True: 1800}
 PHASES = {OrganizationKind.ASSOCIATION.value: "examples,coverage,fuzzing"}
-"""In the ordinary run the bounds of every field are walked once, as the organization that may do most."""
+EXAMPLES = {OrganizationKind.ASSOCIATION.value: "10"}
+"""In the ordinary run the bounds of every field are walked once, as the organization that may do most; the others, of
+whom less is let in, ask less."""
 Json = dict[str, Any]
 
 
@@ -85,7 +87,7 @@ async def served(settings: Settings, engine: AsyncEngine, tmp_path: Path) -> Asy
             except httpx.TransportError:
                 return False
 
-        await eventually(ready, "the service is ready", 30)
+        await eventually(ready, "the service is ready")
         await _furnish(url, given)
         yield Served(url, given)
     finally:
@@ -113,7 +115,7 @@ async def test_the_service_keeps_its_document(who: str, served: Served, tmp_path
         *("run", f"{served.url}/openapi.json", "--report-json-path", str(report), "--no-color"),
         *("--checks", "all", "--warnings", "off"),
         *("--phases", "examples,coverage,fuzzing,stateful" if long else PHASES.get(who, "examples,fuzzing")),
-        *("--max-examples", "300" if long else "10"),
+        *("--max-examples", "300" if long else EXAMPLES.get(who, "4")),
         # An answer without an end; test_event_streams listens to it.
         *("--exclude-path", "/v1/events"),
     ]

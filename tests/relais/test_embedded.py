@@ -1,6 +1,7 @@
 """The embedded stack: real servers, started, killed and started again; nothing of them stays running."""
 
 import asyncio
+import fcntl
 import json
 import os
 import shutil
@@ -252,6 +253,14 @@ def test_a_left_over_is_stopped_by_hand_too(root: Path) -> None:
         owner.wait()
         stop_stack(root)
         assert servers_of(root) == []
+
+
+def test_one_that_just_begins_is_not_stopped_and_nobody_else_is(fresh: Path) -> None:
+    fresh.mkdir()
+    with (fresh / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(StackProblem, match="just starting"):
+            stop_stack(fresh)
 
 
 def test_a_stale_number_that_now_belongs_to_a_stranger_does_not_block_a_start(root: Path) -> None:
