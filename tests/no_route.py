@@ -35,7 +35,7 @@ __all__ = ["ATTEMPTED", "LEFT_DURING", "Forbidden", "attempts", "enter", "main"]
 
 ATTEMPTED = 3
 """The status where something tried to leave."""
-LEFT_DURING = "RELAIS_TESTS_LEFT"
+LEFT_DURING = "TESTS_LEFT_DURING"
 """Names the file in which `tests.leaving` writes during which tests that was, with the attempts of each."""
 _ROOT = Path(__file__).parents[1]
 _OR_NOT = "--or-not-at-all"
@@ -96,7 +96,8 @@ def enter() -> None:
             Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
         _raise_loopback()
         _have_ipv6_seem_there()
-        _ask_nobody_for_names()
+        if LEFT_DURING not in os.environ:  # else names are asked of nobody already
+            _ask_nobody_for_names()
     except OSError as error:
         raise Forbidden(f"this machine's kernel lets nobody set up a network of their own ({error.strerror})") from None
 
@@ -131,10 +132,8 @@ def main(arguments: Sequence[str]) -> int:
 def _leave_the_routes(*, long: bool) -> int:
     if any(map(_SERVERS.fullmatch, os.environ)):
         raise Forbidden("the servers to use are given, and may be anywhere")
-    _fetch_what_is_missing()
-    if long:
-        with suppress(StackProblem):  # the test says so
-            patroni.fetch()
+    if LEFT_DURING not in os.environ:  # else no way leads to anything, and to ask for it would count
+        _fetch_what_is_missing(long=long)
     enter()
     return prove()
 
@@ -143,7 +142,7 @@ _SERVERS = re.compile(r"RELAIS_(DATABASE|REDIS)_URL")
 """Names of settings that give servers."""
 
 
-def _fetch_what_is_missing() -> None:
+def _fetch_what_is_missing(*, long: bool) -> None:
     """Programs that a first use takes from the distribution: servers, backups, and what some tests go by."""
     stack = _ROOT / ".relais" / "test"
     if not stack.exists():
@@ -155,6 +154,9 @@ def _fetch_what_is_missing() -> None:
     clocks.fetch()
     promtool.fetch()
     chromium.fetch()
+    if long:
+        with suppress(StackProblem):  # the test says so
+            patroni.fetch()
 
 
 def _raise_loopback() -> None:
