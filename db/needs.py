@@ -57,6 +57,8 @@ class NeedFacts:
     parked: bool
     searched_town_id: int | None
     """The partner town around which a place is looked for, where it was referred."""
+    pathway_id: UUID | None
+    """The pathway of which it is a step."""
     version: int
 
 
@@ -81,7 +83,7 @@ class _Setting:
 COLUMNS = (
     "id", "organization_id", "category", "town_id", "adults", "minors", "starts", "ends", "urgency", "stay",
     "audience", "requires", "countries", "max_km", "divisible", "teaches", "level", "state", "posted_at",
-    "deadline", "unmet_reasons", "parked_at", "searched_town_id", "version"
+    "deadline", "unmet_reasons", "parked_at", "searched_town_id", "pathway_id", "version"
 )  # fmt: skip
 """What `facts_of` asks of a row."""
 _SELECT = f"select {', '.join(f'n.{name}' for name in COLUMNS)} from need n "
@@ -102,9 +104,11 @@ _PAGE = text(
 ADD = text(f"""
     with posted as (
         insert into need (id, organization_id, category, town_id, cell, point, adults, minors, starts, ends, urgency,
-                          tier, stay, audience, requires, countries, max_km, divisible, teaches, level, deadline, slip)
+                          tier, stay, audience, requires, countries, max_km, divisible, teaches, level, deadline, slip,
+                          pathway_id, step)
         select id, organization_id, category, town_id, cell, point, adults, minors, starts, ends, urgency,
-               tier, stay, audience, requires, countries, max_km, divisible, teaches, level, deadline, slip
+               tier, stay, audience, requires, countries, max_km, divisible, teaches, level, deadline, slip,
+               pathway_id, step
           from jsonb_populate_recordset(cast(null as need), cast(:rows as jsonb))
         returning *
     ), told as (
@@ -163,11 +167,12 @@ async def add(
     terms: Sequence[NeedTerms],
     at: Sequence[str] = ("",),
     filed: Callable[[UUID], bytes] | None = None,
+    pathway_id: UUID | None = None,
 ) -> list[Posted]:
     """Post needs, all or none, in the order given; due to be matched at once.
 
     `at` are the JSON pointers of the needs in what was sent, for the flaws; `filed` says under what the slip of a need
-    is found. Raises `Invalid` with every flaw.
+    is found; `pathway_id` is that of which they are the steps. Raises `Invalid` with every flaw.
     """
     policy, now, settings = await settings_of(tx, terms)
     flaws: list[Flaw] = []
@@ -183,6 +188,7 @@ async def add(
         need_id = uuid4()
         rows.append({"id": need_id, "organization_id": organization_id, **columns_of(one, setting)})
         rows[-1]["slip"] = f"\\x{filed(need_id).hex()}" if filed else None
+        rows[-1] |= {"pathway_id": pathway_id, "step": len(rows) if pathway_id else None}
         rows[-1]["deadline"] = deadline_of(one, policy, now) if one.starts < one.ends else now
     if flaws:
         raise Invalid(tuple(flaws))
@@ -317,5 +323,6 @@ def facts_of(values: Mapping[str, Any] | RowMapping) -> NeedFacts:
         unmet_reasons=values["unmet_reasons"],
         parked=values["parked_at"] is not None,
         searched_town_id=values["searched_town_id"],
+        pathway_id=values["pathway_id"],
         version=values["version"],
     )

@@ -64,6 +64,11 @@ _EVENTS = text("""
 """)
 
 
+_PATHWAYS = text("""
+    delete from pathway where id in (
+        select id from pathway p where not exists (select from need n where n.pathway_id = p.id)
+         order by id limit :limit for update skip locked)
+""")
 _SESSIONS = text("""
     delete from session where id in (
         select id from session where ends_at < now() order by ends_at limit :limit for update skip locked)
@@ -118,8 +123,13 @@ async def _purge_events(tx: AsyncConnection, terms: Terms, _key: bytes, limit: i
     return int((await tx.execute(_EVENTS, {"term": terms.keep_events_days, "limit": limit})).scalar_one())
 
 
+async def _purge_pathways(tx: AsyncConnection, _terms: Terms, _key: bytes, limit: int) -> int:
+    return (await tx.execute(_PATHWAYS, {"limit": limit})).rowcount
+
+
 PURGES: Final = (
     Purge("needs", _purge_needs),
+    Purge("pathways", _purge_pathways),
     Purge("exact places", _purge_places),
     _plain(
         "slots",

@@ -187,12 +187,14 @@ class MoveReason(StrEnum):
 
 
 class MoveCause(StrEnum):
-    """Why a round moved a party whose provider had not been asked yet."""
+    """Why a party was moved whose provider had not been asked yet."""
 
     NEARER = "nearer"
     """The new place spares it enough of the way."""
     MAKES_ROOM = "makes_room"
     """Somebody who fits nowhere else has its place now."""
+    TOGETHER = "together"
+    """More steps of its pathway are near the new bed."""
 
 
 class ShiftDeclineReason(StrEnum):

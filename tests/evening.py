@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import audit, keys, locations, practices, sessions, webhooks
+from db import audit, keys, locations, pathways, practices, sessions, webhooks
 from db.addresses import Vault
 from db.audit import Actor
 from db.bell import Bell
@@ -25,7 +25,7 @@ from matching.practices import Doing, PracticeTerms
 from matching.states import AllocationState
 from matching.vocabulary import Audience, OrganizationKind
 from tests.acting import in_role
-from tests.builders import add_need, add_offer, add_organization
+from tests.builders import add_need, add_offer, add_organization, need_terms
 from tests.db.acts import answer, hold, rows
 from tests.pacts import add_pact, add_referral
 from tests.places import BRIANCON, GAP, MENTON, PlaceRow
@@ -62,6 +62,10 @@ HASHING: Final = bytes(32)
 """What its key is hashed under."""
 
 
+def _filed(pathway_id: UUID) -> bytes:
+    return pathway_id.bytes * 2
+
+
 @dataclass(frozen=True, slots=True)
 class Evening:
     """Who was there: the organizations, the need that has a confirmed place, and the poster's key."""
@@ -91,6 +95,8 @@ async def evening(
         family = await add_need(tx, poster, people=4, place=door)
         waiting = await add_need(tx, poster, people=2, place=gym)
         alone = await add_need(tx, poster, people=3, place=far, max_km=1)
+        steps = [need_terms(people=2, place=far, max_km=1, category=each) for each in ("shelter", "sanitation")]
+        await pathways.add(tx, poster, steps, 1, _filed)
         sides = ((poster, far), (town_hall, gym))
         await add_referral(tx, alone, await add_pact(tx, *sides), *sides)
         for row in (await tx.execute(text("select id from site where organization_id = :id"), {"id": town_hall})).all():

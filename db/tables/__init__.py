@@ -4,7 +4,7 @@ What is done with them is written in the query modules beside this folder, mostl
 """
 
 from db.tables.capacity import Category, Offer, Site, SiteLocation, Slot
-from db.tables.demand import Allocation, AllocationSlot, Need
+from db.tables.demand import Allocation, AllocationSlot, Need, Pathway
 from db.tables.facts import (
     AssociationLoad,
     CapacityNews,
@@ -52,6 +52,7 @@ __all__ = [
     "PactSignature",
     "PactVersion",
     "PactWeek",
+    "Pathway",
     "Pledge",
     "PledgeTurn",
     "Policy",

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     SLOT = "slot"
     NEED = "need"
     ALLOCATION = "allocation"
+    PATHWAY = "pathway"
     PLEDGE = "pledge"
     SHIFT = "shift"
     PACT = "pact"
@@ -56,7 +57,7 @@ OWNED: Final = frozenset(
     {
         *(Kind.SITE, Kind.OFFER, Kind.SLOT, Kind.NEED, Kind.ALLOCATION, Kind.PLEDGE, Kind.SHIFT),
         *(Kind.PACT, Kind.REFERRAL, Kind.WEBHOOK, Kind.DELIVERY, Kind.ORGANIZATION),
-        *(Kind.PRACTICE, Kind.WEBHOOK, Kind.DELIVERY),
+        *(Kind.PRACTICE, Kind.PATHWAY, Kind.WEBHOOK, Kind.DELIVERY),
     }
 )
 """What belongs to somebody."""
@@ -141,6 +142,7 @@ _OFFER: Final = {"path offer_id": Kind.OFFER}
 _SLOT: Final = {"path offer_id": Kind.OFFER, "path slot_id": Kind.SLOT}
 _NEED: Final = {"path need_id": Kind.NEED}
 _ALLOCATION: Final = {"path allocation_id": Kind.ALLOCATION}
+_PATHWAY: Final = {"path pathway_id": Kind.PATHWAY}
 _PLEDGE: Final = {"path pledge_id": Kind.PLEDGE}
 _SHIFT: Final = {"path shift_id": Kind.SHIFT}
 _PACT: Final = {"path pact_id": Kind.PACT}
@@ -213,6 +215,10 @@ ROWS: Final[dict[str, Row]] = {
         _NEED | {"body /pact_id": Kind.PACT}, frozenset({Role.OWNER, Role.PARTY}), {"pact_id": "filled in"}
     ),
     "GET /v1/needs/{need_id}/explanation": Row(_NEED, _OWN),
+    "GET /v1/pathways": Row(),
+    "POST /v1/pathways": Row(_TOWN),
+    "GET /v1/pathways/{pathway_id}": Row(_PATHWAY, _OWN),
+    "POST /v1/pathways/{pathway_id}/withdraw": Row(_PATHWAY, _OWN),
     "GET /v1/allocations": Row(),
     "GET /v1/allocations/{allocation_id}": Row(_ALLOCATION, _SIDES),
     "POST /v1/allocations/{allocation_id}/confirm": Row(_ALLOCATION, _SIDES),
