@@ -21,7 +21,7 @@ from db import own_slip
 from db.own_slip import Slip, SlipPlace
 from db.slips import LONGEST_WRITTEN
 from matching.bringing import Thing
-from matching.pathways import MOST_STEPS
+from matching.projects import MOST_PARTIES
 from matching.reveal import Revealed
 from matching.states import AllocationState, NeedState
 from matching.vocabulary import FeedbackWord, RefuseReason
@@ -129,9 +129,12 @@ class SlipPartOut(Wire):
 
 
 class SlipOut(SlipPartOut):
-    """A need as its people see it, with sentences in their language; of a pathway the bed, and the `others` with it."""
+    """A need as its people see it, with sentences in their language; of a pathway the bed, of a project one party.
 
-    others: Annotated[list[SlipPartOut], Field(max_length=MOST_STEPS)]
+    `others` are the other steps, or the other parties.
+    """
+
+    others: Annotated[list[SlipPartOut], Field(max_length=MOST_PARTIES)]
     may_give_feedback: bool
     language: Annotated[str, Field(max_length=3)]
     direction: Literal["ltr", "rtl"]

@@ -57,7 +57,7 @@ LOOK = text("""
            (select array_agg(id) as needs, array_agg(tier) as tiers, array_agg(pathway_id) as pathways
               from ((select id, tier, look_at, posted_at, pathway_id from need
                       where state in ('open', 'unmet') and parked_at is null
-                        and coalesce(ended_at, 'infinity') = 'infinity' and look_at <= now()
+                        and coalesce(ended_at, 'infinity') = 'infinity' and look_at <= now() and project_id is null
                       order by tier, look_at, posted_at
                       limit :limit)
                     union all

@@ -67,7 +67,7 @@ _TAKE = text("""
         insert into allocation (need_id, offer_id, provider_id, poster_id, people, state, firm_from, held_until,
                                 last_arrival, ends, distance_km, policy_version, way, terms, round_id)
         select :need, o.id, o.organization_id, :poster, :people,
-               case o.confirmation when 'standing' then 'confirmed' else 'held' end,
+               case when o.confirmation = 'standing' and not :awaits then 'confirmed' else 'held' end,
                now() + cast(:tentative as interval),
                least(now() + cast(:tentative as interval) + make_interval(mins => o.confirm_within_minutes),
                      f.last_arrival),
@@ -193,11 +193,14 @@ async def take(
     policy: Policy,
     tentative: timedelta | None = None,
     decision: Decision | None = None,
+    *,
+    awaits: bool = False,
 ) -> UUID | None:
     """Take places in every slot of a candidate at once, or none: the allocation, or `None` when full or changed.
 
     `tentative` is how long the hold may still be improved, where the policy's time for it began earlier;
-    `decision` is why this place, where it was not chosen at once.
+    `decision` is why this place, where it was not chosen at once. One that `awaits` the people's own answer is on hold
+    even where its provider has agreed beforehand.
 
     One statement: slots are locked in key order, counted after the lock, and taken together with the
     allocation, the need's new state and the event.
@@ -219,6 +222,7 @@ async def take(
                 "way": decided.way,
                 "terms": written_terms(decided),
                 "round_id": decided.round_id,
+                "awaits": awaits,
             },
         )
     ).one_or_none()

@@ -91,7 +91,7 @@ class Slip:
     may_tell: bool
     """Whether they have been in a place and did not tell yet how it was."""
     others: tuple["Slip", ...] = ()
-    """Of a pathway the other steps; what comes first is the bed, while there is one."""
+    """Of a pathway the other steps, and first comes the bed, while there is one; of a project the other parties."""
 
 
 # Whether it has expired stands in the answer: an old code costs the same look as one that never was.
@@ -108,7 +108,9 @@ _FIND = text("""
       from need n join town t on t.id = n.town_id join category c on c.code = n.category
      where n.id in (select id from need where slip = :slip
                      union all
-                    select s.id from pathway p join need s on s.pathway_id = p.id where p.slip = :slip)
+                    select s.id from pathway p join need s on s.pathway_id = p.id where p.slip = :slip
+                     union all
+                    select s.id from project p join need s on s.project_id = p.id where p.slip = :slip)
      order by c.coverage <> 'every', n.step
 """)
 _PLACES = text("""
@@ -129,6 +131,10 @@ _STANDING = text("""
     select id, need_id, state, reason from allocation where need_id = any(cast(:needs as uuid[]))
      order by created_at, id
 """)
+_END_PROJECT = text("""
+    update project set state = 'withdrawn', answer_by = null, version = version + 1
+     where slip = :slip and state not in ('withdrawn', 'closed')
+""")
 _TELL_ONCE = text("""
     update need set feedback_given = true where id = :need and not feedback_given returning id
 """)
@@ -140,9 +146,11 @@ _COUNT = text("""
 """)
 # The needs of a pathway are found by its one code.
 _UNFILED = text("""
-    select id from need where slip is null and ended_at is null and pathway_id is null
+    select id from need where slip is null and ended_at is null and pathway_id is null and project_id is null
      union all
     select id from pathway where slip is null
+     union all
+    select id from project where slip is null
 """)
 _FILED = text("select id, slip from need where slip is not null order by posted_at desc limit :most")
 _FILE = tuple(
@@ -151,7 +159,7 @@ _FILE = tuple(
           from unnest(cast(:ids as uuid[]), cast(:slips as bytea[])) as filed (id, slip)
          where {table}.id = filed.id and {table}.slip is null
     """)
-    for table in ("need", "pathway")
+    for table in ("need", "pathway", "project")
 )
 
 
@@ -191,7 +199,8 @@ async def refuse(tx: AsyncConnection, slip: bytes, place: UUID | None, reason: R
         raise NotFound
     if reason.ends_the_need:
         for need in [each for each in found if each.lives] or found[:1]:
-            await needs.withdraw(tx, need.id, need.organization_id, reason)
+            await needs.end(tx, await needs.read(tx, need.id, need.organization_id), reason)
+        await tx.execute(_END_PROJECT, {"slip": slip})
         return
     if place is not None and standing[place].reason in list(RefuseReason):
         return

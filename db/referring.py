@@ -54,7 +54,8 @@ class _Asking:
 
 
 _OF_NEED = """
-    n.id, n.tier, n.urgency, n.posted_at, n.starts, n.ends, n.fruitless, n.refer_at, n.category, n.pathway_id
+    n.id, n.tier, n.urgency, n.posted_at, n.starts, n.ends, n.fruitless, n.refer_at, n.category, n.pathway_id,
+    n.project_id
 """
 # The steps of a pathway are looked for around its bed, wherever that is.
 _FOLLOWS_ITS_BED = """
@@ -76,7 +77,7 @@ _DUE = text(f"""
     )
     select n.id from waiting n
      where n.fruitless > 0 and n.ends > now() and n.starts <= now() + cast(:ahead as interval)
-       and not ({_FOLLOWS_ITS_BED})
+       and n.project_id is null and not ({_FOLLOWS_ITS_BED})
        and coalesce(n.refer_at, n.posted_at + make_interval(mins => case n.urgency
            when 'vital' then cast(:vital as int) when 'high' then cast(:high as int) else cast(:normal as int) end))
            <= now()
@@ -184,6 +185,8 @@ async def ask(tx: AsyncConnection, need_id: UUID, organization_id: UUID, pact_id
     `CannotRefer` with the rule in the way.
     """
     need = await needs.lock(tx, need_id, organization_id)
+    if need.project_id is not None:
+        raise Conflict("part_of_project", need.state)
     if need.state not in SEEKING:
         ended = need.state in (NeedState.WITHDRAWN, NeedState.CLOSED)
         raise Conflict("need_has_ended" if ended else "has_a_place_already", need.state)

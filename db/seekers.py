@@ -105,7 +105,7 @@ _FACTS = f"""
                    and a.state in ('held', 'confirmed', 'arrived', 'completed', 'no_show')), 0) as people_left,
            array(select a.offer_id from allocation a
                   where a.need_id = n.id
-                    and coalesce(a.reason, '') not in ('better_place', 'no_volunteers')
+                    and coalesce(a.reason, '') not in ('better_place', 'no_volunteers', 'not_together')
                     and (a.state in ('declined', 'released', 'no_show', 'held', 'confirmed', 'arrived')
                          or (a.state = 'expired'
                              and a.ended_at > now() - make_interval(mins => :ask_again_minutes)))) as turned_down
@@ -135,7 +135,7 @@ _POOL = text(f"""
            where a.need_id = n.id and a.state = 'held' and a.firm_from > now() and not n.divisible
       ) held on n.state = 'held'
      where n.parked_at is null and n.ended_at is null and c.coverage = 'every' and n.ends > now()
-       and n.pathway_id is null
+       and n.pathway_id is null and n.project_id is null
        and (n.state in ('open', 'unmet', 'referred') or held.id is not null)
        and (cast(:cells as bigint[]) is null or n.cell = any(cast(:cells as bigint[])))
      order by n.tier, n.posted_at
@@ -152,7 +152,7 @@ _DOORS = text("""
     select n.cell, count(*) as needs, bool_or(n.fruitless > 0 and n.state <> 'held') as in_vain
       from need n join category c on c.code = n.category
      where n.parked_at is null and n.ended_at is null and c.coverage = 'every' and n.ends > now()
-       and n.pathway_id is null and n.state in ('open', 'unmet', 'referred', 'held')
+       and n.pathway_id is null and n.project_id is null and n.state in ('open', 'unmet', 'referred', 'held')
        and (n.state <> 'held'
             or (not n.divisible and exists (select from allocation a
                                              where a.need_id = n.id and a.state = 'held' and a.firm_from > now())))
@@ -171,7 +171,15 @@ _OF_PATHWAY = text(f"""
      order by n.step
 """)
 _POSTED = text(f"select {_FACTS} {_SETTING} where n.posted_at > :since order by n.posted_at, n.id limit :limit")
-_LOCK = text("select id from need where id = :id for update")
+# What becomes of one place of a project may end the others: so all its needs are locked, in the order of their keys.
+_LOCK = text("""
+    select id from need
+     where id in (select id from need where id = :id
+                   union
+                  select other.id from need n join need other on other.project_id = n.project_id
+                   where n.id = :id and other.project_id is not null)
+     order by id for update
+""")
 
 
 async def claim(tx: AsyncConnection, need_id: UUID, policy: Policy) -> Seeker | None:
@@ -181,7 +189,7 @@ async def claim(tx: AsyncConnection, need_id: UUID, policy: Policy) -> Seeker | 
 
 
 async def lock_need(tx: AsyncConnection, need_id: UUID) -> None:
-    """Wait for the need's lock: the first step of every act on it or on its allocations."""
+    """Wait for the need's lock, and those of its project: the first step of every act on it or on its allocations."""
     await tx.execute(_LOCK, {"id": need_id})
 
 

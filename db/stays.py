@@ -105,6 +105,8 @@ async def change(
     before = await needs.lock(tx, need_id, organization_id)
     if version is not None and version != before.version:
         raise StaleVersion(before.version)
+    if before.project_id is not None:
+        raise Conflict("part_of_project", before.state)
     policy, now, (setting,) = await needs.settings_of(tx, [terms])
     if before.state in (NeedState.WITHDRAWN, NeedState.CLOSED) or before.terms.ends <= now:
         raise Conflict("need_has_ended", before.state)

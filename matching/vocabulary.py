@@ -184,6 +184,8 @@ class MoveReason(StrEnum):
     """Nobody had been asked about it, and its party was placed elsewhere in the same moment."""
     NO_VOLUNTEERS = "no_volunteers"
     """Volunteers declined, others were not found, and the site cannot open for as many."""
+    NOT_TOGETHER = "not_together"
+    """The plan of its project fell, or its people refused another house of it: nobody goes there alone."""
 
 
 class MoveCause(StrEnum):

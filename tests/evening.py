@@ -8,13 +8,14 @@ from uuid import UUID, uuid4
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import audit, keys, locations, pathways, practices, sessions, webhooks
+from db import audit, keys, locations, pathways, practices, projects, sessions, webhooks
 from db.addresses import Vault
 from db.audit import Actor
 from db.bell import Bell
 from db.connection import transaction
 from db.linking import link_acts
 from db.locations import Address
+from db.projects import ProjectTerms
 from db.roles import Role
 from db.settings import Settings
 from db.tables import OrganizationTown, Round
@@ -97,6 +98,8 @@ async def evening(
         alone = await add_need(tx, poster, people=3, place=far, max_km=1)
         steps = [need_terms(people=2, place=far, max_km=1, category=each) for each in ("shelter", "sanitation")]
         await pathways.add(tx, poster, steps, 1, _filed)
+        camp = [need_terms(people=each, place=far, max_km=1) for each in (2, 3)]
+        await projects.add(tx, poster, ProjectTerms(1, 5, 1), camp, _filed)
         sides = ((poster, far), (town_hall, gym))
         await add_referral(tx, alone, await add_pact(tx, *sides), *sides)
         for row in (await tx.execute(text("select id from site where organization_id = :id"), {"id": town_hall})).all():

@@ -20,7 +20,7 @@ from db.shifts import NewShift
 from matching.delivering import DeliveryState, WebhookState
 from matching.states import AllocationState, NeedState, PactState, ReferralState, ShiftState
 from matching.vocabulary import OrganizationKind
-from tests.api.bodies import offer_body, pathway_body, pledge_body, practice_body, site_body
+from tests.api.bodies import offer_body, pathway_body, pledge_body, practice_body, project_body, site_body
 from tests.api.conftest import JoinNetwork, Organization
 from tests.api.scenes import post_need
 from tests.api.tenancy_table import Kind, Role
@@ -132,6 +132,7 @@ async def build_world(engine: AsyncEngine, client: JoinNetwork, anyone: httpx.As
     ]
     world.things.append(await _withdrawn_practice(world.hall))
     world.things.append(await _pathway(world.desk))
+    world.things.append(await _project(world.desk))
     await _callers(engine, client, anyone, world)
     world.things += [each async for each in _places(engine)]
     world.things = [await _as_it_stands(engine, thing) for thing in world.things]
@@ -290,6 +291,12 @@ async def _pathway(owner: Organization) -> Thing:
     posted = await owner.http.post("/v1/pathways", json=pathway_body())
     assert posted.status_code == 201, posted.text
     return Thing(Kind.PATHWAY, posted.json()["id"], "open", {owner.id: Role.OWNER})
+
+
+async def _project(owner: Organization) -> Thing:
+    posted = await owner.http.post("/v1/projects", json=project_body())
+    assert posted.status_code == 201, posted.text
+    return Thing(Kind.PROJECT, posted.json()["id"], "open", {owner.id: Role.OWNER})
 
 
 async def _webhooks(engine: AsyncEngine, owner: Organization) -> list[Thing]:
