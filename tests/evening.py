@@ -8,14 +8,13 @@ from uuid import UUID, uuid4
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import audit, keys, locations, pathways, practices, projects, sessions, webhooks
+from db import audit, keys, locations, practices, sessions, webhooks
 from db.addresses import Vault
 from db.audit import Actor
 from db.bell import Bell
 from db.connection import transaction
 from db.linking import link_acts
 from db.locations import Address
-from db.projects import ProjectTerms
 from db.roles import Role
 from db.settings import Settings
 from db.tables import OrganizationTown, Round
@@ -26,7 +25,7 @@ from matching.practices import Doing, PracticeTerms
 from matching.states import AllocationState
 from matching.vocabulary import Audience, OrganizationKind
 from tests.acting import in_role
-from tests.builders import add_need, add_offer, add_organization, need_terms
+from tests.builders import add_need, add_offer, add_organization
 from tests.db.acts import answer, hold, rows
 from tests.pacts import add_pact, add_referral
 from tests.places import BRIANCON, GAP, MENTON, PlaceRow
@@ -59,12 +58,19 @@ _UNTOLD: Final = text("""
     values (:webhook, gen_random_uuid(), 'allocation.address_read', gen_random_uuid(), now(),
             jsonb_build_object('organization_id', cast(:poster as uuid)))
 """)
+_PLANNED: Final = text("""
+    with a_pathway as (
+        insert into pathway (organization_id, near_km) values (:poster, 5) returning id
+    ), a_project as (
+        insert into project (organization_id, together_km, minimum, answer_hours) values (:poster, 5, 3, 72)
+        returning id
+    )
+    update need set pathway_id = a_pathway.id, project_id = a_project.id, step = 1
+      from a_pathway, a_project
+     where need.id = :need
+""")
 HASHING: Final = bytes(32)
 """What its key is hashed under."""
-
-
-def _filed(pathway_id: UUID) -> bytes:
-    return pathway_id.bytes * 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +102,7 @@ async def evening(
         family = await add_need(tx, poster, people=4, place=door)
         waiting = await add_need(tx, poster, people=2, place=gym)
         alone = await add_need(tx, poster, people=3, place=far, max_km=1)
-        steps = [need_terms(people=2, place=far, max_km=1, category=each) for each in ("shelter", "sanitation")]
-        await pathways.add(tx, poster, steps, 1, _filed)
-        camp = [need_terms(people=each, place=far, max_km=1) for each in (2, 3)]
-        await projects.add(tx, poster, ProjectTerms(1, 5, 1), camp, _filed)
+        await tx.execute(_PLANNED, {"poster": poster, "need": alone})
         sides = ((poster, far), (town_hall, gym))
         await add_referral(tx, alone, await add_pact(tx, *sides), *sides)
         for row in (await tx.execute(text("select id from site where organization_id = :id"), {"id": town_hall})).all():
