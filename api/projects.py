@@ -31,7 +31,7 @@ TogetherKm = Annotated[
     int, Field(ge=0, le=200, description="How far any two of their houses may be from each other, cell to cell, in km.")
 ]
 PlanNumber = Annotated[
-    int | None, Field(ge=1, le=2_147_483_647, description="The plan that was looked at; another is then not answered.")
+    int | None, Field(ge=1, le=1_000_000, description="The plan that was looked at; another is then not answered.")
 ]
 Unwanted = Annotated[list[UUID], Field(max_length=MOST_PARTIES, description="Offers of the plan; all where none.")]
 

@@ -344,7 +344,10 @@ async def _as_it_stands(engine: AsyncEngine, thing: Thing) -> Thing:
     if thing.kind is Kind.DELIVERY:
         return thing
     number = int(thing.id) if thing.kind is Kind.SLOT else UUID(thing.id)
-    found = await one(engine, f"select version from {thing.kind} where id = :id", id=number)
+    # A pathway changes as its steps do.
+    steps = "select sum(version) as version from need where pathway_id = :id"
+    of_row = f"select version from {thing.kind} where id = :id"
+    found = await one(engine, steps if thing.kind is Kind.PATHWAY else of_row, id=number)
     return replace(thing, version=found.version)
 
 
