@@ -160,6 +160,8 @@ class NeedOut(Wire):
     searched_town: Annotated[
         TownId | None, Field(description="The partner town around which a place is looked for, where it was referred.")
     ]
+    pathway_id: Annotated[UUID, Field(description="The pathway of which it is a step.")] | None
+    project_id: Annotated[UUID, Field(description="The project of which it is a party.")] | None
     allocations: Annotated[list[AllocationOut], Field(max_length=1000)]
     code: Annotated[str, Field(max_length=20)] | None
     warnings: Annotated[list[NeedWarning], Field(max_length=10)]
@@ -197,6 +199,8 @@ class NeedOut(Wire):
             unmet_reasons=facts.unmet_reasons if facts.state is NeedState.UNMET else None,
             parked=facts.parked,
             searched_town=facts.searched_town_id,
+            pathway_id=facts.pathway_id,
+            project_id=facts.project_id,
             allocations=[AllocationOut.of(each) for each in placed],
             code=code,
             warnings=[NeedWarning(code="possible_duplicate", need_id=lookalike)] if lookalike else [],

@@ -3,7 +3,7 @@
 The code comes in the body and nowhere else. An unknown, an expired and a foreign one answer the same 404.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Request
@@ -21,6 +21,7 @@ from db import own_slip
 from db.own_slip import Slip, SlipPlace
 from db.slips import LONGEST_WRITTEN
 from matching.bringing import Thing
+from matching.projects import MOST_PARTIES
 from matching.reveal import Revealed
 from matching.states import AllocationState, NeedState
 from matching.vocabulary import FeedbackWord, RefuseReason
@@ -116,8 +117,8 @@ class SlipPlaceOut(Wire):
         )
 
 
-class SlipOut(Wire):
-    """A need as its people see it, with sentences in their language."""
+class SlipPartOut(Wire):
+    """One need of theirs: what was asked for, where it stands, and their places."""
 
     state: NeedState
     says: Sentence
@@ -125,6 +126,15 @@ class SlipOut(Wire):
     from_: Annotated[Instant, Field(alias="from")]
     until: Instant
     places: Annotated[list[SlipPlaceOut], Field(max_length=_MOST_PLACES)]
+
+
+class SlipOut(SlipPartOut):
+    """A need as its people see it, with sentences in their language; of a pathway the bed, of a project one party.
+
+    `others` are the other steps, or the other parties.
+    """
+
+    others: Annotated[list[SlipPartOut], Field(max_length=MOST_PARTIES)]
     may_give_feedback: bool
     language: Annotated[str, Field(max_length=3)]
     direction: Literal["ltr", "rtl"]
@@ -133,16 +143,23 @@ class SlipOut(Wire):
     def of(cls, slip: Slip, language: str) -> "SlipOut":
         """Render a slip."""
         return cls(
-            state=slip.state,
-            says=say(f"slip.state.{slip.state}", language),
-            category=slip.category,
-            from_=slip.starts,
-            until=slip.ends,
-            places=[SlipPlaceOut.of(each, language) for each in slip.places[:_MOST_PLACES]],
+            **_part(slip, language),
+            others=[SlipPartOut(**_part(each, language)) for each in slip.others],
             may_give_feedback=slip.may_tell,
             language=language,
             direction="rtl" if language in RIGHT_TO_LEFT else "ltr",
         )
+
+
+def _part(slip: Slip, language: str) -> dict[str, Any]:
+    return {
+        "state": slip.state,
+        "says": say(f"slip.state.{slip.state}", language),
+        "category": slip.category,
+        "from_": slip.starts,
+        "until": slip.ends,
+        "places": [SlipPlaceOut.of(each, language) for each in slip.places[:_MOST_PLACES]],
+    }
 
 
 @router.post("", responses=problems(404, 422, 429))

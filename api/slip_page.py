@@ -186,8 +186,9 @@ def _facts(slip: Slip, language: str) -> dict[str, Any]:
         "says": say(f"slip.state.{slip.state}", language),
         "asked": f"{moment(slip.starts, slip.zone, language)} – {moment(slip.ends, slip.zone, language)}",
         "places": [_place(each, language) for each in slip.places],
-        "seeking": slip.state in SEEKING,
+        "seeking": any(each.state in SEEKING for each in (slip, *slip.others)),
         "may_tell": slip.may_tell,
+        "others": [_facts(each, language) for each in slip.others],
     }
 
 

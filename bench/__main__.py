@@ -14,7 +14,7 @@ import asyncpg
 from rich.console import Console
 from rich.table import Table
 
-from bench import claims, deadlines
+from bench import claims, deadlines, pathways
 from bench.audit import act_at_once, act_at_rate, link_all
 from bench.databases import Servers, own_database, plain_connection, servers
 from bench.engine import solve_all
@@ -206,6 +206,22 @@ async def staffing(_settings: Settings, console: Console) -> None:
     console.print(table)
 
 
+async def paths(_settings: Settings, console: Console) -> None:
+    """A bed and a class near it, beside the exact optimum."""
+    table = Table(
+        "parties", "cases", "beds", "at the optimum", "class near the bed", "at the optimum", "ms a case", "",
+        title="Pathways, a class near the bed", title_justify="left",
+    )  # fmt: skip
+    for each in pathways.compare():
+        share = f"{100 * each.ratio:.1f} %"
+        judged = share if each.name == "together" else _judged(each.ratio >= 0.98, f"{share}, at least 98 %")
+        table.add_row(
+            each.name, str(each.cases), str(each.beds), str(each.beds_best), str(each.near), str(each.near_best),
+            f"{1000 * each.seconds:.1f}", judged,
+        )  # fmt: skip
+    console.print(table)
+
+
 async def chains(settings: Settings, console: Console) -> None:
     """What the audit costs."""
     columns = ("acts of one organization", "done a second", "p50 ms", "p99 ms")
@@ -352,6 +368,7 @@ BENCHES: dict[str, Bench] = {
     "together": together,
     "engine": engine,
     "staffing": staffing,
+    "pathways": paths,
     "audit": chains,
     "online": online,
     "scale": scale,

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import events, holds, seekers
+from db import events, holds, project_plans, seekers
 from db.pages import Page, Place, reading
 from db.roles import Role, acting_as
 from db.tables import Allocation as AllocationRow
@@ -223,6 +223,8 @@ async def _move_owned(
     if state is to:
         return
     _check(allocation_id, state, to, overdue=row.overdue)
+    if to is AllocationState.CONFIRMED and await project_plans.awaits_the_people(tx, need_id):
+        raise Conflict("awaits_the_people", state)
     if to in _HAPPENS_THERE and not (await tx.execute(_COME, {"id": allocation_id, "to": to})).scalar_one():
         raise Conflict("not_yet", state)
     await _end_or_keep(tx, allocation_id, need_id, (row.provider_id, row.poster_id), state, to, reason)
@@ -330,6 +332,8 @@ async def _end_or_keep(
         await tx.execute(_USED, {"id": allocation_id})
     await events.record(tx, f"allocation.{to}", allocation_id, sides, need_id=str(need_id))
     await holds.settle(tx, need_id)
+    if ended:
+        await project_plans.after_loss(tx, need_id)
 
 
 def _as_told(facts: AllocationFacts, organization_id: UUID) -> AllocationFacts:

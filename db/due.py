@@ -4,7 +4,7 @@ Each `list_…` names what seems due; the act on each looks again under its lock
 from the same list.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -40,6 +40,8 @@ class Look:
     """To find a place for, the most urgent first, then who has waited longest."""
     tiers: tuple[int, ...]
     """How urgent each of them is; 0 is `vital`."""
+    pathways: Mapping[UUID, UUID]
+    """Of those that are steps, the pathway of each."""
     policy: Policy
     news: bool
     """Whether places appeared that needs around them have not been told of."""
@@ -49,16 +51,18 @@ class Look:
 # needs, which alone is to be walked; the few that were referred are found by their referrals.
 LOOK = text("""
     select exists (select from capacity_news) as news, p.version, p.terms,
-           coalesce(due.needs, '{}') as needs, coalesce(due.tiers, '{}') as tiers
+           coalesce(due.needs, '{}') as needs, coalesce(due.tiers, '{}') as tiers,
+           coalesce(due.pathways, '{}') as pathways
       from policy p,
-           (select array_agg(id) as needs, array_agg(tier) as tiers
-              from ((select id, tier, look_at, posted_at from need
+           (select array_agg(id) as needs, array_agg(tier) as tiers, array_agg(pathway_id) as pathways
+              from ((select id, tier, look_at, posted_at, pathway_id from need
                       where state in ('open', 'unmet') and parked_at is null
-                        and coalesce(ended_at, 'infinity') = 'infinity' and look_at <= now()
+                        and coalesce(ended_at, 'infinity') = 'infinity' and look_at <= now() and project_id is null
                       order by tier, look_at, posted_at
                       limit :limit)
                     union all
-                    (select n.id, n.tier, n.look_at, n.posted_at from referral r join need n on n.id = r.need_id
+                    (select n.id, n.tier, n.look_at, n.posted_at, n.pathway_id
+                       from referral r join need n on n.id = r.need_id
                       where r.state in ('accepted', 'placed') and n.state = 'referred' and n.parked_at is null
                         and n.look_at <= now()
                       order by n.tier, n.look_at, n.posted_at
@@ -159,7 +163,8 @@ _VERIFY = text("""
 async def look(tx: AsyncConnection, limit: int) -> Look:
     """What there is to do for needs, under the policy in force."""
     row = (await tx.execute(LOOK, {"limit": limit})).one()
-    return Look(tuple(row.needs), tuple(row.tiers), policy_of(row.version, row.terms), news=row.news)
+    pathways = {need: pathway for need, pathway in zip(row.needs, row.pathways, strict=True) if pathway is not None}
+    return Look(tuple(row.needs), tuple(row.tiers), pathways, policy_of(row.version, row.terms), news=row.news)
 
 
 async def list_overdue_needs(tx: AsyncConnection, limit: int) -> Sequence[UUID]:

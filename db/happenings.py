@@ -14,6 +14,7 @@ _HAPPENINGS: Final[Mapping[str, str]] = {
     "offer": "opened changed capacity_changed paused resumed closed verify_due verified",
     "pledge": "posted changed",
     "practice": "told changed withdrawn",
+    "project": "posted proposed accepted refused expired fell withdrawn",
     "shift": "planned confirmed answer_due still_coming at_risk declined released completed",
     "pact": "proposed signed notice_given ended",
     "referral": "offered accepted placed declined expired returned withdrawn",
@@ -21,7 +22,7 @@ _HAPPENINGS: Final[Mapping[str, str]] = {
 }
 KINDS: Final = tuple(f"{thing}.{word}" for thing, words in _HAPPENINGS.items() for word in words.split())
 _READABLE: Final[Mapping[Scope, frozenset[str]]] = {
-    Scope.NEEDS_READ: frozenset({"need"}),
+    Scope.NEEDS_READ: frozenset({"need", "project"}),
     Scope.OFFERS_READ: frozenset({"site", "offer", "pledge", "practice", "shift"}),
     Scope.ALLOCATIONS_READ: frozenset({"allocation"}),
     Scope.PACTS_READ: frozenset({"pact", "referral"}),

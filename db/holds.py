@@ -5,6 +5,7 @@ other but never deadlock, and a slot's counter decides who gets the last place. 
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from uuid import UUID
@@ -17,11 +18,14 @@ from db.seekers import Seeker
 from matching.assign import Candidate, Decision, Way, cost_of, ranked
 from matching.policy import Policy
 from matching.states import NeedState
+from matching.vocabulary import MoveReason
 
 __all__ = [
     "Held",
     "free_places",
     "hold_best_places",
+    "leave_tentative",
+    "lock_places",
     "settle",
     "take",
     "tentative_for",
@@ -63,7 +67,7 @@ _TAKE = text("""
         insert into allocation (need_id, offer_id, provider_id, poster_id, people, state, firm_from, held_until,
                                 last_arrival, ends, distance_km, policy_version, way, terms, round_id)
         select :need, o.id, o.organization_id, :poster, :people,
-               case o.confirmation when 'standing' then 'confirmed' else 'held' end,
+               case when o.confirmation = 'standing' and not :awaits then 'confirmed' else 'held' end,
                now() + cast(:tentative as interval),
                least(now() + cast(:tentative as interval) + make_interval(mins => o.confirm_within_minutes),
                      f.last_arrival),
@@ -98,6 +102,20 @@ _TAKE = text("""
     select id, state from placed
 """)
 
+_LOCK_OFFERS = text("select id from offer where id = any(cast(:ids as uuid[])) order by id for key share")
+_LOCK_SLOTS = text("""
+    select id from slot
+     where id = any(cast(:ids as bigint[])
+                    || array(select slot_id from allocation_slot
+                              where allocation_id = any(cast(:allocations as uuid[]))))
+     order by id for update
+""")
+_LEAVE = text("""
+    update allocation
+       set state = 'released', reason = :reason, ended_at = clock_timestamp(), version = version + 1
+     where id = :id and state = 'held' and firm_from > clock_timestamp()
+    returning provider_id, poster_id, firm_from - now() as tentative
+""")
 _SETTLE = text("""
     update need n
        set state = case when placed.people < n.people and n.searched_town_id is not null then 'referred'
@@ -175,11 +193,14 @@ async def take(
     policy: Policy,
     tentative: timedelta | None = None,
     decision: Decision | None = None,
+    *,
+    awaits: bool = False,
 ) -> UUID | None:
     """Take places in every slot of a candidate at once, or none: the allocation, or `None` when full or changed.
 
     `tentative` is how long the hold may still be improved, where the policy's time for it began earlier;
-    `decision` is why this place, where it was not chosen at once.
+    `decision` is why this place, where it was not chosen at once. One that `awaits` the people's own answer is on hold
+    even where its provider has agreed beforehand.
 
     One statement: slots are locked in key order, counted after the lock, and taken together with the
     allocation, the need's new state and the event.
@@ -201,10 +222,31 @@ async def take(
                 "way": decided.way,
                 "terms": written_terms(decided),
                 "round_id": decided.round_id,
+                "awaits": awaits,
             },
         )
     ).one_or_none()
     return None if row is None else row.id
+
+
+async def lock_places(
+    tx: AsyncConnection, offers: Iterable[UUID], slots: Iterable[int], allocations: Iterable[UUID] = ()
+) -> None:
+    """Lock offers, then slots and those of allocations that are to be left: before several places change hands."""
+    await tx.execute(_LOCK_OFFERS, {"ids": sorted(set(offers))})
+    await tx.execute(_LOCK_SLOTS, {"ids": sorted(set(slots)), "allocations": list(allocations)})
+
+
+async def leave_tentative(tx: AsyncConnection, allocation_id: UUID, need_id: UUID) -> timedelta | None:
+    """End a tentative hold for a better place: how long it would have stayed one; `None` where it is firm by now."""
+    row = (await tx.execute(_LEAVE, {"id": allocation_id, "reason": MoveReason.BETTER_PLACE})).one_or_none()
+    if row is None:
+        return None
+    await free_places(tx, allocation_id, whole=True)
+    sides = (row.provider_id, row.poster_id)
+    await events.record(tx, "allocation.released", allocation_id, sides, need_id=str(need_id))
+    left: timedelta = row.tentative
+    return left
 
 
 def tentative_for(seeker: Seeker, policy: Policy) -> timedelta:

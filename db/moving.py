@@ -32,6 +32,8 @@ GOES: Final = (
     "pledge",
     "pledge_turn",
     "shift",
+    "pathway",
+    "project",
     "need",
     "allocation",
     "allocation_slot",
@@ -71,7 +73,7 @@ STAYS: Final = {
 
 _SEEDED: Final = ("category", "policy", "competence", "figure_period", "town", "town_name")
 """What a new house has before anybody takes part."""
-_LEFT_OUT: Final = {"need": {"slip"}}
+_LEFT_OUT: Final = {"need": {"slip"}, "pathway": {"slip"}, "project": {"slip"}}
 """Columns that stay: a slip is filed under the secret of the house, and filed anew by the API when it starts."""
 _USED_TOWNS: Final = """
     select town_id from organization_town union select town_id from site union select town_id from offer

@@ -34,6 +34,7 @@ __all__ = [
     "add",
     "answered",
     "columns_of",
+    "end",
     "facts_of",
     "lock",
     "page",
@@ -57,6 +58,10 @@ class NeedFacts:
     parked: bool
     searched_town_id: int | None
     """The partner town around which a place is looked for, where it was referred."""
+    pathway_id: UUID | None
+    """The pathway of which it is a step."""
+    project_id: UUID | None
+    """The project of which it is a party."""
     version: int
 
 
@@ -81,7 +86,7 @@ class _Setting:
 COLUMNS = (
     "id", "organization_id", "category", "town_id", "adults", "minors", "starts", "ends", "urgency", "stay",
     "audience", "requires", "countries", "max_km", "divisible", "teaches", "level", "state", "posted_at",
-    "deadline", "unmet_reasons", "parked_at", "searched_town_id", "version"
+    "deadline", "unmet_reasons", "parked_at", "searched_town_id", "pathway_id", "project_id", "version"
 )  # fmt: skip
 """What `facts_of` asks of a row."""
 _SELECT = f"select {', '.join(f'n.{name}' for name in COLUMNS)} from need n "
@@ -102,9 +107,11 @@ _PAGE = text(
 ADD = text(f"""
     with posted as (
         insert into need (id, organization_id, category, town_id, cell, point, adults, minors, starts, ends, urgency,
-                          tier, stay, audience, requires, countries, max_km, divisible, teaches, level, deadline, slip)
+                          tier, stay, audience, requires, countries, max_km, divisible, teaches, level, deadline, slip,
+                          pathway_id, project_id, step)
         select id, organization_id, category, town_id, cell, point, adults, minors, starts, ends, urgency,
-               tier, stay, audience, requires, countries, max_km, divisible, teaches, level, deadline, slip
+               tier, stay, audience, requires, countries, max_km, divisible, teaches, level, deadline, slip,
+               pathway_id, project_id, step
           from jsonb_populate_recordset(cast(null as need), cast(:rows as jsonb))
         returning *
     ), told as (
@@ -163,11 +170,14 @@ async def add(
     terms: Sequence[NeedTerms],
     at: Sequence[str] = ("",),
     filed: Callable[[UUID], bytes] | None = None,
+    pathway_id: UUID | None = None,
+    project_id: UUID | None = None,
 ) -> list[Posted]:
     """Post needs, all or none, in the order given; due to be matched at once.
 
     `at` are the JSON pointers of the needs in what was sent, for the flaws; `filed` says under what the slip of a need
-    is found. Raises `Invalid` with every flaw.
+    is found; `pathway_id` is that of which they are the steps, `project_id` that of which they are the parties.
+    Raises `Invalid` with every flaw.
     """
     policy, now, settings = await settings_of(tx, terms)
     flaws: list[Flaw] = []
@@ -183,6 +193,8 @@ async def add(
         need_id = uuid4()
         rows.append({"id": need_id, "organization_id": organization_id, **columns_of(one, setting)})
         rows[-1]["slip"] = f"\\x{filed(need_id).hex()}" if filed else None
+        rows[-1] |= {"pathway_id": pathway_id, "project_id": project_id}
+        rows[-1]["step"] = len(rows) if pathway_id or project_id else None
         rows[-1]["deadline"] = deadline_of(one, policy, now) if one.starts < one.ends else now
     if flaws:
         raise Invalid(tuple(flaws))
@@ -232,8 +244,19 @@ async def answered(tx: AsyncConnection, ids: Sequence[UUID]) -> frozenset[UUID]:
 async def withdraw(
     tx: AsyncConnection, need_id: UUID, organization_id: UUID, reason: RefuseReason = RefuseReason.MOVED_ON
 ) -> None:
-    """End a need and give its places back. Raises `NotFound`, or `Conflict` when it has ended otherwise."""
+    """End a need and give its places back.
+
+    Raises `NotFound`, or `Conflict` when it has ended otherwise, or is a party of a project, which ends as a whole.
+    """
     need = await lock(tx, need_id, organization_id)
+    if need.project_id is not None:
+        raise Conflict("part_of_project", need.state)
+    await end(tx, need, reason)
+
+
+async def end(tx: AsyncConnection, need: NeedFacts, reason: RefuseReason = RefuseReason.MOVED_ON) -> None:
+    """The same for a need that the caller has locked, with its project where it has one. Raises `Conflict`."""
+    need_id, organization_id = need.id, need.organization_id
     if need.state is NeedState.WITHDRAWN:
         return
     async with acting_as(tx, Role.MATCHER):
@@ -317,5 +340,7 @@ def facts_of(values: Mapping[str, Any] | RowMapping) -> NeedFacts:
         unmet_reasons=values["unmet_reasons"],
         parked=values["parked_at"] is not None,
         searched_town_id=values["searched_town_id"],
+        pathway_id=values["pathway_id"],
+        project_id=values["project_id"],
         version=values["version"],
     )

@@ -5,7 +5,7 @@ Who knows a code stands in the allocation as its people do; where and when they 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -90,11 +90,14 @@ class Slip:
     places: tuple[SlipPlace, ...]
     may_tell: bool
     """Whether they have been in a place and did not tell yet how it was."""
+    others: tuple["Slip", ...] = ()
+    """Of a pathway the other steps, and first comes the bed, while there is one; of a project the other parties."""
 
 
 # Whether it has expired stands in the answer: an old code costs the same look as one that never was.
 _FIND = text("""
     select n.id, n.organization_id, n.category, n.town_id, n.state, n.starts, n.ends, n.minors, n.feedback_given,
+           n.ended_at is null as lives,
            t.timezone, clock_timestamp() as now, n.ended_at + cast(:open_for as interval) <= clock_timestamp() as over,
            exists (select from allocation a
                     where a.need_id = n.id
@@ -102,8 +105,13 @@ _FIND = text("""
                            or (a.state = 'confirmed'
                                and (select min(s.starts) from allocation_slot k join slot s on s.id = k.slot_id
                                      where k.allocation_id = a.id) <= clock_timestamp()))) as had_a_place
-      from need n join town t on t.id = n.town_id
-     where n.slip = :slip
+      from need n join town t on t.id = n.town_id join category c on c.code = n.category
+     where n.id in (select id from need where slip = :slip
+                     union all
+                    select s.id from pathway p join need s on s.pathway_id = p.id where p.slip = :slip
+                     union all
+                    select s.id from project p join need s on s.project_id = p.id where p.slip = :slip)
+     order by c.coverage <> 'every', n.step
 """)
 _PLACES = text("""
     select a.id, a.state, a.people, a.last_arrival, o.timezone, h.id as site_id, h.name, h.kind, h.visibility,
@@ -119,7 +127,14 @@ _PLACES = text("""
      where a.need_id = :need and a.state in ('held', 'confirmed', 'arrived')
      order by a.created_at, a.id
 """)
-_STANDING = text("select id, state, reason from allocation where need_id = :need order by created_at, id")
+_STANDING = text("""
+    select id, need_id, state, reason from allocation where need_id = any(cast(:needs as uuid[]))
+     order by created_at, id
+""")
+_END_PROJECT = text("""
+    update project set state = 'withdrawn', answer_by = null, version = version + 1
+     where slip = :slip and state not in ('withdrawn', 'closed')
+""")
 _TELL_ONCE = text("""
     update need set feedback_given = true where id = :need and not feedback_given returning id
 """)
@@ -129,13 +144,23 @@ _COUNT = text("""
       from unnest(cast(:words as text[])) as word order by word
     on conflict (day, town_id, category, word) do update set times = counted.times + 1
 """)
-_UNFILED = text("select id from need where slip is null and ended_at is null")
-_FILED = text("select id, slip from need where slip is not null order by posted_at desc limit :most")
-_FILE = text("""
-    update need set slip = filed.slip
-      from unnest(cast(:ids as uuid[]), cast(:slips as bytea[])) as filed (id, slip)
-     where need.id = filed.id and need.slip is null
+# The needs of a pathway are found by its one code.
+_UNFILED = text("""
+    select id from need where slip is null and ended_at is null and pathway_id is null and project_id is null
+     union all
+    select id from pathway where slip is null
+     union all
+    select id from project where slip is null
 """)
+_FILED = text("select id, slip from need where slip is not null order by posted_at desc limit :most")
+_FILE = tuple(
+    text(f"""
+        update {table} set slip = filed.slip
+          from unnest(cast(:ids as uuid[]), cast(:slips as bytea[])) as filed (id, slip)
+         where {table}.id = filed.id and {table}.slip is null
+    """)
+    for table in ("need", "pathway", "project")
+)
 
 
 async def read(tx: AsyncConnection, slip: bytes, vault: Vault) -> Slip:
@@ -143,7 +168,11 @@ async def read(tx: AsyncConnection, slip: bytes, vault: Vault) -> Slip:
 
     Each reading of a place is recorded as an event that no organization hears of.
     """
-    need = await _find(tx, slip)
+    first, *others = [await _slip(tx, need, vault) for need in await _find(tx, slip)]
+    return replace(first, others=tuple(others), may_tell=any(each.may_tell for each in (first, *others)))
+
+
+async def _slip(tx: AsyncConnection, need: Row[tuple[object, ...]], vault: Vault) -> Slip:
     rows = (await tx.execute(_PLACES, {"need": need.id})).all()
     return Slip(
         category=need.category,
@@ -159,16 +188,19 @@ async def read(tx: AsyncConnection, slip: bytes, vault: Vault) -> Slip:
 async def refuse(tx: AsyncConnection, slip: bytes, place: UUID | None, reason: RefuseReason) -> None:
     """Say no to a place of theirs, or to all: it goes to others at once and is not proposed to this need again.
 
-    Who has found something elsewhere or has moved on ends the need. Raises `NotFound`; `NoLongerHeld` for a place that
-    is not theirs any more; `Conflict` when there is none. Refusing the same place twice changes nothing.
+    Who has found something elsewhere or has moved on ends the need, or the pathway. Raises `NotFound`; `NoLongerHeld`
+    for a place that is not theirs any more; `Conflict` when there is none. Refusing one place twice changes nothing.
     """
-    await seekers.lock_need(tx, (await _find(tx, slip)).id)
-    need = await _find(tx, slip)
-    standing = {row.id: row for row in await tx.execute(_STANDING, {"need": need.id})}
+    for need_id in sorted(need.id for need in await _find(tx, slip)):
+        await seekers.lock_need(tx, need_id)
+    found = await _find(tx, slip)
+    standing = {row.id: row for row in await tx.execute(_STANDING, {"needs": [need.id for need in found]})}
     if place is not None and place not in standing:
         raise NotFound
     if reason.ends_the_need:
-        await needs.withdraw(tx, need.id, need.organization_id, reason)
+        for need in [each for each in found if each.lives] or found[:1]:
+            await needs.end(tx, await needs.read(tx, need.id, need.organization_id), reason)
+        await tx.execute(_END_PROJECT, {"slip": slip})
         return
     if place is not None and standing[place].reason in list(RefuseReason):
         return
@@ -176,17 +208,20 @@ async def refuse(tx: AsyncConnection, slip: bytes, place: UUID | None, reason: R
     if not live and place is not None:
         raise NoLongerHeld(place, AllocationState(standing[place].state))
     if not live:
-        raise Conflict("no_place_to_refuse", need.state)
+        raise Conflict("no_place_to_refuse", found[0].state)
     for allocation_id in live:
-        await allocations.turn_down(tx, allocation_id, need.id, reason)
+        await allocations.turn_down(tx, allocation_id, standing[allocation_id].need_id, reason)
 
 
 async def give_feedback(tx: AsyncConnection, slip: bytes, rating: int, words: Sequence[FeedbackWord]) -> None:
     """Count a mark from 1 to 5 and what was said, once for a need whose people have been in a place.
 
-    Raises `NotFound`, and `Conflict` before they were there or when they have told already.
+    Of a pathway, for the first step of which they have not told yet. Raises `NotFound`, and `Conflict` before they were
+    there or when they have told already.
     """
-    need = await _find(tx, slip)
+    found = await _find(tx, slip)
+    been = [need for need in found if need.had_a_place]
+    need = next((each for each in been if not each.feedback_given), (been or found)[0])
     if not need.had_a_place:
         raise Conflict("nothing_to_tell_yet", need.state)
     if (await tx.execute(_TELL_ONCE, {"need": need.id})).one_or_none() is None:
@@ -200,7 +235,9 @@ async def file_missing(engine: AsyncEngine, keys: SlipKeys) -> None:
     async with transaction(engine) as tx, acting_as(tx, Role.MATCHER):
         ids = (await tx.execute(_UNFILED)).scalars().all()
         if ids:
-            await tx.execute(_FILE, {"ids": ids, "slips": [keys.filed(each) for each in ids]})
+            values = {"ids": ids, "slips": [keys.filed(each) for each in ids]}
+            for statement in _FILE:
+                await tx.execute(statement, values)
 
 
 async def count_misfiled(tx: AsyncConnection, keys: SlipKeys, most: int) -> int:
@@ -209,13 +246,14 @@ async def count_misfiled(tx: AsyncConnection, keys: SlipKeys, most: int) -> int:
     return sum(row.slip != keys.filed(row.id) for row in rows)
 
 
-async def _find(tx: AsyncConnection, slip: bytes) -> Row[tuple[object, ...]]:
-    row = (await tx.execute(_FIND, {"slip": slip, "open_for": OPEN_AFTER_END})).one_or_none()
-    if row is None or row.over:
+async def _find(tx: AsyncConnection, slip: bytes) -> list[Row[tuple[object, ...]]]:
+    rows = (await tx.execute(_FIND, {"slip": slip, "open_for": OPEN_AFTER_END})).all()
+    found = [row for row in rows if not row.over]
+    if not found:
         raise NotFound
     # The people are who their need was posted for: what they may read of a place, its poster may.
-    await act_for(tx, row.organization_id)
-    return row
+    await act_for(tx, found[0].organization_id)
+    return found
 
 
 async def _place(

@@ -64,6 +64,14 @@ _EVENTS = text("""
 """)
 
 
+_HAD_NEEDS = tuple(
+    text(f"""
+        delete from {table} where id in (
+            select id from {table} p where not exists (select from need n where n.{table}_id = p.id)
+             order by id limit :limit for update skip locked)
+    """)
+    for table in ("pathway", "project")
+)
 _SESSIONS = text("""
     delete from session where id in (
         select id from session where ends_at < now() order by ends_at limit :limit for update skip locked)
@@ -118,8 +126,13 @@ async def _purge_events(tx: AsyncConnection, terms: Terms, _key: bytes, limit: i
     return int((await tx.execute(_EVENTS, {"term": terms.keep_events_days, "limit": limit})).scalar_one())
 
 
+async def _purge_what_had_needs(tx: AsyncConnection, _terms: Terms, _key: bytes, limit: int) -> int:
+    return sum([(await tx.execute(statement, {"limit": limit})).rowcount for statement in _HAD_NEEDS])
+
+
 PURGES: Final = (
     Purge("needs", _purge_needs),
+    Purge("pathways and projects", _purge_what_had_needs),
     Purge("exact places", _purge_places),
     _plain(
         "slots",

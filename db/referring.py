@@ -53,7 +53,14 @@ class _Asking:
     """Whether nobody of it has a place."""
 
 
-_OF_NEED = "n.id, n.tier, n.urgency, n.posted_at, n.starts, n.ends, n.fruitless, n.refer_at"
+_OF_NEED = """
+    n.id, n.tier, n.urgency, n.posted_at, n.starts, n.ends, n.fruitless, n.refer_at, n.category, n.pathway_id,
+    n.project_id
+"""
+# The steps of a pathway are looked for around its bed, wherever that is.
+_FOLLOWS_ITS_BED = """
+    n.pathway_id is not null and not exists (select from category c where c.code = n.category and c.coverage = 'every')
+"""
 # Towns without a pact are passed over at once; and who was never looked for a place in vain may find one at home.
 _DUE = text(f"""
     with towns as materialized (
@@ -70,6 +77,7 @@ _DUE = text(f"""
     )
     select n.id from waiting n
      where n.fruitless > 0 and n.ends > now() and n.starts <= now() + cast(:ahead as interval)
+       and n.project_id is null and not ({_FOLLOWS_ITS_BED})
        and coalesce(n.refer_at, n.posted_at + make_interval(mins => case n.urgency
            when 'vital' then cast(:vital as int) when 'high' then cast(:high as int) else cast(:normal as int) end))
            <= now()
@@ -129,6 +137,7 @@ _OFFER = text("""
             least(clock_timestamp() + make_interval(mins => :minutes), :ends))
 """)
 _POSTPONE = text("update need set refer_at = now() + make_interval(secs => :seconds) where id = :id")
+_FOLLOWS = text(f"select exists (select from need n where n.id = :id and {_FOLLOWS_ITS_BED})")
 _OWN_PACT = text("select id from pact where id = :id and :organization in (proposer_id, partner_id)")
 
 
@@ -172,12 +181,17 @@ async def ask(tx: AsyncConnection, need_id: UUID, organization_id: UUID, pact_id
     """Refer a need now, as its organization asks: under this pact of its own, or under any there is for its town.
 
     Raises `NotFound`, also for a pact that is not its own; `Invalid` for one that is not in force there; `Conflict`
-    where people of the need have a place or a partner is asked already; `CannotRefer` with the rule in the way.
+    where people of the need have a place, a partner is asked already, or it is a pathway's step and follows the bed;
+    `CannotRefer` with the rule in the way.
     """
     need = await needs.lock(tx, need_id, organization_id)
+    if need.project_id is not None:
+        raise Conflict("part_of_project", need.state)
     if need.state not in SEEKING:
         ended = need.state in (NeedState.WITHDRAWN, NeedState.CLOSED)
         raise Conflict("need_has_ended" if ended else "has_a_place_already", need.state)
+    if need.pathway_id is not None and (await tx.execute(_FOLLOWS, {"id": need_id})).scalar_one():
+        raise Conflict("follows_its_bed", need.state)
     own = {"id": pact_id, "organization": organization_id}
     if pact_id is not None and (await tx.execute(_OWN_PACT, own)).one_or_none() is None:
         raise NotFound

@@ -18,7 +18,7 @@ from matching.engine.problem import Floats
 from matching.fairness import association_km, town_km
 from matching.policy import Policy
 from matching.rounds import Exchange, Step
-from matching.vocabulary import MoveCause, MoveReason
+from matching.vocabulary import MoveCause
 
 __all__ = [
     "Done",
@@ -45,22 +45,8 @@ _UNHURRIED = text("set local idle_in_transaction_session_timeout = 0")
 _LOCK_NEEDS = text("""
     select id, version from need where id = any(cast(:ids as uuid[])) order by id for update
 """)
-_LOCK_OFFERS = text("select id from offer where id = any(cast(:ids as uuid[])) order by id for key share")
-_LOCK_SLOTS = text("""
-    select id from slot
-     where id = any(cast(:ids as bigint[])
-                    || array(select slot_id from allocation_slot
-                              where allocation_id = any(cast(:allocations as uuid[]))))
-     order by id for update
-""")
 _SAME_PRICE = 0.05
 """Kilometres by which a price may differ from the one that stands."""
-_LET_GO = text("""
-    update allocation
-       set state = 'released', reason = :reason, ended_at = clock_timestamp(), version = version + 1
-     where id = :id and state = 'held' and firm_from > clock_timestamp()
-    returning provider_id, poster_id, firm_from - now() as tentative
-""")
 # A price that stays is dated anew now and then, not by every round: each dating is a version of the row.
 _PRICES = text("""
     with new as (
@@ -163,9 +149,8 @@ async def carry_out(tx: AsyncConnection, market: Market, exchange: Exchange, pol
     leaving = {step: held.allocation_id for step in steps if (held := market.needs[step.need].held) is not None}
     offers = {candidate.offer_id for candidate in candidates.values()}
     offers |= {market.terms[step.leaves].offer_id for step in steps if step.leaves is not None}
-    await tx.execute(_LOCK_OFFERS, {"ids": sorted(offers)})
-    slots = sorted({slot for candidate in candidates.values() for slot in candidate.slots})
-    await tx.execute(_LOCK_SLOTS, {"ids": slots, "allocations": list(leaving.values())})
+    slots = {slot for candidate in candidates.values() for slot in candidate.slots}
+    await holds.lock_places(tx, offers, slots, leaving.values())
     tentative = {step: await _let_go(tx, market, step, allocation_id) for step, allocation_id in leaving.items()}
     placed: list[Step] = []
     lost: list[Step] = []
@@ -229,13 +214,9 @@ async def _still_as_they_were(tx: AsyncConnection, market: Market, steps: Sequen
 
 async def _let_go(tx: AsyncConnection, market: Market, step: Step, allocation_id: UUID) -> timedelta:
     """End a tentative hold: how long it would have stayed one. Raises `Overtaken` when it is firm by now."""
-    row = (await tx.execute(_LET_GO, {"id": allocation_id, "reason": MoveReason.BETTER_PLACE})).one_or_none()
-    if row is None:
+    left = await holds.leave_tentative(tx, allocation_id, _need_id(market, step))
+    if left is None:
         raise Overtaken
-    await holds.free_places(tx, allocation_id, whole=True)
-    sides = (row.provider_id, row.poster_id)
-    await events.record(tx, "allocation.released", allocation_id, sides, need_id=str(_need_id(market, step)))
-    left: timedelta = row.tentative
     return left
 
 

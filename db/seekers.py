@@ -21,6 +21,7 @@ from matching.windows import Window, nights_of
 
 __all__ = [
     "Door",
+    "InPathway",
     "InPool",
     "Seeker",
     "Tentative",
@@ -28,6 +29,7 @@ __all__ = [
     "doors",
     "living",
     "lock_need",
+    "of_pathway",
     "pool",
     "posted",
     "read_seeker",
@@ -68,6 +70,24 @@ class InPool:
 
 
 @dataclass(frozen=True, slots=True)
+class InPathway:
+    """A step of a pathway: whether it looks for a place, and is due to; the place that it has, and its cell."""
+
+    seeker: Seeker
+    seeks: bool
+    due: bool
+    held: Tentative | None
+    """Its hold, where it may still be changed for another."""
+    cell: Cell | None
+    """Where its place lies."""
+
+    @property
+    def is_bed(self) -> bool:
+        """Whether it is the anchor."""
+        return self.seeker.need.coverage is Coverage.EVERY
+
+
+@dataclass(frozen=True, slots=True)
 class Door:
     """A cell where needs for nights stand that a round may place, and whether any was looked at in vain."""
 
@@ -85,7 +105,7 @@ _FACTS = f"""
                    and a.state in ('held', 'confirmed', 'arrived', 'completed', 'no_show')), 0) as people_left,
            array(select a.offer_id from allocation a
                   where a.need_id = n.id
-                    and coalesce(a.reason, '') not in ('better_place', 'no_volunteers')
+                    and coalesce(a.reason, '') not in ('better_place', 'no_volunteers', 'not_together')
                     and (a.state in ('declined', 'released', 'no_show', 'held', 'confirmed', 'arrived')
                          or (a.state = 'expired'
                              and a.ended_at > now() - make_interval(mins => :ask_again_minutes)))) as turned_down
@@ -115,6 +135,7 @@ _POOL = text(f"""
            where a.need_id = n.id and a.state = 'held' and a.firm_from > now() and not n.divisible
       ) held on n.state = 'held'
      where n.parked_at is null and n.ended_at is null and c.coverage = 'every' and n.ends > now()
+       and n.pathway_id is null and n.project_id is null
        and (n.state in ('open', 'unmet', 'referred') or held.id is not null)
        and (cast(:cells as bigint[]) is null or n.cell = any(cast(:cells as bigint[])))
      order by n.tier, n.posted_at
@@ -131,14 +152,34 @@ _DOORS = text("""
     select n.cell, count(*) as needs, bool_or(n.fruitless > 0 and n.state <> 'held') as in_vain
       from need n join category c on c.code = n.category
      where n.parked_at is null and n.ended_at is null and c.coverage = 'every' and n.ends > now()
-       and n.state in ('open', 'unmet', 'referred', 'held')
+       and n.pathway_id is null and n.project_id is null and n.state in ('open', 'unmet', 'referred', 'held')
        and (n.state <> 'held'
             or (not n.divisible and exists (select from allocation a
                                              where a.need_id = n.id and a.state = 'held' and a.firm_from > now())))
      group by n.cell
 """)
+_OF_PATHWAY = text(f"""
+    select {_FACTS}, n.state in ('open', 'unmet', 'referred') and n.parked_at is null as seeks,
+           n.look_at <= now() as is_due,
+           held.id as held_id, held.offer_id as held_offer, held.distance_km as held_km,
+           held.firm_from as held_firm_from, held.state = 'held' and held.firm_from > clock_timestamp() as is_tentative,
+           o.cell as place_cell
+      {_SETTING}
+      left join allocation held on held.need_id = n.id and held.state in ('held', 'confirmed', 'arrived')
+      left join offer o on o.id = held.offer_id
+     where n.pathway_id = :pathway and n.ended_at is null and n.ends > now()
+     order by n.step
+""")
 _POSTED = text(f"select {_FACTS} {_SETTING} where n.posted_at > :since order by n.posted_at, n.id limit :limit")
-_LOCK = text("select id from need where id = :id for update")
+# What becomes of one place of a project may end the others: so all its needs are locked, in the order of their keys.
+_LOCK = text("""
+    select id from need
+     where id in (select id from need where id = :id
+                   union
+                  select other.id from need n join need other on other.project_id = n.project_id
+                   where n.id = :id and other.project_id is not null)
+     order by id for update
+""")
 
 
 async def claim(tx: AsyncConnection, need_id: UUID, policy: Policy) -> Seeker | None:
@@ -148,7 +189,7 @@ async def claim(tx: AsyncConnection, need_id: UUID, policy: Policy) -> Seeker | 
 
 
 async def lock_need(tx: AsyncConnection, need_id: UUID) -> None:
-    """Wait for the need's lock: the first step of every act on it or on its allocations."""
+    """Wait for the need's lock, and those of its project: the first step of every act on it or on its allocations."""
     await tx.execute(_LOCK, {"id": need_id})
 
 
@@ -191,6 +232,25 @@ async def pool(tx: AsyncConnection, policy: Policy, limit: int, cells: Collectio
         "cells": None if cells is None else list(cells),
     }
     return [_in_pool(row) for row in await tx.execute(_POOL, values)]
+
+
+async def of_pathway(tx: AsyncConnection, pathway_id: UUID, policy: Policy) -> list[InPathway]:
+    """The steps of a pathway that are not over, in their order, as they stand; the caller has locked their needs.
+
+    No party of a pathway is divisible: each step has one place at most.
+    """
+    values = {"pathway": pathway_id, "ask_again_minutes": policy.ask_again_minutes}
+    return [_in_pathway(row) for row in await tx.execute(_OF_PATHWAY, values)]
+
+
+def _in_pathway(row: Row[tuple[object, ...]]) -> InPathway:
+    held = (
+        Tentative(row.held_id, OfferId(row.held_offer), Kilometres(row.held_km), row.held_firm_from)
+        if row.is_tentative
+        else None
+    )
+    cell = None if row.place_cell is None else Cell(row.place_cell)
+    return InPathway(_seeker(row, row.now), row.seeks, row.seeks and row.is_due, held, cell)
 
 
 def _in_pool(row: Row[tuple[object, ...]]) -> InPool:

@@ -78,6 +78,7 @@ _RESIZE = text("""
     update allocation set people = :people, last_arrival = :last_arrival, ends = :ends, version = version + 1
      where id = :id
 """)
+_WHERE = ("cell", "point")
 _NEWS = text("""
     insert into capacity_news (offer_id) values (:offer)
 """)
@@ -104,11 +105,15 @@ async def change(
     before = await needs.lock(tx, need_id, organization_id)
     if version is not None and version != before.version:
         raise StaleVersion(before.version)
+    if before.project_id is not None:
+        raise Conflict("part_of_project", before.state)
     policy, now, (setting,) = await needs.settings_of(tx, [terms])
     if before.state in (NeedState.WITHDRAWN, NeedState.CLOSED) or before.terms.ends <= now:
         raise Conflict("need_has_ended", before.state)
     if isinstance(setting, Flaw):
         raise Invalid((setting,))
+    if before.pathway_id is not None:
+        _keep_the_party(before.terms, terms)
     flaws = tuple(
         flaw
         for flaw in flaws_of(terms, setting.coverage, setting.zone, now)
@@ -125,7 +130,10 @@ async def change(
         columns = needs.columns_of(terms, setting)
         if await referrals.leave_for_change(tx, need_id, terms, has_place=bool(placed)):
             # Their place was found, and is kept, around the partner town.
-            columns = {name: value for name, value in columns.items() if name not in ("cell", "point")}
+            columns = {name: value for name, value in columns.items() if name not in _WHERE}
+        if before.pathway_id is not None and setting.coverage is not Coverage.EVERY:
+            # Around its bed.
+            columns = {name: value for name, value in columns.items() if name not in _WHERE}
         await tx.execute(
             update(NeedRow).where(NeedRow.id == need_id),
             {
@@ -141,6 +149,16 @@ async def change(
         await _keep(tx, placed, seeker.need, Circumstances(policy, seeker.now), organization_id)
         await events.record(tx, "need.changed", need_id, [organization_id])
         await holds.settle(tx, need_id)
+
+
+def _keep_the_party(before: NeedTerms, terms: NeedTerms) -> None:
+    """A pathway is one party's: no step of it may become another's. Raises `Invalid`."""
+    parts = {"people": "/people", "audience": "/audience", "divisible": "/divisible"}
+    flaws = tuple(
+        Flaw(at, "party_of_pathway") for name, at in parts.items() if getattr(terms, name) != getattr(before, name)
+    )
+    if flaws:
+        raise Invalid(flaws)
 
 
 async def _keep(tx: AsyncConnection, placed: Sequence[_Placed], need: Need, at: Circumstances, poster_id: UUID) -> None:

@@ -69,6 +69,8 @@ RULES: Final[Mapping[str, Rule]] = {
     "pact_signature": Rule(sees=_SEEN_PACT, adds=f"{_OWN} and {_SEEN_PACT}"),
     "pact_version": Rule(sees=_SEEN_PACT, adds=f"proposed_by = {_ME} and agreed_at is null and {_SEEN_PACT}"),
     "pact_week": Rule(sees=_SEEN_PACT),
+    "pathway": Rule(sees=_OWN, adds=_OWN),
+    "project": Rule(sees=_OWN, adds=_OWN, changes=_OWN),
     "pledge": Rule(sees=_OWN, adds=_OWN, changes=_OWN),
     "pledge_turn": Rule(sees=_SEEN_PLEDGE, adds=_SEEN_PLEDGE),
     "referral": Rule(sees=f"{_ME} in (poster_id, from_id, to_id)"),

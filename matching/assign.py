@@ -69,6 +69,8 @@ class Way(StrEnum):
     """In a round, for a party that had another, so that others find a place or a nearer one."""
     NEARER = "nearer"
     """In a round, for a party that had another, because it is spared much of the way."""
+    TOGETHER = "together"
+    """With other steps of its pathway, so that they are near each other."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from geo.distance import Kilometres, great_circle, kilometres_between
 from matching.assign import Candidate, Cost, Decision, Way, cost_of
 from matching.needs import Need, OfferId
 from matching.offers import Offer, Slot
+from matching.pathways import MOST_WEIGHED
 from matching.policy import Policy
 from matching.rules import Circumstances, Facts, Failure, cover, failures, radius
 from matching.states import AllocationState
@@ -52,6 +53,8 @@ class Term(StrEnum):
     """It has become better since, but nobody is moved for a small gain."""
     IMPROVES = "improves"
     """It has become better since, and much nearer: a round may still move the party there."""
+    TOGETHER = "together"
+    """It would be better by itself, but the steps of a pathway were chosen to be near each other."""
     FITS = "fits"
     """It fits, and people of the need still lack a place: the next look takes it."""
 
@@ -143,7 +146,7 @@ def explain(
     """
     offers = {offer.id: offer for offer in had}
     chosen = tuple(
-        Chosen(placement, _cost_of_placement(placement, offers.get(placement.offer_id), at.policy))
+        Chosen(placement, _cost_of_placement(need, placement, offers.get(placement.offer_id), at.policy))
         for placement in placements
     )
     left = max(need.people.count - sum(placement.people for placement in placements), 0)
@@ -189,12 +192,18 @@ def _other(need: Need, offer: Offer, last: Chosen | None, beyond: _Beyond | None
 
 
 def _beyond(need: Need, last: Chosen, had: Sequence[Offer], around: Sequence[Offer], at: Circumstances) -> _Beyond:
-    decision = last.placement.decision
-    in_a_round = decision is not None and decision.way is not Way.AT_ONCE
-    weighed = at.policy.round_candidates if in_a_round else at.policy.candidates
+    weighed = _weighed(last.placement.decision, at.policy)
     fitting = [offer for offer in around if next(failures(need, offer, at), None) is None]
     away = sorted(_away(need, offer) for offer in (*had, *fitting))
     return _Beyond(away[weighed - 1] + _SAME_KM if len(away) >= weighed else inf, weighed)
+
+
+def _weighed(decision: Decision | None, policy: Policy) -> int:
+    """How many of the nearest offers were weighed for a place."""
+    way = Way.AT_ONCE if decision is None else decision.way
+    if way is Way.TOGETHER:
+        return MOST_WEIGHED
+    return policy.candidates if way is Way.AT_ONCE else policy.round_candidates
 
 
 def _away(need: Need, offer: Offer) -> float:
@@ -203,6 +212,8 @@ def _away(need: Need, offer: Offer) -> float:
 
 def _lost(cost: Cost, chosen: Chosen, need: Need, policy: Policy) -> Lost:
     """What weighed most against an offer that fits."""
+    if cost.total < chosen.cost.total and _is_together(chosen.placement):
+        return Lost(Term.TOGETHER)
     if cost.total < chosen.cost.total:
         return Lost(_why_not_moved(cost, chosen, need, policy))
     if cost.total == chosen.cost.total:
@@ -219,11 +230,17 @@ def _why_not_moved(cost: Cost, chosen: Chosen, need: Need, policy: Policy) -> Te
     return Term.IMPROVES if chosen.cost.travel - cost.travel >= policy.move_gain_km else Term.SMALL_GAIN
 
 
-def _cost_of_placement(placement: Placement, offer: Offer | None, policy: Policy) -> Cost:
+def _is_together(placement: Placement) -> bool:
+    return placement.decision is not None and placement.decision.way is Way.TOGETHER
+
+
+def _cost_of_placement(need: Need, placement: Placement, offer: Offer | None, policy: Policy) -> Cost:
     slots = () if offer is None else tuple(slot for slot in offer.slots if slot.window.starts in placement.begins)
     if offer is None or not slots:
         return Cost(float(placement.distance), 0.0)
-    return _cost(slots, offer, placement.distance, policy)
+    # What is told of a pathway's step is how far it is from the town; what was weighed is the way from the bed.
+    km = kilometres_between(need.cell, offer.cell) if _is_together(placement) else placement.distance
+    return _cost(slots, offer, km, policy)
 
 
 def _cost(slots: Sequence[Slot], offer: Offer, km: Kilometres, policy: Policy) -> Cost:

@@ -184,15 +184,19 @@ class MoveReason(StrEnum):
     """Nobody had been asked about it, and its party was placed elsewhere in the same moment."""
     NO_VOLUNTEERS = "no_volunteers"
     """Volunteers declined, others were not found, and the site cannot open for as many."""
+    NOT_TOGETHER = "not_together"
+    """The plan of its project fell, or its people refused another house of it: nobody goes there alone."""
 
 
 class MoveCause(StrEnum):
-    """Why a round moved a party whose provider had not been asked yet."""
+    """Why a party was moved whose provider had not been asked yet."""
 
     NEARER = "nearer"
     """The new place spares it enough of the way."""
     MAKES_ROOM = "makes_room"
     """Somebody who fits nowhere else has its place now."""
+    TOGETHER = "together"
+    """More steps of its pathway are near the new bed."""
 
 
 class ShiftDeclineReason(StrEnum):

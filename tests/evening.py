@@ -58,6 +58,17 @@ _UNTOLD: Final = text("""
     values (:webhook, gen_random_uuid(), 'allocation.address_read', gen_random_uuid(), now(),
             jsonb_build_object('organization_id', cast(:poster as uuid)))
 """)
+_PLANNED: Final = text("""
+    with a_pathway as (
+        insert into pathway (organization_id, near_km) values (:poster, 5) returning id
+    ), a_project as (
+        insert into project (organization_id, together_km, minimum, answer_hours) values (:poster, 5, 3, 72)
+        returning id
+    )
+    update need set pathway_id = a_pathway.id, project_id = a_project.id, step = 1
+      from a_pathway, a_project
+     where need.id = :need
+""")
 HASHING: Final = bytes(32)
 """What its key is hashed under."""
 
@@ -91,6 +102,7 @@ async def evening(
         family = await add_need(tx, poster, people=4, place=door)
         waiting = await add_need(tx, poster, people=2, place=gym)
         alone = await add_need(tx, poster, people=3, place=far, max_km=1)
+        await tx.execute(_PLANNED, {"poster": poster, "need": alone})
         sides = ((poster, far), (town_hall, gym))
         await add_referral(tx, alone, await add_pact(tx, *sides), *sides)
         for row in (await tx.execute(text("select id from site where organization_id = :id"), {"id": town_hall})).all():

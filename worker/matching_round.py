@@ -9,9 +9,9 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from db import due, holds, seekers
+from db import due, holds, pathway_holds, seekers
 from db.bell import Bell
 from db.connection import looking, transaction
 from matching.policy import Policy
@@ -59,7 +59,7 @@ async def look_for_places(
 
     async def walk() -> None:
         while not stopping.is_set() and (need_id := listed.next()) is not None:
-            if await _look_for_one(engine, bell, need_id, found.policy, park_after):
+            if await _look_for_one(engine, bell, need_id, found, park_after):
                 listed.ours += 1
             else:
                 listed.go_on_elsewhere()
@@ -85,8 +85,9 @@ class _Listed:
     """
 
     def __init__(self, found: due.Look, most_in_vain: int) -> None:
+        first = _first_of_each_pathway(found)
         self._by_tier = [
-            deque(need for need, _ in needs)
+            deque(need for need, _ in needs if need in first)
             for _, needs in groupby(zip(found.needs, found.tiers, strict=True), key=lambda each: each[1])
         ]
         self._most_in_vain = most_in_vain
@@ -116,16 +117,25 @@ class _Listed:
         return self._in_vain > self._most_in_vain
 
 
-async def _look_for_one(engine: AsyncEngine, bell: Bell, need_id: UUID, policy: Policy, park_after: int) -> bool:
-    """Whether it was still due, and no other worker had it."""
+def _first_of_each_pathway(found: due.Look) -> frozenset[UUID]:
+    """The needs to look at: of the steps of one pathway, which are looked at together, the first that is listed."""
+    first: dict[UUID, UUID] = {}
+    for need in found.needs:
+        first.setdefault(found.pathways.get(need, need), need)
+    return frozenset(first.values())
+
+
+async def _look_for_one(engine: AsyncEngine, bell: Bell, need_id: UUID, found: due.Look, park_after: int) -> bool:
+    """Whether it was still due, and no other worker had it; a step of a pathway is looked for with the others."""
     try:
         async with transaction(engine) as tx:
-            seeker = await seekers.claim(tx, need_id, policy)
-            if seeker is None:
+            pathway_id = found.pathways.get(need_id)
+            if pathway_id is None:
+                placed = await _hold(tx, need_id, found.policy)
+            else:
+                placed = await pathway_holds.hold_together(tx, pathway_id, found.policy)
+            if placed is None:
                 return False
-            made = await holds.hold_best_places(tx, seeker, policy)
-            if made.left:
-                await due.postpone(tx, need_id)
     except (OperationalError, InterfaceError, OSError, TimeoutError):
         raise
     except Exception as error:
@@ -139,9 +149,20 @@ async def _look_for_one(engine: AsyncEngine, bell: Bell, need_id: UUID, policy: 
             return True
         await _count_failure(engine, need_id, park_after, error)
     else:
-        if made.allocations:
-            bell.settled(need_id)
+        for each in placed:
+            bell.settled(each)
     return True
+
+
+async def _hold(tx: AsyncConnection, need_id: UUID, policy: Policy) -> tuple[UUID, ...] | None:
+    """Look for places for one need: itself where some were held, `None` where it was not due any more."""
+    seeker = await seekers.claim(tx, need_id, policy)
+    if seeker is None:
+        return None
+    made = await holds.hold_best_places(tx, seeker, policy)
+    if made.left:
+        await due.postpone(tx, need_id)
+    return (need_id,) if made.allocations else ()
 
 
 async def _count_failure(engine: AsyncEngine, need_id: UUID, park_after: int, error: Exception) -> None:

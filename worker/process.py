@@ -28,6 +28,7 @@ from worker.doorbell import answer_the_door
 from worker.figures import Figures
 from worker.matching_round import AT_ONCE, look_for_places
 from worker.outbound import Outbound
+from worker.projects import look_after_projects
 from worker.publication import publish_figures
 from worker.referrals import look_after_referrals
 from worker.rounds import Rounds
@@ -42,6 +43,7 @@ __all__ = ["serve"]
 _UPKEEP_SECONDS = 1.0
 _STAFFING_SECONDS = 3.0
 _REFERRALS_SECONDS = 1.0
+_PROJECTS_SECONDS = 2.0
 _RETENTION_SECONDS = 60.0
 _LINK_SECONDS = 1.0
 _LOADS_SECONDS = 20.0
@@ -122,34 +124,30 @@ def _acts(
         await ear.anything(settings.poll_seconds)
         return 0.0
 
-    async def upkeep() -> float:
-        if await keep_up(engine, bell):
-            ear.wake()
-        return _UPKEEP_SECONDS
-
     staffing = Staffing(engine, bell)
-
-    async def staff() -> float:
-        if await staffing.look(thinkers.pool):
-            ear.wake()
-        return _STAFFING_SECONDS
-
-    async def refer() -> float:
-        if await look_after_referrals(engine, bell):
-            ear.wake()
-        return _REFERRALS_SECONDS
-
     return {
         "match": match,
-        "upkeep": upkeep,
-        "refer": refer,
+        "upkeep": _waking(ear, _UPKEEP_SECONDS, partial(keep_up, engine, bell)),
+        "refer": _waking(ear, _REFERRALS_SECONDS, partial(look_after_referrals, engine, bell)),
+        "projects": _waking(ear, _PROJECTS_SECONDS, lambda: look_after_projects(engine, bell, thinkers.pool)),
         "rounds": rounds.on_the_beat,
-        "staff": staff,
+        "staff": _waking(ear, _STAFFING_SECONDS, lambda: staffing.look(thinkers.pool)),
         "link": _every(_LINK_SECONDS, partial(link_acts, engine)),
         "purge": _every(_RETENTION_SECONDS, partial(purge, engine, settings)),
         "loads": _every(_LOADS_SECONDS, Loads(engine).keep),
         "figures": _every(_FIGURES_SECONDS, partial(publish_figures, engine, settings.keep_needs_hours)),
     }
+
+
+def _waking(ear: Ear, seconds: float, act: Callable[[], Awaitable[object]]) -> Act:
+    """Act again and again; where it changed something, needs are looked at."""
+
+    async def again() -> float:
+        if await act():
+            ear.wake()
+        return seconds
+
+    return again
 
 
 def _every(seconds: float, act: Callable[[], Awaitable[object]]) -> Act:

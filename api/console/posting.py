@@ -118,7 +118,8 @@ def slip_of(visit: Visit, found: OnBoard, card: Card) -> SlipShown | None:
     if card.over or Scope.NEEDS_WRITE not in visit.who.scopes:
         return None
     visit.note(found.need.id)
-    code = visit.house.withheld.text(visit.house.withheld.code(found.need.id))
+    opens = found.need.pathway_id or found.need.project_id or found.need.id
+    code = visit.house.withheld.text(visit.house.withheld.code(opens))
     picture = segno.make(code, error="m", micro=False).svg_inline(omitsize=True, border=4, dark="#000", light="#fff")
     return SlipShown(code, picture, card)
 

@@ -4,7 +4,7 @@ What is done with them is written in the query modules beside this folder, mostl
 """
 
 from db.tables.capacity import Category, Offer, Site, SiteLocation, Slot
-from db.tables.demand import Allocation, AllocationSlot, Need
+from db.tables.demand import Allocation, AllocationSlot, Need, Pathway, Project
 from db.tables.facts import (
     AssociationLoad,
     CapacityNews,
@@ -52,10 +52,12 @@ __all__ = [
     "PactSignature",
     "PactVersion",
     "PactWeek",
+    "Pathway",
     "Pledge",
     "PledgeTurn",
     "Policy",
     "Practice",
+    "Project",
     "Referral",
     "Round",
     "Row",

@@ -12,10 +12,11 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.tables.metadata import CellColumn, CreatedAt, Identity, PointColumn, Row, Texts, Version, one_of
+from matching.projects import ProjectState
 from matching.states import AllocationState, NeedState
 from matching.vocabulary import Stay, Urgency
 
-__all__ = ["Allocation", "AllocationSlot", "Need"]
+__all__ = ["Allocation", "AllocationSlot", "Need", "Pathway", "Project"]
 
 
 class Need(Row):
@@ -25,6 +26,8 @@ class Need(Row):
     `failures` those that broke: after some of these the need is parked for somebody to see. `slip` is a keyed hash of
     its people's code. `cell` and `point` are where a place is looked for: its town's, or those of the partner town
     `searched_town_id` where it was referred, `searched_km` from its own. `refer_at` is when pacts are tried next.
+    `step` is its place in the pathway `pathway_id`, or the project `project_id`; a step beside the bed of a pathway is
+    looked for around the bed.
     """
 
     __tablename__ = "need"
@@ -60,6 +63,9 @@ class Need(Row):
     searched_town_id: Mapped[int | None]
     searched_km: Mapped[int | None]
     refer_at: Mapped[datetime | None]
+    pathway_id: Mapped[UUID | None]
+    project_id: Mapped[UUID | None]
+    step: Mapped[int | None]
     unmet_at: Mapped[datetime | None]
     unmet_reasons: Mapped[dict[str, int] | None] = mapped_column(JSONB)
     ended_at: Mapped[datetime | None]
@@ -94,6 +100,8 @@ class Need(Row):
             postgresql_using="gist",
             postgresql_where=text("state in ('open', 'unmet')"),
         ),
+        Index("need_pathway_id_idx", "pathway_id", postgresql_where=text("pathway_id is not null")),
+        Index("need_project_id_idx", "project_id", postgresql_where=text("project_id is not null")),
         Index("need_ended_at_idx", "ended_at", postgresql_where=text("ended_at is not null")),
         Index("need_ends_idx", "ends", postgresql_where=text("ended_at is null")),
         {"postgresql_with": {"fillfactor": "80"}},
@@ -149,6 +157,57 @@ class Allocation(Row):
         Index("allocation_provider_id_idx", "provider_id", "created_at", "id"),
         Index("allocation_poster_id_idx", "poster_id", "created_at", "id"),
         {"postgresql_with": {"fillfactor": "80"}},
+    )
+
+
+class Pathway(Row):
+    """Several needs of one party that are placed as one plan; they name it, and it is gone with the last of them.
+
+    `near_km` is how far each of the others may lie from the bed. `slip` is a keyed hash of the one code of them all.
+    """
+
+    __tablename__ = "pathway"
+
+    id: Mapped[Identity]
+    organization_id: Mapped[UUID] = mapped_column(ForeignKey("organization.id"))
+    near_km: Mapped[int]
+    posted_at: Mapped[CreatedAt]
+    slip: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+    __table_args__ = (
+        CheckConstraint("near_km > 0", name="near_km"),
+        Index("pathway_organization_id_idx", "organization_id", "posted_at", "id"),
+        Index("pathway_slip_key", "slip", unique=True, postgresql_where=text("slip is not null")),
+    )
+
+
+class Project(Row):
+    """Parties that move together, near each other and at least so many people; their needs name it.
+
+    `plan` counts the plans that were proposed; while one waits for the people's answer, `answer_by` is until when.
+    `slip` is a keyed hash of the code of their representatives.
+    """
+
+    __tablename__ = "project"
+
+    id: Mapped[Identity]
+    organization_id: Mapped[UUID] = mapped_column(ForeignKey("organization.id"))
+    together_km: Mapped[int]
+    minimum: Mapped[int]
+    answer_hours: Mapped[int]
+    state: Mapped[str] = mapped_column(server_default=ProjectState.OPEN.value)
+    plan: Mapped[int] = mapped_column(server_default=text("0"))
+    answer_by: Mapped[datetime | None]
+    posted_at: Mapped[CreatedAt]
+    slip: Mapped[bytes | None] = mapped_column(LargeBinary)
+    version: Mapped[Version]
+
+    __table_args__ = (
+        CheckConstraint(one_of("state", ProjectState), name="state"),
+        CheckConstraint("together_km >= 0 and minimum > 0 and answer_hours > 0", name="terms"),
+        CheckConstraint("(state = 'proposed') = (answer_by is not null)", name="answer_by"),
+        Index("project_organization_id_idx", "organization_id", "posted_at", "id"),
+        Index("project_slip_key", "slip", unique=True, postgresql_where=text("slip is not null")),
     )
 
 

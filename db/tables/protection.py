@@ -223,6 +223,7 @@ KEPT: Final[dict[str, Kept]] = {
             "audience requires countries max_km divisible teaches level": "what a place must have, from closed lists",
             "state unmet_reasons": "where it stands; which rules failed, counted",
             "look_at fruitless failures parked_at refer_at": "when the matching looks again, and when at pacts",
+            "pathway_id project_id step": "of which pathway or project, and as which of its needs",
             "searched_town_id searched_km": "the partner town around which a place is looked for, and how far it is",
             "slip": "a keyed hash of its code: finds the need for who has the code, and gives no code away",
             "feedback_given": "whether its people told how it was; what they told is only counted, without the need",
@@ -230,6 +231,20 @@ KEPT: Final[dict[str, Kept]] = {
         },
         "keep_needs_hours",
         _past("r.ended_at", "hours"),
+    ),
+    "pathway": Kept(
+        "needs of one party that are placed as one plan",
+        "the organization that posted it",
+        "with the last of its needs",
+        {
+            "id organization_id": "whose",
+            "near_km": "how far from the bed the other steps may lie",
+            "posted_at": "when",
+            "slip": "a keyed hash of its code: finds its needs for who has the code, and gives no code away",
+        },
+        "keep_needs_hours",
+        "not exists (select from need n where n.pathway_id = r.id) and "
+        "r.posted_at < now() - make_interval(hours => :term) - cast(:late as interval)",
     ),
     "offer": Kept(
         "what a site gives",
@@ -325,6 +340,21 @@ KEPT: Final[dict[str, Kept]] = {
         "everybody",
         _STAYS,
         {"version terms published_at": "weights and limits, and since when"},
+    ),
+    "project": Kept(
+        "parties that move together",
+        "the organization that posted it",
+        "with the last of its needs",
+        {
+            "id organization_id": "whose",
+            "together_km minimum": "how near each other, and how many people at least",
+            "answer_hours plan answer_by": "how long its people may think, about which plan, until when",
+            "state posted_at version": "where it stands, since when, and counts changes",
+            "slip": "a keyed hash of the code of its representatives",
+        },
+        "keep_needs_hours",
+        "not exists (select from need n where n.project_id = r.id) and "
+        "r.posted_at < now() - make_interval(hours => :term) - cast(:late as interval)",
     ),
     "referral": Kept(
         "people passed to a partner town",

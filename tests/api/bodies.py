@@ -5,7 +5,16 @@ from datetime import timedelta
 from tests.builders import TONIGHT, tonight
 from tests.places import BRIANCON
 
-__all__ = ["need_body", "offer_body", "pledge_body", "site_body", "webhook_body"]
+__all__ = [
+    "need_body",
+    "offer_body",
+    "pathway_body",
+    "pledge_body",
+    "practice_body",
+    "project_body",
+    "site_body",
+    "webhook_body",
+]
 
 
 def need_body(**changes: object) -> dict[str, object]:
@@ -18,6 +27,32 @@ def need_body(**changes: object) -> dict[str, object]:
         "from": starts.isoformat(),
         "until": ends.isoformat(),
         "urgency": "vital",
+        **changes,
+    }
+
+
+def pathway_body(**changes: object) -> dict[str, object]:
+    """A family of four that stays in Briançon: a bed for a week and a shower near it, changed as told."""
+    starts, ends = tonight(7)
+    window = {"from": starts.isoformat(), "until": ends.isoformat()}
+    return {
+        "town": BRIANCON.id,
+        "people": {"adults": 2, "minors": 2},
+        "near_km": 10,
+        "steps": [{"category": "shelter", **window}, {"category": "sanitation", **window}],
+        **changes,
+    }
+
+
+def project_body(**changes: object) -> dict[str, object]:
+    """Two families of a camp in Briançon who move together for a week, changed as told."""
+    starts, ends = tonight(7)
+    return {
+        "town": BRIANCON.id,
+        "from": starts.isoformat(),
+        "until": ends.isoformat(),
+        "together_km": 5,
+        "parties": [{"people": {"adults": 2, "minors": 2}}, {"people": {"adults": 3}}],
         **changes,
     }
 

@@ -26,6 +26,8 @@ class Kind(StrEnum):
     SLOT = "slot"
     NEED = "need"
     ALLOCATION = "allocation"
+    PATHWAY = "pathway"
+    PROJECT = "project"
     PLEDGE = "pledge"
     SHIFT = "shift"
     PACT = "pact"
@@ -56,7 +58,7 @@ OWNED: Final = frozenset(
     {
         *(Kind.SITE, Kind.OFFER, Kind.SLOT, Kind.NEED, Kind.ALLOCATION, Kind.PLEDGE, Kind.SHIFT),
         *(Kind.PACT, Kind.REFERRAL, Kind.WEBHOOK, Kind.DELIVERY, Kind.ORGANIZATION),
-        *(Kind.PRACTICE, Kind.WEBHOOK, Kind.DELIVERY),
+        *(Kind.PRACTICE, Kind.PATHWAY, Kind.PROJECT, Kind.WEBHOOK, Kind.DELIVERY),
     }
 )
 """What belongs to somebody."""
@@ -141,6 +143,9 @@ _OFFER: Final = {"path offer_id": Kind.OFFER}
 _SLOT: Final = {"path offer_id": Kind.OFFER, "path slot_id": Kind.SLOT}
 _NEED: Final = {"path need_id": Kind.NEED}
 _ALLOCATION: Final = {"path allocation_id": Kind.ALLOCATION}
+_PATHWAY: Final = {"path pathway_id": Kind.PATHWAY}
+_PROJECT: Final = {"path project_id": Kind.PROJECT}
+_ANSWERED: Final = _PROJECT | {"body /houses/*": Kind.WORDS}
 _PLEDGE: Final = {"path pledge_id": Kind.PLEDGE}
 _SHIFT: Final = {"path shift_id": Kind.SHIFT}
 _PACT: Final = {"path pact_id": Kind.PACT}
@@ -213,6 +218,17 @@ ROWS: Final[dict[str, Row]] = {
         _NEED | {"body /pact_id": Kind.PACT}, frozenset({Role.OWNER, Role.PARTY}), {"pact_id": "filled in"}
     ),
     "GET /v1/needs/{need_id}/explanation": Row(_NEED, _OWN),
+    "GET /v1/pathways": Row(),
+    "POST /v1/pathways": Row(_TOWN),
+    "GET /v1/pathways/{pathway_id}": Row(_PATHWAY, _OWN),
+    "POST /v1/pathways/{pathway_id}/withdraw": Row(_PATHWAY, _OWN),
+    "GET /v1/projects": Row(),
+    "POST /v1/projects": Row(_TOWN),
+    "GET /v1/projects/{project_id}": Row(_PROJECT, _OWN),
+    "POST /v1/projects/{project_id}/withdraw": Row(_PROJECT, _OWN),
+    "POST /v1/projects/{project_id}/accept": Row(_PROJECT, _OWN, {"plan": 1}, ({"plan": 0},)),
+    # Houses are looked for among those of the plan alone.
+    "POST /v1/projects/{project_id}/refuse": Row(_ANSWERED, _OWN, {"reason": "too_far"}, ({"reason": "full"},)),
     "GET /v1/allocations": Row(),
     "GET /v1/allocations/{allocation_id}": Row(_ALLOCATION, _SIDES),
     "POST /v1/allocations/{allocation_id}/confirm": Row(_ALLOCATION, _SIDES),
@@ -294,6 +310,9 @@ ROWS: Final[dict[str, Row]] = {
         ({"code": "filled in", "reason": "moved_on"}, {"code": "filled in", "reason": "full"}),
     ),
     "POST /v1/slip/feedback": Row({"body /code": Kind.CODE}),
+    "POST /v1/slip/plan": Row({"body /code": Kind.CODE}),
+    "POST /v1/slip/plan/accept": Row({"body /code": Kind.CODE}),
+    "POST /v1/slip/plan/refuse": Row({"body /code": Kind.CODE, "body /houses/*": Kind.WORDS}),
     "GET /healthz": Row(),
     "GET /readyz": Row(),
 }

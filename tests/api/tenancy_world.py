@@ -20,7 +20,7 @@ from db.shifts import NewShift
 from matching.delivering import DeliveryState, WebhookState
 from matching.states import AllocationState, NeedState, PactState, ReferralState, ShiftState
 from matching.vocabulary import OrganizationKind
-from tests.api.bodies import offer_body, pledge_body, practice_body, site_body
+from tests.api.bodies import offer_body, pathway_body, pledge_body, practice_body, project_body, site_body
 from tests.api.conftest import JoinNetwork, Organization
 from tests.api.scenes import post_need
 from tests.api.tenancy_table import Kind, Role
@@ -131,6 +131,8 @@ async def build_world(engine: AsyncEngine, client: JoinNetwork, anyone: httpx.As
         for each in (world.hall, world.refuge, world.desk)
     ]
     world.things.append(await _withdrawn_practice(world.hall))
+    world.things.append(await _pathway(world.desk))
+    world.things.append(await _project(world.desk))
     await _callers(engine, client, anyone, world)
     world.things += [each async for each in _places(engine)]
     world.things = [await _as_it_stands(engine, thing) for thing in world.things]
@@ -285,6 +287,18 @@ async def _withdrawn_practice(owner: Organization) -> Thing:
     return Thing(Kind.PRACTICE, practice_id, "withdrawn", {owner.id: Role.OWNER})
 
 
+async def _pathway(owner: Organization) -> Thing:
+    posted = await owner.http.post("/v1/pathways", json=pathway_body())
+    assert posted.status_code == 201, posted.text
+    return Thing(Kind.PATHWAY, posted.json()["id"], "open", {owner.id: Role.OWNER})
+
+
+async def _project(owner: Organization) -> Thing:
+    posted = await owner.http.post("/v1/projects", json=project_body())
+    assert posted.status_code == 201, posted.text
+    return Thing(Kind.PROJECT, posted.json()["id"], "open", {owner.id: Role.OWNER})
+
+
 async def _webhooks(engine: AsyncEngine, owner: Organization) -> list[Thing]:
     """An active webhook with an event in each state, and one that is disabled."""
     made = []
@@ -330,7 +344,10 @@ async def _as_it_stands(engine: AsyncEngine, thing: Thing) -> Thing:
     if thing.kind is Kind.DELIVERY:
         return thing
     number = int(thing.id) if thing.kind is Kind.SLOT else UUID(thing.id)
-    found = await one(engine, f"select version from {thing.kind} where id = :id", id=number)
+    # A pathway changes as its steps do.
+    steps = "select sum(version) as version from need where pathway_id = :id"
+    of_row = f"select version from {thing.kind} where id = :id"
+    found = await one(engine, steps if thing.kind is Kind.PATHWAY else of_row, id=number)
     return replace(thing, version=found.version)
 
 

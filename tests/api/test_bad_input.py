@@ -17,7 +17,7 @@ from api.authorization import AnyKey
 from api.transactions import TransactionalRoute, Tx
 from db.connection import transaction
 from db.keys import Scope
-from tests.api.bodies import need_body, offer_body, pledge_body, practice_body, site_body
+from tests.api.bodies import need_body, offer_body, pathway_body, pledge_body, practice_body, project_body, site_body
 from tests.api.conftest import JoinNetwork, Organization
 from tests.api.documented import Operation, operations
 from tests.api.stored import everything_stored
@@ -441,6 +441,8 @@ async def foreign(coordination: Organization, municipality: Organization, engine
     hook = (await municipality.http.post("/v1/webhooks", json={"url": "https://hooks.example.org/relais"})).json()["id"]
     assert (await municipality.http.post(f"/v1/webhooks/{hook}/test")).status_code == 202
     (delivery,) = (await municipality.http.get(f"/v1/webhooks/{hook}/deliveries")).json()["items"]
+    pathway = (await coordination.http.post("/v1/pathways", json=pathway_body())).json()["id"]
+    project = (await coordination.http.post("/v1/projects", json=project_body())).json()["id"]
     practice = (await municipality.http.post("/v1/practices", json=practice_body())).json()["id"]
     assert (await municipality.http.post(f"/v1/practices/{practice}/withdraw")).status_code == 200
     shift = await one(engine, _SHIFT, pledge=pledge, site=site, slot=slot)
@@ -455,6 +457,8 @@ async def foreign(coordination: Organization, municipality: Organization, engine
         "delivery_id": delivery["id"],
         "pledge_id": pledge,
         "practice_id": practice,
+        "pathway_id": pathway,
+        "project_id": project,
         "shift_id": str(shift.id),
         "need_id": need,
         "allocation_id": allocation["id"],

@@ -13,6 +13,7 @@ _LISTED: Final = "what may stand there is a closed list, checked by the table"
 _SMALL: Final = "the table is small: a row for a site, an offer or a day"
 _FEW: Final = "the table has a handful of rows, and its check only widens"
 _TRIES: Final = "counts of attempts and of secrets stay small"
+_DAYS: Final = "needs live for days, and are deleted when they are over: what is read through is small"
 _WIDENS: Final = "no code that was running wrote or expected an empty value there"
 
 LAWFUL: Final[dict[str, dict[str, str]]] = {
@@ -49,6 +50,7 @@ LAWFUL: Final[dict[str, dict[str, str]]] = {
     },
     "0018_pre_figures": {"prefer-bigint-over-int": _COUNTS},
     "0020_pre_practices": {"prefer-bigint-over-int": _COUNTS},
+    "0023_pre_pathways": {"prefer-bigint-over-int": _COUNTS, "require-concurrent-index-creation": _DAYS},
     "0014_pre_due_needs_by_key": {
         "require-concurrent-index-deletion": _EMPTY,
         "require-concurrent-index-creation": _EMPTY,

@@ -13,7 +13,16 @@ from sqlalchemy import text
 from db import keys, organizations
 from db.connection import connect, transaction
 from matching.vocabulary import OrganizationKind
-from tests.api.bodies import need_body, offer_body, pledge_body, practice_body, site_body, webhook_body
+from tests.api.bodies import (
+    need_body,
+    offer_body,
+    pathway_body,
+    pledge_body,
+    practice_body,
+    project_body,
+    site_body,
+    webhook_body,
+)
 from tests.api.documented import Operation, described
 from tests.places import BRIANCON
 from tests.protection.house import OwnHouse
@@ -122,6 +131,8 @@ async def _things(http: httpx.AsyncClient, garden: Garden, address: str) -> Know
     allocation = await eventually(confirmed, "the need has a place", 30)
     slots = await http.get(f"/v1/offers/{offer}/slots", headers={"Authorization": f"Bearer {garden.key}"})
     pledge = str((await made("/v1/pledges", pledge_body()))["id"])
+    pathway = str((await made("/v1/pathways", pathway_body()))["id"])
+    project = str((await made("/v1/projects", project_body()))["id"])
     practice = str((await made("/v1/practices", practice_body()))["id"])
     hook = str((await made("/v1/webhooks", webhook_body()))["id"])
     ids = {
@@ -136,6 +147,8 @@ async def _things(http: httpx.AsyncClient, garden: Garden, address: str) -> Know
         "allocation_id": allocation,
         "pledge_id": pledge,
         "practice_id": practice,
+        "pathway_id": pathway,
+        "project_id": project,
         "shift_id": uuid4(),
         "pact_id": uuid4(),
         "referral_id": uuid4(),
@@ -148,6 +161,8 @@ async def _things(http: httpx.AsyncClient, garden: Garden, address: str) -> Know
         "POST /v1/sites": site_body(),
         "POST /v1/offers": offer_body(site, capacity=2),
         "POST /v1/needs": need_body(),
+        "POST /v1/pathways": pathway_body(),
+        "POST /v1/projects": project_body(),
         "POST /v1/pledges": pledge_body(),
         "POST /v1/practices": practice_body(),
         "PATCH /v1/practices/{practice_id}": {"places": 40},

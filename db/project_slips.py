@@ -1,0 +1,103 @@
+"""The plan of a project, for who has its code: towns and head-counts, and no address before a place is confirmed."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from matching.projects import ProjectState
+from matching.refusals import NotFound
+from matching.states import AllocationState
+
+__all__ = ["PlanFacts", "PlanHouse", "find", "read"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanHouse:
+    """One house of a plan: its town, how far it is, and the people of each party that goes there."""
+
+    offer_id: UUID
+    town: str
+    country: str
+    distance_km: int
+    parties: tuple[int, ...]
+    states: frozenset[AllocationState]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFacts:
+    """A project and its plan as its people see it."""
+
+    state: ProjectState
+    category: str
+    starts: datetime
+    ends: datetime
+    together_km: int
+    minimum: int
+    people: int
+    plan: int
+    answer_by: datetime | None
+    houses: tuple[PlanHouse, ...]
+
+
+_FIND = text("select id from project where slip = :slip and state <> 'withdrawn'")
+_PROJECT = text("""
+    select p.state, p.together_km, p.minimum, p.plan, p.answer_by, min(n.category) as category,
+           min(n.starts) as starts, max(n.ends) as ends, sum(n.people) as people
+      from project p join need n on n.project_id = p.id
+     where p.id = :id
+     group by p.id
+""")
+_HOUSES = text("""
+    select a.offer_id, t.name as town, t.country, a.distance_km, a.people, a.state
+      from need n
+      join allocation a on a.need_id = n.id and a.state in ('held', 'confirmed', 'arrived')
+      join offer o on o.id = a.offer_id
+      join town t on t.id = o.town_id
+     where n.project_id = :id
+     order by a.distance_km, a.offer_id, n.step
+""")
+
+
+async def find(tx: AsyncConnection, slip: bytes) -> UUID:
+    """The project that is filed under this. Raises `NotFound`."""
+    project_id: UUID | None = (await tx.execute(_FIND, {"slip": slip})).scalar_one_or_none()
+    if project_id is None:
+        raise NotFound
+    return project_id
+
+
+async def read(tx: AsyncConnection, slip: bytes) -> PlanFacts:
+    """The plan that is filed under this. Raises `NotFound`."""
+    project_id = await find(tx, slip)
+    row = (await tx.execute(_PROJECT, {"id": project_id})).one_or_none()
+    if row is None:
+        raise NotFound
+    by_house = defaultdict(list)
+    for each in await tx.execute(_HOUSES, {"id": project_id}):
+        by_house[each.offer_id].append(each)
+    return PlanFacts(
+        state=ProjectState(row.state),
+        category=row.category,
+        starts=row.starts,
+        ends=row.ends,
+        together_km=row.together_km,
+        minimum=row.minimum,
+        people=int(row.people),
+        plan=row.plan,
+        answer_by=row.answer_by,
+        houses=tuple(
+            PlanHouse(
+                offer_id=offer,
+                town=places[0].town,
+                country=places[0].country,
+                distance_km=places[0].distance_km,
+                parties=tuple(place.people for place in places),
+                states=frozenset(AllocationState(place.state) for place in places),
+            )
+            for offer, places in by_house.items()
+        ),
+    )

@@ -1,0 +1,183 @@
+"""Projects over HTTP: posted with counts alone, and answered by the people's own representatives."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db.bell import Bell
+from db.roles import Role
+from db.settings import Settings
+from tests.acting import in_role
+from tests.api.bodies import project_body
+from tests.api.conftest import JoinNetwork, Organization
+from tests.api.scenes import Json, assert_every_place_is_counted_once, open_offer
+from tests.db.acts import rows
+from worker.projects import look_after_projects
+
+
+async def post(who: Organization, **changes: object) -> Json:
+    answered = await who.http.post("/v1/projects", json=project_body(**changes))
+    assert answered.status_code == 201, answered.text
+    project: Json = answered.json()
+    return project
+
+
+async def read(who: Organization, project: Json) -> Json:
+    answered = await who.http.get(f"/v1/projects/{project['id']}")
+    assert answered.status_code == 200, answered.text
+    found: Json = answered.json()
+    return found
+
+
+async def look(engine: AsyncEngine, settings: Settings) -> int:
+    """One look of the worker at projects."""
+    await rows(engine, "update need set look_at = now()")
+    return await look_after_projects(in_role(engine, Role.MATCHER), Bell(settings), None)
+
+
+@pytest.fixture
+async def proposed(
+    engine: AsyncEngine, settings: Settings, municipality: Organization, coordination: Organization
+) -> Json:
+    """A plan for both families in one house."""
+    await open_offer(municipality)
+    project = await post(coordination)
+    assert await look(engine, settings)
+    return project
+
+
+async def test_a_project_is_posted_read_and_listed(coordination: Organization) -> None:
+    project = await post(coordination)
+    assert (project["state"], project["people"], project["minimum"], project["housed"]) == ("open", 7, 7, 0)
+    assert {party["project_id"] for party in project["parties"]} == {project["id"]}
+    assert project["code"]
+    shown = await read(coordination, project)
+    assert shown == project | {"code": None}
+    assert (await coordination.http.get("/v1/projects")).json() == {"items": [shown], "next": None}
+
+
+async def test_its_representatives_look_at_the_plan_and_accept_it(
+    proposed: Json, coordination: Organization, anyone: httpx.AsyncClient
+) -> None:
+    code = {"code": proposed["code"]}
+    plan = (await anyone.post("/v1/slip/plan", json=code)).json()
+    assert (plan["state"], plan["plan"], plan["people"], plan["housed"], plan["minimum"]) == ("proposed", 1, 7, 7, 7)
+    (house,) = plan["houses"]
+    assert (house["town"], sorted(house["parties"]), house["states"]) == ("Briançon", [3, 4], ["held"])
+    assert (await anyone.post("/v1/slip/plan/accept", json=code | {"plan": 2})).status_code == 409
+    accepted = await anyone.post("/v1/slip/plan/accept", json=code | {"plan": 1})
+    assert accepted.status_code == 200, accepted.text
+    assert (accepted.json()["state"], accepted.json()["answer_by"]) == ("accepted", None)
+    assert (await read(coordination, proposed))["state"] == "accepted"
+    slip = (await anyone.post("/v1/slip", json=code)).json()
+    assert [len(part["places"]) for part in (slip, *slip["others"])] == [1, 1]
+
+
+async def test_a_house_confirms_only_once_the_people_have_said_yes(
+    proposed: Json, municipality: Organization, coordination: Organization, anyone: httpx.AsyncClient
+) -> None:
+    first = (await read(coordination, proposed))["parties"][0]["allocations"][0]["id"]
+    early = await municipality.http.post(f"/v1/allocations/{first}/confirm", headers={"Accept-Language": "fr"})
+    assert early.status_code == 409
+    assert "accepté" in early.json()["detail"]
+    await anyone.post("/v1/slip/plan/accept", json={"code": proposed["code"]})
+    assert (await municipality.http.post(f"/v1/allocations/{first}/confirm")).status_code == 200
+
+
+async def test_a_refused_house_is_not_proposed_again(
+    proposed: Json, engine: AsyncEngine, settings: Settings, anyone: httpx.AsyncClient, municipality: Organization
+) -> None:
+    code = {"code": proposed["code"]}
+    (house,) = (await anyone.post("/v1/slip/plan", json=code)).json()["houses"]
+    refusal: dict[str, Any] = code | {"reason": "too_far", "houses": [house["offer_id"]], "plan": 1}
+    refused = await anyone.post("/v1/slip/plan/refuse", json=refusal)
+    assert (refused.status_code, refused.json()["state"], refused.json()["houses"]) == (200, "open", [])
+    assert not await look(engine, settings)
+    another = await open_offer(municipality)
+    assert await look(engine, settings)
+    plan = (await anyone.post("/v1/slip/plan", json=code)).json()
+    assert (plan["plan"], [each["offer_id"] for each in plan["houses"]]) == (2, [another])
+
+
+async def test_only_an_organization_of_their_own_answers_for_them(
+    proposed: Json, engine: AsyncEngine, coordination: Organization
+) -> None:
+    path = f"/v1/projects/{proposed['id']}"
+    for act, body in (("accept", {}), ("refuse", {"reason": "afraid"})):
+        refused = await coordination.http.post(f"{path}/{act}", json=body)
+        assert (refused.status_code, refused.json()["type"]) == (409, "/problems/conflict")
+    await rows(engine, "update organization set self_organized = true where id = :id", id=coordination.id)
+    assert (await coordination.http.post(f"{path}/accept", json={"plan": 1})).json()["state"] == "accepted"
+    assert (await coordination.http.post(f"{path}/refuse", json={"reason": "afraid"})).status_code == 409
+
+
+async def test_a_party_does_not_leave_its_project_alone(proposed: Json, coordination: Organization) -> None:
+    path = f"/v1/needs/{proposed['parties'][0]['id']}"
+    tries = (
+        await coordination.http.post(f"{path}/withdraw"),
+        await coordination.http.post(f"{path}/refer"),
+        await coordination.http.patch(path, headers={"If-Match": "*"}, json={"max_km": 10}),
+    )
+    assert [each.status_code for each in tries] == [409, 409, 409]
+    assert all("project" in each.json()["detail"] for each in tries)
+
+
+async def test_withdrawing_gives_all_places_back(
+    proposed: Json, engine: AsyncEngine, coordination: Organization, anyone: httpx.AsyncClient
+) -> None:
+    for _ in range(2):
+        ended = await coordination.http.post(f"/v1/projects/{proposed['id']}/withdraw")
+        assert (ended.status_code, ended.json()["state"]) == (200, "withdrawn")
+    assert await rows(engine, "select id from slot where used > 0") == []
+    assert (await anyone.post("/v1/slip/plan", json={"code": proposed["code"]})).status_code == 404
+    await assert_every_place_is_counted_once(engine)
+
+
+async def test_the_people_may_end_it_all(
+    proposed: Json, engine: AsyncEngine, coordination: Organization, anyone: httpx.AsyncClient
+) -> None:
+    ended = await anyone.post("/v1/slip/refuse", json={"code": proposed["code"], "reason": "moved_on"})
+    assert ended.status_code == 200, ended.text
+    assert (await read(coordination, proposed))["state"] == "withdrawn"
+    await assert_every_place_is_counted_once(engine)
+
+
+async def test_nobody_else_sees_or_answers_it(proposed: Json, client: JoinNetwork, municipality: Organization) -> None:
+    stranger = await client("coordination")
+    for who in (stranger, municipality):
+        assert (await who.http.get("/v1/projects")).json()["items"] == []
+        for method, path, body in (
+            ("GET", "", None),
+            ("POST", "/withdraw", None),
+            ("POST", "/accept", {}),
+            ("POST", "/refuse", {"reason": "afraid"}),
+        ):
+            theirs = await who.http.request(method, f"/v1/projects/{proposed['id']}{path}", json=body)
+            nobodys = await who.http.request(method, f"/v1/projects/{uuid4()}{path}", json=body)
+            assert theirs.status_code == 404
+            assert theirs.content == nobodys.content
+
+
+async def test_what_cannot_be_is_refused_where_it_is(coordination: Organization) -> None:
+    async def flaws(**changes: object) -> set[tuple[str, str]]:
+        refused = await coordination.http.post("/v1/projects", json=project_body(**changes))
+        assert refused.status_code == 422, refused.text
+        return {(flaw["at"], flaw["code"]) for flaw in refused.json()["errors"]}
+
+    assert await flaws(minimum=8) == {("/minimum", "more_than_they_are")}
+    assert await flaws(category="sanitation") == {("/category", "by_the_night")}
+    assert await flaws(town=1) == {("/town", "unknown_town")}
+    nobody = [{"people": {"adults": 2}}, {"people": {"adults": 0}}]
+    assert await flaws(parties=nobody) == {("/parties/1/people", "nobody")}
+
+
+async def test_its_events_say_where_it_stands(
+    proposed: Json, engine: AsyncEngine, coordination: Organization, anyone: httpx.AsyncClient
+) -> None:
+    await anyone.post("/v1/slip/plan/accept", json={"code": proposed["code"]})
+    kinds = await rows(engine, "select kind from event where object_id = :id order by id", id=UUID(proposed["id"]))
+    assert [row.kind for row in kinds] == ["project.posted", "project.proposed", "project.accepted"]
+    assert coordination

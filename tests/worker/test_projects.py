@@ -1,0 +1,292 @@
+"""Projects as the worker places them: whole or not at all, and nothing firm before the people have said yes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from random import Random
+from uuid import UUID
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db import projects
+from db.bell import Bell
+from db.connection import transaction
+from db.project_plans import accept, refuse
+from db.projects import ProjectTerms
+from db.roles import Role
+from db.settings import Settings
+from matching.refusals import Conflict, NoLongerHeld
+from matching.states import AllocationState
+from matching.vocabulary import OrganizationKind, RefuseReason, Urgency
+from tests.acting import in_role
+from tests.api.scenes import assert_every_place_is_counted_once
+from tests.builders import add_need, add_offer, add_organization, need_terms
+from tests.db.acts import answer, look_at_all_due, one, rows
+from tests.matching.placed_together import Fact, broken
+from tests.pathways import filed
+from tests.places import BRIANCON, GAP, MONTGENEVRE, PlaceRow
+from worker.projects import look_after_projects
+from worker.upkeep import keep_up
+
+TOGETHER = 5
+PEOPLE = (4, 3, 2, 2)
+MINIMUM = 8
+
+
+@dataclass
+class Camp:
+    """Eleven people in four parties who leave a camp in Briançon together, eight of them at least."""
+
+    engine: AsyncEngine
+    settings: Settings
+    town_hall: UUID
+    poster: UUID
+    project: UUID
+
+    async def places(self, place: PlaceRow = BRIANCON, **terms: object) -> UUID:
+        async with transaction(self.engine) as tx:
+            return await add_offer(tx, self.town_hall, place=place, **terms)  # type: ignore[arg-type]
+
+    async def look(self) -> int:
+        """One look of the worker, at projects whose needs are due."""
+        await rows(self.engine, "update need set look_at = now() where project_id is not null")
+        return await look_after_projects(in_role(self.engine, Role.MATCHER), Bell(self.settings), None)
+
+    async def state(self) -> str:
+        return str((await one(self.engine, "select state from project")).state)
+
+    async def answered(self, act: Callable[..., Awaitable[None]], *how: object) -> None:
+        async with transaction(in_role(self.engine, Role.MATCHER)) as tx:
+            await act(tx, self.project, *how)
+
+    async def held(self, *states: str) -> list[UUID]:
+        """Its places in these states."""
+        found = await rows(
+            self.engine,
+            "select a.id from allocation a join need n on n.id = a.need_id"
+            " where n.project_id is not null and a.state = any(cast(:states as text[])) order by a.id",
+            states=list(states or ("held", "confirmed", "arrived")),
+        )
+        return [row.id for row in found]
+
+    async def flaws(self) -> list[str]:
+        """What the checker finds in the tables: nothing of the planner is asked."""
+        found = await rows(
+            self.engine,
+            """
+            select n.step, n.people as party, a.people, o.id as offer, o.cell,
+                   (select min(s.capacity - s.used) from slot s join allocation_slot k on k.slot_id = s.id
+                     where k.allocation_id = a.id and k.taken) as spare
+              from need n join allocation a on a.need_id = n.id and a.state in ('held', 'confirmed', 'arrived')
+              join offer o on o.id = a.offer_id
+             where n.project_id is not null
+            """,
+        )
+        number = {offer: at for at, offer in enumerate({row.offer for row in found})}
+        facts = [Fact(row.step, row.party, row.people, number[row.offer]) for row in found]
+        room = dict.fromkeys(number.values(), 0)
+        for row, fact in zip(found, facts, strict=True):
+            room[fact.house] = int(row.spare) + sum(each.people for each in facts if each.house == fact.house)
+        cells = {number[row.offer]: int(row.cell) for row in found}
+        wrong = broken(facts, cells, room, TOGETHER, MINIMUM)
+        if await self.state() == "proposed" and await self.held("confirmed"):
+            wrong.append("firm before the people said yes")
+        if await self.state() == "open" and found:
+            wrong.append("held without a plan")
+        return wrong
+
+
+@pytest.fixture
+async def camp(engine: AsyncEngine, settings: Settings) -> Camp:
+    async with transaction(engine) as tx:
+        town_hall = await add_organization(tx)
+        poster = await add_organization(tx, OrganizationKind.COORDINATION, "Coordination of Briançon")
+        parties = [need_terms(people=people, urgency=Urgency.NORMAL) for people in PEOPLE]
+        made = await projects.add(tx, poster, ProjectTerms(TOGETHER, MINIMUM, 72), parties, filed)
+    return Camp(engine, settings, town_hall, poster, made.id)
+
+
+async def test_all_are_placed_near_each_other_or_nobody(camp: Camp) -> None:
+    await camp.places(BRIANCON, capacity=7)
+    await camp.places(MONTGENEVRE, capacity=7)
+    assert not await camp.look()
+    assert (await camp.state(), await camp.held()) == ("open", [])
+    await camp.places(BRIANCON, capacity=4)
+    assert await camp.look()
+    assert await camp.state() == "proposed"
+    assert len(await camp.held("held")) == len(PEOPLE)
+    assert await camp.flaws() == []
+
+
+async def test_single_looks_and_rounds_leave_its_parties_alone(camp: Camp) -> None:
+    await camp.places(capacity=4)
+    assert await look_at_all_due(camp.engine) == []
+
+
+async def test_nothing_is_firm_before_the_people_said_yes(camp: Camp) -> None:
+    await camp.places(capacity=20, confirmation="standing")
+    await camp.look()
+    held = await camp.held("held")
+    assert len(held) == len(PEOPLE)
+    with pytest.raises(Conflict) as refused:
+        await answer(camp.engine, held[0], camp.town_hall, AllocationState.CONFIRMED)
+    assert refused.value.reason == "awaits_the_people"
+    await camp.answered(accept)
+    assert await camp.state() == "accepted"
+    assert len(await camp.held("confirmed")) == len(PEOPLE)
+
+
+async def test_once_accepted_the_houses_are_asked(camp: Camp) -> None:
+    await camp.places(capacity=20)
+    await camp.look()
+    await camp.answered(accept, 1)
+    for allocation in await camp.held("held"):
+        await answer(camp.engine, allocation, camp.town_hall, AllocationState.CONFIRMED)
+    assert len(await camp.held("confirmed")) == len(PEOPLE)
+    await camp.answered(accept)
+
+
+async def test_another_plan_than_they_saw_is_not_accepted(camp: Camp) -> None:
+    await camp.places(capacity=20)
+    await camp.look()
+    with pytest.raises(Conflict):
+        await camp.answered(accept, 2)
+    assert await camp.state() == "proposed"
+
+
+async def test_a_refused_plan_asks_for_another_without_what_was_refused(camp: Camp) -> None:
+    near = await camp.places(BRIANCON, capacity=20)
+    await camp.look()
+    await camp.answered(refuse, RefuseReason.TOO_FAR, [near])
+    assert (await camp.state(), await camp.held()) == ("open", [])
+    assert not await camp.look()
+    await camp.places(BRIANCON, capacity=20)
+    assert await camp.look()
+    offers = await rows(
+        camp.engine,
+        "select distinct offer_id from allocation a where a.state = 'held' and offer_id <> :near",
+        near=near,
+    )
+    assert len(offers) == 1
+
+
+async def test_an_unanswered_plan_ends_and_gives_its_places_back(camp: Camp) -> None:
+    await camp.places(capacity=20)
+    await camp.look()
+    await rows(camp.engine, "update project set answer_by = now() - interval '1 second'")
+    with pytest.raises(Conflict):
+        await camp.answered(accept)
+    assert await look_after_projects(in_role(camp.engine, Role.MATCHER), Bell(camp.settings), None)
+    assert (await camp.state(), await camp.held()) == ("open", [])
+    assert [row.used for row in await rows(camp.engine, "select used from slot where used > 0")] == []
+
+
+async def test_a_place_taken_meanwhile_leaves_nothing_half_held(camp: Camp) -> None:
+    """A party of four and many others are after the same ten beds: whoever is first, the plan is whole or none."""
+    await camp.places(capacity=10)
+    async with transaction(camp.engine) as tx:
+        for number in range(6):
+            await add_need(tx, camp.poster, people=1 + number % 2)
+    await asyncio.gather(camp.look(), look_at_all_due(camp.engine), camp.look())
+    await assert_every_place_is_counted_once(camp.engine)
+    assert await camp.flaws() == []
+
+
+async def test_below_the_minimum_all_that_is_left_falls(camp: Camp) -> None:
+    await camp.places(capacity=20)
+    await camp.look()
+    await camp.answered(accept)
+    largest = await one(camp.engine, "select a.id from allocation a where a.people = 4")
+    smallest = await one(camp.engine, "select min(cast(a.id as text)) as id from allocation a where a.people = 2")
+    await answer(camp.engine, UUID(smallest.id), camp.town_hall, AllocationState.DECLINED)
+    assert (await camp.state(), len(await camp.held())) == ("accepted", 3)
+    await answer(camp.engine, largest.id, camp.town_hall, AllocationState.DECLINED)
+    assert (await camp.state(), await camp.held()) == ("open", [])
+    await assert_every_place_is_counted_once(camp.engine)
+
+
+async def test_who_has_moved_in_stays(camp: Camp) -> None:
+    await camp.places(capacity=20, confirmation="standing")
+    await camp.look()
+    await camp.answered(accept)
+    first, *others = await camp.held("confirmed")
+    await rows(camp.engine, "update allocation set state = 'arrived' where id = :id", id=first)
+    for each in others:
+        await answer(camp.engine, each, camp.town_hall, AllocationState.DECLINED)
+    assert (await camp.state(), await camp.held()) == ("accepted", [first])
+
+
+class _Evening:
+    """Everybody acts at random: the people, the town hall, time, others who look for a bed, and the worker."""
+
+    def __init__(self, camp: Camp, seed: int) -> None:
+        self._camp = camp
+        self._rng = Random(seed)  # noqa: S311 - seeded, so that a failure comes again
+        self.history: list[str] = []
+
+    async def step(self) -> None:
+        acts = (self._look, self._look, self._answer, self._provider, self._time, self._others, self._open)
+        act = self._rng.choice(acts)
+        try:
+            await act()
+        except (Conflict, NoLongerHeld) as refused:
+            self.history.append(f"  refused: {refused}")
+
+    async def _look(self) -> None:
+        self.history.append(f"look: {await self._camp.look()}")
+
+    async def _answer(self) -> None:
+        yes = self._rng.random() < 0.6
+        self.history.append("yes" if yes else "no")
+        await (self._camp.answered(accept) if yes else self._camp.answered(refuse, RefuseReason.UNSUITABLE))
+
+    async def _provider(self) -> None:
+        held = await self._camp.held("held", "confirmed")
+        if held:
+            to = self._rng.choice([AllocationState.CONFIRMED, AllocationState.DECLINED])
+            self.history.append(f"provider: {to}")
+            await answer(self._camp.engine, self._rng.choice(held), self._camp.town_hall, to)
+
+    async def _time(self) -> None:
+        which = self._rng.choice(["project set answer_by", "allocation set held_until"])
+        self.history.append(f"time: {which}")
+        await rows(
+            self._camp.engine, f"update {which} = now() - interval '1 second' where state in ('proposed', 'held')"
+        )
+        await keep_up(in_role(self._camp.engine, Role.MATCHER), Bell(self._camp.settings))
+        await self._camp.look()
+
+    async def _others(self) -> None:
+        self.history.append("others")
+        async with transaction(self._camp.engine) as tx:
+            await add_need(tx, self._camp.poster, people=self._rng.randint(1, 4))
+        await look_at_all_due(self._camp.engine)
+
+    async def _open(self) -> None:
+        place = self._rng.choice([BRIANCON, MONTGENEVRE, GAP])
+        standing = self._rng.choice(["each", "standing"])
+        self.history.append(f"open: {place.name} {standing}")
+        await self._camp.places(place, capacity=self._rng.randint(2, 12), confirmation=standing)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_whatever_happens_it_is_never_divided_apart_or_below_the_minimum(
+    camp: Camp,
+    seed: int,
+    long: bool,  # noqa: FBT001 - a fixture
+) -> None:
+    evening = _Evening(camp, seed)
+    for _ in range(200 if long else 25):
+        await evening.step()
+        assert await camp.flaws() == [], "\n".join(evening.history)
+    await assert_every_place_is_counted_once(camp.engine)
+
+
+async def test_the_checker_finds_a_party_that_is_taken_away(camp: Camp) -> None:
+    """The control: the same checker, with a fault put into the tables behind the service's back."""
+    await camp.places(capacity=20)
+    await camp.look()
+    assert await camp.flaws() == []
+    await rows(camp.engine, "update allocation set state = 'released' where people >= 3")
+    assert await camp.flaws() == ["too few"]

@@ -1,0 +1,68 @@
+"""Projects, looked after: plans are thought out and proposed, and plans that nobody answered end."""
+
+import asyncio
+from concurrent.futures import Executor
+from uuid import UUID
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db import policies, project_plans
+from db.bell import Bell
+from db.connection import looking, snapshot, transaction
+from matching.policy import Policy
+from matching.projects import plan_project
+
+__all__ = ["look_after_projects"]
+
+_AT_ONCE = 20
+_SECONDS = 2.0
+"""How long one plan is thought about."""
+_IN_EACH_OTHERS_WAY = frozenset({"40001", "40P01", "55P03"})
+_log = structlog.get_logger()
+
+
+async def look_after_projects(engine: AsyncEngine, bell: Bell, processes: Executor | None) -> int:
+    """Do everything about projects that has fallen due by the database's clock. How many things changed."""
+    async with looking(engine) as connection:
+        policy = await policies.in_force(connection)
+        unanswered = await project_plans.list_unanswered(connection, _AT_ONCE)
+        waiting = await project_plans.list_due(connection, _AT_ONCE)
+    async with transaction(engine) as tx:
+        changed = await project_plans.close_ended(tx)
+    for project_id in unanswered:
+        async with transaction(engine) as tx:
+            changed += await project_plans.expire(tx, project_id, policy)
+    for project_id in waiting:
+        changed += await _plan_one(engine, project_id, policy, processes)
+    if changed:
+        bell.work()
+    return changed
+
+
+async def _plan_one(engine: AsyncEngine, project_id: UUID, policy: Policy, processes: Executor | None) -> bool:
+    """Whether a plan was proposed.
+
+    It is thought out without a lock; what was taken meanwhile is seen when it is held.
+    """
+    async with snapshot(engine) as tx:
+        wanted = await project_plans.read(tx, project_id, policy)
+    if wanted is None or not wanted.seekers:
+        return False
+    loop = asyncio.get_running_loop()
+    asked = (wanted.parties, wanted.houses, wanted.together, wanted.minimum, _SECONDS)
+    plan = await loop.run_in_executor(processes, plan_project, *asked)
+    try:
+        async with transaction(engine) as tx:
+            if plan is not None:
+                await project_plans.propose(tx, wanted, plan, policy)
+                return True
+            await project_plans.postpone(tx, wanted)
+    except project_plans.Overtaken:
+        _log.info("project.overtaken")
+    except DBAPIError as error:
+        if str(getattr(error.orig, "sqlstate", "")) not in _IN_EACH_OTHERS_WAY:
+            raise
+        _log.warning("project.waits_for_others")
+    return False
