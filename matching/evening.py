@@ -57,6 +57,7 @@ class Evening:
     passed_on: dict[int, Partner] = field(default_factory=dict)
     """By the party's number: the town that took it."""
     book: Book = field(init=False)
+    in_vain: set[int] = field(default_factory=set)
     alike: dict[Need, tuple[_Place, ...]] = field(default_factory=dict)
     outward: dict[Cell, list[tuple[Kilometres, int]]] = field(default_factory=dict)
     roomy: list[Offer] = field(default_factory=list)
@@ -82,7 +83,7 @@ class Evening:
 
     def decide(self, solve: Callable[[Problem], Plan]) -> bool:
         """Place all who wait where there is room and whom volunteers serve. Whether anybody was."""
-        waiting = [number for number in self._waiting() if self.places[number]]
+        waiting = [number for number in self._waiting() if self.places[number] and number not in self.in_vain]
         pairs = [
             (row, place)
             for row, number in enumerate(waiting)
@@ -115,7 +116,10 @@ class Evening:
             pledge, window = self.picture.volunteers[call.crew], self.rooms[call.slot].window
             self.shifts.append(Serving(pledge.pledge_id, call.slot, window, call.day, call.volunteers))
         released = [self._release(slot) for slot in sorted(region.watches)]
-        return bool(calls) or any(released)
+        changed = bool(calls) or any(released)
+        if changed:
+            self.in_vain.clear()
+        return changed
 
     def pass_on(self) -> bool:
         """Refer those who found nothing to partner towns that have a place for them now. Whether anybody was.
@@ -126,9 +130,15 @@ class Evening:
         waiting = [
             (guests[number].need.days[0], guests[number].need.urgency.tier, -guests[number].waited_hours, number)
             for number in self._waiting()
-            if guests[number].origin is not None and self.left[number] == guests[number].need.people.count
+            if guests[number].origin is not None
+            and self.left[number] == guests[number].need.people.count
+            and number not in self.in_vain
         ]
         return sum(self._pass_on(number) for *_, number in sorted(waiting)) > 0
+
+    def give_up(self) -> None:
+        """Nothing changes any more: who has no place now is not looked at again until somebody gives one back."""
+        self.in_vain.update(self._waiting())
 
     def why(self, number: int) -> str:
         """The rule that keeps a party out of the house that comes nearest to taking it."""

@@ -70,6 +70,7 @@ def look_ahead(picture: Picture, think: Think) -> Prospect:
             placed = evening.decide(think.rounds)
             called = evening.call(think.shifts)
             if not placed and not called and not evening.pass_on():
+                evening.give_up()
                 break
     return _summed_up(evening)
 
