@@ -134,10 +134,12 @@ def _print(console: Console, year: Year) -> None:
 def _print_foretold(console: Console, year: Year) -> None:
     told = year.foretold
     table = Table(
-        f"in {len(told.weeks)} weeks, by the what-if", "without pacts", "with pacts",
-        title="What was foretold", title_justify="left",
+        f"in {len(told.weeks)} weeks", "without pacts", "with pacts",
+        title="What the what-if foretold", title_justify="left",
     )  # fmt: skip
     table.add_row("people who stay without", f"{told.unmet.total():,}", f"{told.unmet_with_pacts.total():,}")
+    table.add_section()
+    table.add_row("with the week before each:", "", "")
     table.add_row("passed on to a partner town", "0", f"{told.referred:,}")
     table.add_row("kilometres", f"{told.km:,}", f"{told.km_with_pacts:,}")
     for rule, people in told.without.most_common():
@@ -172,7 +174,7 @@ def _through(console: Console, network: Network, weeks: int) -> list[tuple[str, 
                 served, ties = await live_through(settings, here, here.pacts, evenings)
         return served, live(here, here.passages, POLICY, evenings, ties)
 
-    with console.status(f"Living {weeks} week(s) through the database…"):
+    with console.status(f"Living {weeks} week(s) through the database…"), silent_libraries():
         served, simulated = asyncio.run(both())
     table = Table("people", "the service", "the simulation", title="Through the database", title_justify="left")
     for name, one, other in (
