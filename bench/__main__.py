@@ -1,10 +1,11 @@
-"""`python -m bench [NAME …]`: measure, beside a baseline, and print tables.
+"""`python -m bench [NAME …]`: measure, beside a baseline, and print tables. `python -m bench year` has its own options.
 
 Close what else runs on the machine first: clients, service and servers share its cores.
 """
 
 import argparse
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from os import cpu_count
@@ -29,6 +30,7 @@ from bench.tenancy import OWNER, search_in_each_role
 from bench.together import decide_together
 from bench.workers import CONTINENT, COUNTS, EVENING, Backlog, work
 from bench.world import World, add_past, build
+from bench.year import command as year
 from db import holds
 from db.connection import connect
 from db.roles import Role
@@ -413,7 +415,9 @@ def _judged(reached: bool, figure: str) -> str:  # noqa: FBT001 - it is what is 
 
 
 def main() -> None:
-    """Run the benchmarks named, or all."""
+    """Run the benchmarks named, or all; the year has a command line of its own."""
+    if sys.argv[1:2] == ["year"]:
+        sys.exit(0 if year.run(sys.argv[2:]) else 1)
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", help=f"of {', '.join(BENCHES)}; all when none is named")
     names = parser.parse_args().names or list(BENCHES)

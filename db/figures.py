@@ -68,6 +68,11 @@ _COUNT = text(f"""
          where n.id = any(cast(:ids as uuid[]))
     ), ended as (
         select *, case when unmet then people - stayed else 0 end as missing from over
+    ), passed_on as (
+        select e.day, e.town_id, r.to_town_id, e.category, e.people,
+               case when r.state in ('placed', 'declined', 'expired', 'returned') then r.state
+                    else 'withdrawn' end as came
+          from ended e join referral r on r.need_id = e.id
     ), counted as (
         select day, town_id, category, 'needs' as measure, '' as part, 1 as count from ended
         union all select day, town_id, category, 'people', '', people from ended
@@ -86,6 +91,8 @@ _COUNT = text(f"""
         union all select day, town_id, category, 'unmet_for', reason, missing from ended
         union all select day, town_id, category, 'unmet_duty', duty, missing from ended
         union all select day, town_id, category, 'other_people', '', people - stayed - missing from ended
+        union all select day, town_id, category, 'referred_out', came, people from passed_on
+        union all select day, to_town_id, category, 'referred_in', came, people from passed_on
     )
     insert into daily_figure (day, town_id, category, measure, part, count, parties)
     select day, town_id, category, measure, part, sum(count), count(*)

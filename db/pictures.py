@@ -1,23 +1,26 @@
 """The picture of the nights ahead: all that decides who gets a place, read of one moment, and nothing written."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import policies, seekers, surroundings
+from db.pact_facts import IN_FORCE
 from db.seekers import InPool
 from db.tables import Pledge as PledgeRow
 from db.tables.metadata import columns
 from geo.cells import Cell
-from matching.needs import OfferId
+from matching.needs import NeedId, OfferId
 from matching.offers import Offer
-from matching.pictures import Guest, House, Picture, Room, Serving, Stay, Volunteers
+from matching.pictures import Guest, House, Origin, Passage, Picture, Room, Serving, Stay, Volunteers
+from matching.policy import Policy
 from matching.schedule import Session
-from matching.vocabulary import Coverage
+from matching.vocabulary import Acceptance, Coverage
 from matching.windows import Window
 
 __all__ = ["SiteName", "read_coverages", "read_picture", "read_sites"]
@@ -59,6 +62,36 @@ _SHIFTS = text("""
      where state in ('planned', 'confirmed', 'completed') and ends > now() - interval '8 days' and starts < :before
      order by starts, id
 """)
+_ORIGINS = text("""
+    select n.id, n.town_id, n.max_km, home.cell, coalesce(n.searched_town_id, n.town_id) as searched_town_id,
+           array(select r.to_town_id from referral r
+                  where r.need_id = n.id
+                    and (r.state in ('accepted', 'placed', 'returned', 'declined')
+                         or (r.state = 'expired'
+                             and r.ended_at > now() - make_interval(mins => :ask_again_minutes)))) as tried,
+           (select count(*) from referral r
+             where r.need_id = n.id and r.state in ('accepted', 'placed', 'returned')) as accepted
+      from need n join town home on home.id = n.town_id
+     where n.id = any(cast(:needs as uuid[]))
+       and not exists (select from referral r where r.need_id = n.id and r.state = 'offered')
+""")
+_PASSAGES = text(f"""
+    select p.id, v.categories, v.crosses_border, v.acceptance, side.*, away.name, away.cell, away.country,
+           away.population, away.country <> here.country as abroad,
+           coalesce((select jsonb_object_agg(cast(w.week as text), w.people) from pact_week w
+                      where w.pact_id = p.id and w.to_town_id = side.to_town_id
+                        and w.week >= current_date - 7), '{{}}') as used
+      from pact p
+      join town home on home.id = p.proposer_town_id
+     cross join lateral ({IN_FORCE}) v
+     cross join lateral (
+         values (p.proposer_town_id, p.partner_town_id, v.to_partner_per_week),
+                (p.partner_town_id, p.proposer_town_id, v.to_proposer_per_week)
+     ) side (from_town_id, to_town_id, per_week)
+      join town away on away.id = side.to_town_id
+      join town here on here.id = side.from_town_id
+     order by p.created_at, p.id, side.to_town_id
+""")
 _SITES = text("select id, name, town_id from site order by name, id")
 _COVERAGES = text("select code, coverage from category")
 
@@ -85,7 +118,12 @@ async def read_picture(tx: AsyncConnection, nights: int, limit: int) -> Picture:
     last = max([now + nights * _DAY, *(each.seeker.need.window.ends for each in found)]) + _DAY
     by_night = {code for code, rule in (await read_coverages(tx)).items() if rule is Coverage.EVERY}
     offers = [each for each in await surroundings.offers_between(tx, now, last) if each.category in by_night]
-    guests = tuple(_guest(each, tuple(stays[each.seeker.need.id])) for each in found if each.seeker.need.days)
+    origins = await _origins(tx, [each.seeker.need.id for each in found], policy)
+    guests = tuple(
+        _guest(each, tuple(stays[each.seeker.need.id]), origins.get(each.seeker.need.id))
+        for each in found
+        if each.seeker.need.days
+    )
     return Picture(
         now=now,
         policy=policy,
@@ -96,15 +134,51 @@ async def read_picture(tx: AsyncConnection, nights: int, limit: int) -> Picture:
             Serving(row.pledge_id, row.slot_id, Window(row.starts, row.ends), row.day, row.volunteers, row.live)
             for row in await tx.execute(_SHIFTS, {"before": last})
         ),
+        passages=tuple(_passage(row) for row in await tx.execute(_PASSAGES)),
     )
 
 
-def _guest(found: InPool, stays: tuple[Stay, ...]) -> Guest:
+async def _origins(tx: AsyncConnection, need_ids: Sequence[NeedId], policy: Policy) -> dict[NeedId, Origin]:
+    """Where needs come from; but for those of which a partner is asked already."""
+    values = {"needs": list(need_ids), "ask_again_minutes": policy.ask_again_minutes}
+    return {
+        NeedId(row.id): Origin(
+            town_id=row.town_id,
+            cell=Cell(row.cell),
+            max_km=row.max_km,
+            searched_town_id=row.searched_town_id,
+            tried=frozenset(row.tried),
+            accepted=row.accepted,
+        )
+        for row in await tx.execute(_ORIGINS, values)
+    }
+
+
+def _passage(row: Row[tuple[object, ...]]) -> Passage:
+    values = row._mapping
+    return Passage(
+        pact_id=values["id"],
+        from_town_id=values["from_town_id"],
+        to_town_id=values["to_town_id"],
+        town=values["name"],
+        cell=Cell(values["cell"]),
+        country=values["country"],
+        inhabitants=values["population"],
+        abroad=values["abroad"],
+        categories=frozenset(values["categories"]),
+        crosses_border=values["crosses_border"],
+        acceptance=Acceptance(values["acceptance"]),
+        per_week=values["per_week"],
+        used={date.fromisoformat(monday): people for monday, people in values["used"].items()},
+    )
+
+
+def _guest(found: InPool, stays: tuple[Stay, ...], origin: Origin | None) -> Guest:
     need = found.seeker.need
     # A party that loses its place may find it again; another part of one that is spread goes elsewhere.
     had = frozenset() if need.divisible else frozenset(stay.offer_id for stay in stays)
     need = replace(need, turned_down=need.turned_down - had)
-    return Guest(need, found.waited / timedelta(hours=1), found.seeker.people_left, stays)
+    return Guest(need, found.waited / timedelta(hours=1), found.seeker.people_left, stays, origin)
 
 
 async def read_sites(tx: AsyncConnection) -> list[SiteName]:

@@ -30,6 +30,8 @@ _MEASURES: Final = {
     "unmet_for": Measure.UNMET_FOR,
     "waited_people": Measure.WAITED,
     "nights": Measure.NIGHTS,
+    "referred_out": Measure.REFERRED_OUT,
+    "referred_in": Measure.REFERRED_IN,
 }
 _STANDING = text("""
     select max(first_day) filter (where span = 'week') as newest, cast(now() at time zone 'UTC' as date) as today

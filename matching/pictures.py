@@ -10,9 +10,10 @@ from matching.needs import Need, OfferId
 from matching.offers import Offer
 from matching.policy import Policy
 from matching.schedule import Session
+from matching.vocabulary import Acceptance
 from matching.windows import Window
 
-__all__ = ["Guest", "House", "Picture", "Room", "Serving", "Stay", "Volunteers"]
+__all__ = ["Guest", "House", "Origin", "Passage", "Picture", "Room", "Serving", "Stay", "Volunteers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +29,34 @@ class Stay:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a party asked, and where it is looked after now.
+
+    `max_km` is its own limit from its own town, however far it was passed on; `tried` are towns that are not asked
+    (again) for it, `accepted` how many took it before.
+    """
+
+    town_id: int
+    cell: Cell
+    max_km: int | None
+    searched_town_id: int
+    tried: frozenset[int] = frozenset()
+    accepted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Guest:
-    """A party of the nights ahead: how many of it lack a place, and the places that others of it have."""
+    """A party of the nights ahead: how many of it lack a place, and the places that others of it have.
+
+    Without an `origin` it is passed on to nobody. Nobody knows of it before `comes`, where that is given.
+    """
 
     need: Need
     waited_hours: float
     left: int
     stays: tuple[Stay, ...] = ()
+    origin: Origin | None = None
+    comes: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +110,28 @@ class Serving:
 
 
 @dataclass(frozen=True, slots=True)
+class Passage:
+    """One direction of a pact in force: people who may be passed on from one town to the other, so many a week.
+
+    `abroad` says that a border lies between the towns; `used` are the people who count already, by the week's Monday.
+    """
+
+    pact_id: UUID
+    from_town_id: int
+    to_town_id: int
+    town: str
+    cell: Cell
+    country: str
+    inhabitants: int
+    abroad: bool
+    categories: frozenset[str]
+    crosses_border: bool
+    acceptance: Acceptance
+    per_week: int
+    used: Mapping[date, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """All there is at one moment for the nights ahead."""
 
@@ -97,3 +141,4 @@ class Picture:
     houses: tuple[House, ...]
     volunteers: tuple[Volunteers, ...]
     shifts: tuple[Serving, ...]
+    passages: tuple[Passage, ...] = ()

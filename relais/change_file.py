@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from matching.vocabulary import Audience, Confirmation, SiteKind, Stay, Urgency, Visibility, is_provision, is_skill
 
-__all__ = ["Arrivals", "ChangeFile", "NewOffer", "NewPledge", "NewSite", "WrongChange", "read"]
+__all__ = ["Arrivals", "ChangeFile", "NewOffer", "NewPact", "NewPledge", "NewSite", "WrongChange", "read"]
 
 _MOST_BYTES = 1_000_000
 _SHOWN = 5
@@ -127,6 +127,20 @@ class Arrivals(_Strict):
     max_km: Annotated[int, Field(ge=1, le=1000)] | None = None
 
 
+class NewPact(_Strict):
+    """A pact that is not there, in force at once; the terms are those of `POST /v1/pacts`, as far as they matter here.
+
+    `town` is the proposer's, `partner` the other one.
+    """
+
+    town: Town
+    partner: Town
+    to_partner_per_week: Annotated[int, Field(ge=0, le=10_000)]
+    to_proposer_per_week: Annotated[int, Field(ge=0, le=10_000)] = 0
+    categories: Annotated[list[str], Field(min_length=1, max_length=50)] = ["shelter"]
+    crosses_border: bool = False
+
+
 class ChangeFile(_Strict):
     """All changes that are looked at together."""
 
@@ -136,6 +150,8 @@ class ChangeFile(_Strict):
     pledges: Annotated[list[NewPledge], Field(max_length=100)] = []
     without_pledges: list[UUID] = []
     arrivals: Annotated[list[Arrivals], Field(max_length=100)] = []
+    pacts: Annotated[list[NewPact], Field(max_length=1000)] = []
+    without_pacts: list[UUID] = []
 
 
 def read(path: Path) -> ChangeFile:

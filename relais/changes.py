@@ -15,14 +15,14 @@ from geo.cells import COARSE_RESOLUTION, RESOLUTION, Point, cell_of
 from matching.needs import Need, NeedId, OfferId, People
 from matching.offering import OfferTerms, check
 from matching.offers import Offer, Slot
-from matching.pictures import Guest, House, Picture, Room, Volunteers
+from matching.pictures import Guest, House, Origin, Passage, Picture, Room, Volunteers
 from matching.pledging import PledgeTerms, turns_of
 from matching.posting import NeedTerms, flaws_of
 from matching.refusals import Flaw, Invalid
 from matching.states import OfferState
-from matching.vocabulary import Coverage, SiteKind, Visibility
+from matching.vocabulary import Acceptance, Coverage, SiteKind, Visibility
 from matching.windows import MORNING, Window, nights_of
-from relais.change_file import Arrivals, ChangeFile, NewOffer, NewPledge, NewSite, WrongChange
+from relais.change_file import Arrivals, ChangeFile, NewOffer, NewPact, NewPledge, NewSite, WrongChange
 
 __all__ = ["Setting", "changed"]
 
@@ -62,7 +62,51 @@ def changed(picture: Picture, changes: ChangeFile, setting: Setting) -> Picture:
         guests=(*after.guests, *guests),
         houses=(*after.houses, *houses),
         volunteers=(*after.volunteers, *pledges),
+        passages=(
+            *_passages_left(picture, changes.without_pacts),
+            *(
+                passage
+                for number, each in enumerate(changes.pacts)
+                for passage in _passages(each, f"pacts[{number}]", setting)
+            ),
+        ),
     )
+
+
+def _passages_left(picture: Picture, without: Sequence[UUID]) -> Iterator[Passage]:
+    for pact in without:
+        if pact not in {passage.pact_id for passage in picture.passages}:
+            raise WrongChange(f"There is no pact {pact} in force.")
+    yield from (passage for passage in picture.passages if passage.pact_id not in without)
+
+
+def _passages(pact: NewPact, where: str, setting: Setting) -> Iterator[Passage]:
+    here, there = _town(pact.town, f"{where}.town", setting), _town(pact.partner, f"{where}.partner", setting)
+    if here.id == there.id:
+        raise WrongChange(f"{where}.partner: a town makes no pact with itself.")
+    if here.country != there.country and not pact.crosses_border:
+        raise WrongChange(f"{where}.crosses_border: a border lies between the two towns.")
+    if not pact.to_partner_per_week and not pact.to_proposer_per_week:
+        raise WrongChange(f"{where}.to_partner_per_week: nobody either way is no pact.")
+    if unknown := set(pact.categories) - set(setting.coverages):
+        raise WrongChange(f"{where}.categories: there is no help called “{min(unknown)}”.")
+    for from_, to, per_week in ((here, there, pact.to_partner_per_week), (there, here, pact.to_proposer_per_week)):
+        if per_week:
+            yield Passage(
+                pact_id=uuid5(_NAMES, where),
+                from_town_id=from_.id,
+                to_town_id=to.id,
+                town=to.name,
+                cell=to.cell,
+                country=to.country,
+                inhabitants=to.population,
+                abroad=from_.country != to.country,
+                categories=frozenset(pact.categories),
+                crosses_border=pact.crosses_border,
+                acceptance=Acceptance.STANDING,
+                per_week=per_week,
+                used={},
+            )
 
 
 def _site(name: str, setting: Setting) -> UUID:
@@ -255,7 +299,8 @@ def _guests(arrivals: Arrivals, where: str, setting: Setting, now: datetime) -> 
             divisible=False,
             language=None,
         )
-        yield Guest(need, 0.0, size)
+        origin = Origin(town.id, town.cell, terms.max_km, town.id)
+        yield Guest(need, 0.0, size, origin=origin, comes=window.starts if arrivals.after_nights else None)
 
 
 def _stay(now: datetime, zone: ZoneInfo, arrivals: Arrivals) -> Window:

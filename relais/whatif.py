@@ -25,11 +25,12 @@ from db.settings import Settings
 from db.towns import TownFacts
 from matching.pictures import Picture
 from matching.prospects import Prospect, Think, look_ahead
+from matching.referring import RULES as PACT_RULES
 from matching.refusals import NotFound
 from matching.rules import RULES
 from relais import change_file
 from relais.asking import with_engine
-from relais.change_file import Arrivals, ChangeFile, NewPledge, WrongChange
+from relais.change_file import Arrivals, ChangeFile, NewPact, NewPledge, WrongChange
 from relais.changes import Setting, changed
 from relais.silence import silent_libraries
 
@@ -37,6 +38,7 @@ __all__ = ["whatif"]
 
 _MOST_NEEDS = 10_000
 _SO_MANY_IN = re.compile(r"([1-9][0-9]{0,3})@([1-9][0-9]{0,9})")
+_BETWEEN = re.compile(r"([1-9][0-9]{0,3})@([1-9][0-9]{0,9}):([1-9][0-9]{0,9})")
 _WATCH_RADIUS_KM, _WATCH_WEEKLY = 20, 7
 _WHY = {
     "category": "nobody offers beds",
@@ -55,6 +57,17 @@ _WHY = {
     "capacity": "full",
     "staffing": "room, but no volunteers",
 }
+_NO_PARTNER = {
+    "none": "no partner town",
+    "chain": "passed on twice already",
+    "category": "pacts for other help",
+    "border": "no pact over the border",
+    "consent": "no consent to its country",
+    "distance": "partners too far",
+    "tried": "all partners were tried",
+    "week": "the week is full",
+    "free": "nothing free there",
+}
 
 
 def whatif(
@@ -68,6 +81,11 @@ def whatif(
         list[str] | None, typer.Option(help="Night watches more, every night, 20 km around: 4@3030142.")
     ] = None,
     without_pledge: Annotated[list[UUID] | None, typer.Option(help="A pledge that ends, by id.")] = None,
+    pact: Annotated[
+        list[str] | None,
+        typer.Option(help="A pact within a country: people a week from a town to another, 10@3030142:3016702."),
+    ] = None,
+    without_pact: Annotated[list[UUID] | None, typer.Option(help="A pact that ends, by id.")] = None,
     nights: Annotated[int, typer.Option(min=1, max=60, help="How many nights ahead.")] = 7,
     seconds: Annotated[float, typer.Option(min=0.1, max=600.0, help="To think about each step.")] = 2.0,
     plot: Annotated[
@@ -79,12 +97,18 @@ def whatif(
         changes = change_file.read(file) if file else ChangeFile()
         changes.close += close or []
         changes.without_pledges += without_pledge or []
+        changes.without_pacts += without_pact or []
+        changes.pacts += [_pact(each) for each in pact or []]
         changes.arrivals += [_arrivals(each) for each in arrivals or []]
         watches = [_so_many(each, "--volunteers") for each in volunteers or []]
         asked = [site.town for site in changes.sites]
         asked += [pledge.town for pledge in changes.pledges] + [group.town for group in changes.arrivals]
+        asked += [town for each in changes.pacts for town in (each.town, each.partner)]
         if changes == ChangeFile() and not watches:
-            _end("Nothing would change: give a file, --close, --arrivals, --volunteers or --without-pledge.")
+            _end(
+                "Nothing would change: give a file, --close, --arrivals, --volunteers, --without-pledge, --pact or "
+                "--without-pact."
+            )
         facts = _read(nights, [*asked, *(town for _, town in watches)])
         changes.pledges += [_watches(people, town, facts, nights) for people, town in watches]
         after = changed(facts.picture, changes, facts.setting)
@@ -144,6 +168,13 @@ def _arrivals(written: str) -> Arrivals:
     return Arrivals(people=people, town=town)
 
 
+def _pact(written: str) -> NewPact:
+    form = _BETWEEN.fullmatch(written)
+    if form is None:
+        raise WrongChange(f"--pact {written}: expected people a week, @, a town's id, a colon and its partner's.")
+    return NewPact(to_partner_per_week=int(form[1]), town=int(form[2]), partner=int(form[3]))
+
+
 def _watches(people: int, town: int, facts: _Facts, nights: int) -> NewPledge:
     known = facts.setting.towns.get(town)
     if known is None:
@@ -196,10 +227,17 @@ def _print(console: Console, was: Prospect, would: Prospect, nights: int) -> Non
     for tier, name in enumerate(("vital", "high", "normal")):
         row(f"  {name}", was.served[tier], would.served[tier])
     row("  keep the one they have", was.stayed, would.stayed)
+    pacts = bool(was.no_partner or would.no_partner or was.referred or would.referred)
+    if pacts:
+        row("  passed on to a partner town", was.referred, would.referred)
     table.add_section()
     row("stay without", was.asked - was.placed, would.asked - would.placed)
     for rule in [rule for rule in RULES if rule in was.without or rule in would.without]:
         row(f"  {_WHY.get(rule, rule)}", was.without.get(rule, 0), would.without.get(rule, 0))
+    if pacts:
+        table.add_section()
+        for rule in [rule for rule in PACT_RULES if rule in was.no_partner or rule in would.no_partner]:
+            row(f"  {_NO_PARTNER[rule]}", was.no_partner.get(rule, 0), would.no_partner.get(rule, 0))
     table.add_section()
     row("kilometres, of all who have one", was.km, would.km)
     row("shifts of volunteers", was.shifts, would.shifts)

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["NEVER", "PARTS_OF", "WAITED", "Measure", "weight_of"]
+__all__ = ["HEADLINES", "NEVER", "PARTS_OF", "REFERRED", "SELF_MADE", "WAITED", "Measure", "weight_of"]
 
 
 class Measure(StrEnum):
@@ -27,6 +27,10 @@ class Measure(StrEnum):
     """All who asked, by minutes until a place was first held for them; `never` where none was."""
     NIGHTS = "nights"
     """Nights of people in a place: two people for three nights are six."""
+    REFERRED_OUT = "referred_out"
+    """Asked for of partner towns, by what came of it, where they asked; of two towns, twice."""
+    REFERRED_IN = "referred_in"
+    """The same, at the towns that were asked to take them; the network's are its `referred_out`."""
     RATED = "rated"
     """Parties that told how it was; the part is their mark, 1 to 5."""
     SAID = "said"
@@ -39,15 +43,23 @@ NEVER: Final = "never"
 WAITED: Final = ("5", "60", "240", "1440", "more", NEVER)
 """Parts of `waited`: upper ends in minutes, then longer, then never."""
 
+REFERRED: Final = ("placed", "declined", "expired", "returned", "withdrawn")
+"""Parts of `referred_out` and `referred_in`: they found a place there; the partner declined; it said nothing; it
+took them and had nothing free; or it was not needed any more."""
+
 PARTS_OF: Final = (
     (Measure.ASKED, (Measure.SERVED, Measure.UNMET, Measure.OTHER)),
     (Measure.ASKED, (Measure.WAITED,)),
     (Measure.SERVED, (Measure.SERVED_BY,)),
     (Measure.SERVED, (Measure.SERVED_IN,)),
     (Measure.UNMET, (Measure.UNMET_FOR,)),
+    (Measure.REFERRED_OUT, (Measure.REFERRED_OUT,)),
+    (Measure.REFERRED_IN, (Measure.REFERRED_IN,)),
     (Measure.RATED, (Measure.RATED,)),
 )
-"""A whole, and the measures whose parts make it up; the whole of `rated` is itself without a part."""
+"""A whole, and the measures whose parts make it up; the whole of some is themselves without a part."""
+SELF_MADE: Final = frozenset(whole for whole, measures in PARTS_OF if whole in measures)
+"""Measures that are counted by part alone, and add up to themselves without one."""
 
 _WEIGHT: Final = {
     Measure.ASKED: 8.0,

@@ -11,7 +11,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Final
 
-from matching.figures.measures import HEADLINES, NEVER, PARTS_OF, Measure
+from matching.figures.measures import HEADLINES, NEVER, PARTS_OF, SELF_MADE, Measure
 from matching.vocabulary import FeedbackWord
 
 __all__ = ["ALL", "FEWEST_PARTIES", "FEWEST_PEOPLE", "Behind", "Cell", "Fact", "Span", "Sum", "Table", "table_of"]
@@ -26,6 +26,8 @@ _BOUNDS: Final = (
     # Whoever was there was there for a night (where nights are counted), and had been held a place before.
     (Measure.NIGHTS, ((Measure.SERVED, ""),)),
     (Measure.ASKED, ((Measure.SERVED, ""), (Measure.WAITED, NEVER))),
+    # And so had been whoever found a place in a partner town.
+    (Measure.ASKED, ((Measure.REFERRED_OUT, "placed"), (Measure.WAITED, NEVER))),
     # Whoever says a word gives a mark.
     *((Measure.RATED, ((Measure.SAID, word.value),)) for word in FeedbackWord),
 )
@@ -115,10 +117,16 @@ def table_of(facts: Iterable[Fact], month: date | None = None) -> Table:
 def _counted_in(fact: Fact, month: date | None) -> Iterator[Cell]:
     spans = [(Span.WEEK, fact.week), *([(Span.MONTH, month)] if month else [])]
     for span, first_day in spans:
-        for area in (str(fact.town), fact.country, ALL):
+        # Who is asked for at one town is asked for by another: the network has one number for both.
+        areas = (
+            (str(fact.town), fact.country)
+            if fact.measure is Measure.REFERRED_IN
+            else (str(fact.town), fact.country, ALL)
+        )
+        for area in areas:
             for category in (fact.category, ALL) if fact.measure in HEADLINES else (fact.category,):
                 yield Cell(span, first_day, area, category, fact.measure, fact.part)
-                if fact.measure is Measure.RATED:
+                if fact.measure in SELF_MADE:
                     yield Cell(span, first_day, area, category, fact.measure)
 
 
@@ -143,10 +151,12 @@ def _wholes_of(cell: Cell, countries: Mapping[str, str], month: date | None) -> 
         yield "category", replace(cell, category=ALL)
     if cell.area in countries:
         yield "town", replace(cell, area=countries[cell.area])
+    elif cell.area != ALL and cell.measure is Measure.REFERRED_IN:
+        yield "receiving country", replace(cell, area=ALL, measure=Measure.REFERRED_OUT)
     elif cell.area != ALL:
         yield "country", replace(cell, area=ALL)
     if month and cell.span is Span.WEEK:
         yield "week", replace(cell, span=Span.MONTH, first_day=month)
     for whole, measures in PARTS_OF:
-        if cell.measure in measures and (whole is not Measure.RATED or cell.part):
+        if cell.measure in measures and (whole not in measures or cell.part):
             yield " ".join(measures), replace(cell, measure=whole, part="")

@@ -23,8 +23,10 @@ from matching.windows import MORNING
 from tests.builders import TONIGHT, add_need, add_offer, add_organization
 from tests.conftest import ROOT
 from tests.db.acts import hold, look_at_all_due, one, rows
-from tests.places import BRIANCON, MONTGENEVRE, OULX
+from tests.pacts import MONDAY
+from tests.places import BRIANCON, GAP, MONTGENEVRE, OULX, PlaceRow
 from tests.relais.conftest import Relais
+from tests.sharing import share
 from tests.volunteers import add_gym, add_pledge
 from worker.staffing import Staffing
 
@@ -153,6 +155,42 @@ async def test_without_a_pledge_others_are_called_before_people_lose_a_place(
     assert beside["of them still to be called"] == (0, 1)
 
 
+async def test_a_pact_passes_on_who_finds_nothing_at_home_as_far_as_its_week_goes(
+    whatif: Relais, engine: AsyncEngine, tmp_path: Path
+) -> None:
+    gap = await organization(engine)
+    async with transaction(engine) as tx:
+        await add_offer(tx, gap, place=GAP, capacity=30)
+    for _ in range(4):
+        await waiting(engine, 4)
+    found = figures(await whatif("--pact", f"10@{BRIANCON.id}:{GAP.id}"))
+    assert found["have one"] == found["passed on to a partner town"] == (0, 8), "two parties of four in a week of ten"
+    assert (found["no partner town"], found["the week is full"]) == ((16, 0), (0, 8))
+    assert found["kilometres, of all who have one"][1] > 8 * 50, "measured from home"
+    none = {"town": BRIANCON.id, "partner": GAP.id, "to_partner_per_week": 3}
+    assert figures(await whatif(written(tmp_path, {"pacts": [none]})))["have one"] == (0, 0), "nobody is split"
+
+
+async def test_pacts_in_force_count_and_what_their_week_has_taken_is_taken(
+    whatif: Relais, engine: AsyncEngine, settings: Settings
+) -> None:
+    towns = await share(engine, settings)
+    pact_id = await towns.pact()
+    await towns.places(capacity=30)
+    await rows(
+        engine,
+        "insert into pact_week (pact_id, to_town_id, week, people) values (:pact, :town, :week, 5)",
+        pact=pact_id,
+        town=GAP.id,
+        week=MONDAY,
+    )
+    for _ in range(3):
+        await waiting(engine, 4)
+    found = figures(await whatif("--without-pact", str(pact_id)))
+    assert found["passed on to a partner town"] == (4, 0), "five of ten are left"
+    assert (found["the week is full"], found["no partner town"]) == ((8, 0), (0, 12))
+
+
 async def contents(engine: AsyncEngine) -> dict[str, str]:
     """Every row of every table, and how far every sequence is."""
     found = {}
@@ -210,6 +248,10 @@ async def test_the_file_of_the_page_is_understood(whatif: Relais, engine: AsyncE
     assert found["have one"] == (0, 28), "seven parties of four fit thirty beds"
 
 
+def pact(town: PlaceRow, partner: PlaceRow, **changes: object) -> dict[str, object]:
+    return {"town": town.id, "partner": partner.id, "to_partner_per_week": 10, **changes}
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
@@ -221,6 +263,11 @@ async def test_the_file_of_the_page_is_understood(whatif: Relais, engine: AsyncE
         ({"sites": [hall(provides=["gold"])]}, "sites[0].provides[0]"),
         ({"arrivals": [{"people": 0, "town": BRIANCON.id}]}, "arrivals[0].people"),
         ({"without_pledges": ["00000000-0000-0000-0000-000000000001"]}, "There is no open pledge"),
+        ({"pacts": [pact(GAP, GAP)]}, "pacts[0].partner: a town makes no pact with itself"),
+        ({"pacts": [pact(BRIANCON, OULX)]}, "pacts[0].crosses_border"),
+        ({"pacts": [pact(BRIANCON, GAP, categories=["gold"])]}, "there is no help called “gold”"),
+        ({"pacts": [pact(BRIANCON, GAP, to_partner_per_week=0)]}, "nobody either way"),
+        ({"without_pacts": ["00000000-0000-0000-0000-000000000001"]}, "There is no pact"),
         ({}, "Nothing would change"),
     ],
 )

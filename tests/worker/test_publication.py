@@ -8,18 +8,19 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import publication
+from db import publication, referrals
 from db.connection import transaction
 from db.publication import SETTLED_DAYS
 from db.purging import PURGES
 from db.roles import Role
 from db.settings import Settings
 from matching.figures.calendar import WEEK, monday_of, month_of, weeks_of
-from matching.vocabulary import OrganizationKind
+from matching.vocabulary import DeclineReason, OrganizationKind
 from tests.acting import in_role
 from tests.builders import add_need, add_organization
 from tests.db.acts import one, rows
 from tests.places import BRIANCON, GAP, OULX, PlaceRow
+from tests.sharing import share
 from worker.publication import publish_figures
 from worker.settings import WorkerSettings
 
@@ -114,6 +115,32 @@ async def test_an_unmet_need_leaves_its_facts_and_no_trace(engine: AsyncEngine, 
     assert found[BRIANCON.id, "waited_people", "never"] == (6, 3)
     assert found[OULX.id, "unmet_duty", "municipality"] == (7, 1)
     assert (await one(engine, "select count(*) as n from need")).n == 0
+
+
+async def test_who_is_passed_on_is_counted_where_they_asked_and_where_they_were_asked_for(
+    engine: AsyncEngine, settings: Settings, terms: WorkerSettings
+) -> None:
+    towns = await share(engine, settings)
+    await towns.pact(acceptance="each")
+    await towns.places()
+    declined, placed = await towns.need(people=3), await towns.need(people=2)
+    await towns.work()
+    async with transaction(engine) as tx:
+        await referrals.decline(tx, await towns.newest(declined), towns.gap, DeclineReason.FULL)
+        await referrals.accept(tx, await towns.newest(placed), towns.gap)
+    await towns.work()
+    assert await towns.referrals(placed) == [(GAP.id, 1, "placed", None)]
+    await rows(engine, "update need set ended_at = now() - interval '4 days'")
+    await count(engine, terms)
+    found = await rows(
+        engine, "select town_id, measure, part, count as n, parties from daily_figure where measure like 'referred%'"
+    )
+    assert {(row.town_id, row.measure, row.part): (row.n, row.parties) for row in found} == {
+        (BRIANCON.id, "referred_out", "declined"): (3, 1),
+        (BRIANCON.id, "referred_out", "placed"): (2, 1),
+        (GAP.id, "referred_in", "declined"): (3, 1),
+        (GAP.id, "referred_in", "placed"): (2, 1),
+    }
 
 
 async def test_a_month_is_told_when_all_its_weeks_were(engine: AsyncEngine, terms: WorkerSettings) -> None:

@@ -7,7 +7,7 @@ from datetime import date
 from random import Random
 
 from matching.figures.calendar import WEEK
-from matching.figures.measures import NEVER, WAITED, Measure
+from matching.figures.measures import NEVER, REFERRED, WAITED, Measure
 from matching.figures.tables import Fact
 
 __all__ = ["FIRST", "facts_of"]
@@ -24,6 +24,8 @@ _TOWNS = (
 )
 _CATEGORIES = (("shelter", 5.0), ("sanitation", 2.0), ("meal", 1.0), ("language_class", 0.3))
 _REASONS = ("distance", "capacity", "access", "staffing", "category")
+_REFERRED = 0.2
+"""Of parties, for whom a partner town is asked."""
 _KINDS = ("association", "municipality")
 
 
@@ -47,11 +49,14 @@ def facts_of(seed: int, *, weeks: int, towns: int, parties: int, categories: int
             named = _CATEGORIES[:categories]
             category = random.choices([name for name, _ in named], [weight for _, weight in named])[0]
             key = _Key(FIRST + week * WEEK, town, country, category)
+            partner = random.choice([each for each in _TOWNS[:towns] if each[0] != town])
+            elsewhere = _Key(key.week, *partner[:2], category)
             size = random.choices((1, 2, 3, 4, 6, 12), (50, 20, 10, 10, 5, 2))[0]
             for measure, part, times in _one(random, category, _REASONS[:reasons]):
-                counts[key, measure, part] += times * size
-                people[key, measure, part] += size
-                heads[key, measure, part] += 1
+                at = elsewhere if measure is Measure.REFERRED_IN else key
+                counts[at, measure, part] += times * size
+                people[at, measure, part] += size
+                heads[at, measure, part] += 1
     return [
         Fact(
             k.week,
@@ -82,3 +87,8 @@ def _one(random: Random, category: str, reasons: tuple[str, ...]) -> Iterator[tu
             yield Measure.NIGHTS, "", random.randint(1, 3)
     if end == "unmet":
         yield Measure.UNMET_FOR, random.choice(reasons), 1
+    if waited != NEVER and random.random() < _REFERRED:
+        yield from ((each, REFERRED[0], 1) for each in (Measure.REFERRED_OUT, Measure.REFERRED_IN))
+    elif random.random() < _REFERRED:
+        came = random.choices(REFERRED[1:], (6, 3, 2, 1))[0]
+        yield from ((each, came, 1) for each in (Measure.REFERRED_OUT, Measure.REFERRED_IN))

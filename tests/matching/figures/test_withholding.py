@@ -1,51 +1,99 @@
 """P7: nobody can be found in the figures. Everything that was published in a year is turned against them."""
 
 from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from datetime import date
 from itertools import chain
+from multiprocessing import get_context
+from os import cpu_count
+from typing import TypeVar
 
 import pytest
 
 from matching.figures.calendar import month_of
 from matching.figures.measures import Measure
-from matching.figures.tables import Cell, Fact, Span, Table, table_of
+from matching.figures.tables import Behind, Cell, Fact, Span, Table, table_of
 from matching.figures.withholding import PROTECTION, published
 from tests.matching.figures.differencing import Adversary
 from tests.matching.figures.network import FIRST, facts_of
 
 _CLOSE = 1e-4
+T = TypeVar("T")
+R = TypeVar("R")
 
 
-def told(facts: list[Fact]) -> tuple[Table, dict[Cell, int]]:
+def told(facts: list[Fact], processes: int = 1) -> tuple[Table, dict[Cell, int]]:
     """All that there is to know of these facts, and what is published of it: week by week, month by month."""
-    by_month: defaultdict[date, defaultdict[date, list[Fact]]] = defaultdict(lambda: defaultdict(list))
+    by_month: defaultdict[date, list[Fact]] = defaultdict(list)
     for fact in facts:
-        by_month[month_of(fact.week)][fact.week].append(fact)
+        by_month[month_of(fact.week)].append(fact)
+    behind: dict[Cell, Behind] = {}
     cells: dict[Cell, int] = {}
-    everything: list[Table] = []
-    for month, weeks in by_month.items():
-        before: dict[Cell, bool] = {}
-        for week in weeks.values():
-            table = table_of(week)
-            shown = published(table, {})
-            before |= {cell: cell in shown for cell in table.cells}
-        over = table_of((fact for week in weeks.values() for fact in week), month)
-        everything.append(over)
-        cells |= {cell: over.cells[cell].value for cell in published(over, before)}
-    behind = {cell: each for table in everything for cell, each in table.cells.items()}
+    for table, shown in _each(_told_of_a_month, list(by_month.items()), processes):
+        behind |= table
+        cells |= {cell: table[cell].value for cell in shown}
     return Table(behind, []), cells
 
 
-def found_out(facts: list[Fact], table: Table, cells: dict[Cell, int], *, whole: bool = False) -> list[Cell]:
-    """Sensitive cells that can be placed more closely than they may."""
-    adversary = Adversary(facts, cells, whole=whole)
+def _told_of_a_month(month_facts: tuple[date, list[Fact]]) -> tuple[dict[Cell, Behind], set[Cell]]:
+    month, facts = month_facts
+    weeks: defaultdict[date, list[Fact]] = defaultdict(list)
+    for fact in facts:
+        weeks[fact.week].append(fact)
+    before: dict[Cell, bool] = {}
+    for week in weeks.values():
+        table = table_of(week)
+        shown = published(table, {})
+        before |= {cell: cell in shown for cell in table.cells}
+    over = table_of(facts, month)
+    return dict(over.cells), published(over, before)
+
+
+def found_out(
+    facts: list[Fact], table: Table, cells: dict[Cell, int], *, whole: bool = False, processes: int = 1
+) -> list[Cell]:
+    """Sensitive cells that can be placed more closely than they may, by all that was published."""
+    sensitive = sorted(cell for cell, behind in table.cells.items() if behind.sensitive)
+    shares = [
+        _Attack(facts, cells, {each: table.cells[each].value for each in sensitive[n::processes]}, whole)
+        for n in range(processes)
+    ]
+    return sorted(cell for found in _each(_attacked, shares, processes) for cell in found)
+
+
+@dataclass(frozen=True)
+class _Attack:
+    facts: list[Fact]
+    published: dict[Cell, int]
+    sought: dict[Cell, int]
+    whole: bool
+
+
+def _attacked(attack: _Attack) -> list[Cell]:
+    adversary = Adversary(attack.facts, attack.published, whole=attack.whole)
     found = []
-    for cell in sorted(cell for cell, behind in table.cells.items() if behind.sensitive):
+    for cell, value in attack.sought.items():
         least, most = adversary.bounds(cell)
-        assert least - _CLOSE <= table.cells[cell].value <= most + _CLOSE, "the adversary reckons wrongly"
+        assert least - _CLOSE <= value <= most + _CLOSE, "the adversary reckons wrongly"
         if most - least < PROTECTION - _CLOSE:
             found.append(cell)
     return found
+
+
+def _each(act: Callable[[T], R], asked: list[T], processes: int) -> list[R]:
+    """The answers, in order; thought about side by side where there are several processes."""
+    if processes == 1:
+        return [act(each) for each in asked]
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        return list(pool.map(act, asked))
+
+
+@pytest.fixture(scope="module")
+def processes(*, long: bool) -> int:
+    """How many think side by side."""
+    return (cpu_count() or 1) if long else 1
 
 
 @pytest.fixture(scope="module")
@@ -57,17 +105,17 @@ def year(*, long: bool) -> list[Fact]:
 
 
 @pytest.fixture(scope="module")
-def known(year: list[Fact]) -> tuple[Table, dict[Cell, int]]:
+def known(year: list[Fact], processes: int) -> tuple[Table, dict[Cell, int]]:
     """All that was counted, and what was published of it."""
-    return told(year)
+    return told(year, processes)
 
 
 def test_no_sensitive_cell_can_be_worked_out_of_all_weeks_and_months_together(
-    year: list[Fact], known: tuple[Table, dict[Cell, int]]
+    year: list[Fact], known: tuple[Table, dict[Cell, int]], processes: int
 ) -> None:
     table, cells = known
     assert not any(table.cells[cell].sensitive for cell in cells)
-    assert found_out(year, table, cells) == []
+    assert found_out(year, table, cells, processes=processes) == []
     assert {cell.span for cell in cells} == set(Span), "of either something is published"
 
 
@@ -81,12 +129,12 @@ def test_nor_by_who_knows_that_people_are_whole(year: list[Fact], known: tuple[T
 
 
 def test_withholding_sensitive_cells_alone_would_give_most_of_them_away(
-    year: list[Fact], known: tuple[Table, dict[Cell, int]]
+    year: list[Fact], known: tuple[Table, dict[Cell, int]], processes: int
 ) -> None:
     table, _ = known
     naive = {cell: behind.value for cell, behind in table.cells.items() if not behind.sensitive}
     sensitive = sum(behind.sensitive for behind in table.cells.values())
-    assert len(found_out(year, table, naive)) > sensitive / 2
+    assert len(found_out(year, table, naive, processes=processes)) > sensitive / 2
 
 
 def test_a_good_part_of_what_is_safe_is_published(known: tuple[Table, dict[Cell, int]]) -> None:
@@ -114,6 +162,29 @@ def test_the_only_small_town_is_not_told_by_the_difference_of_total_and_others()
     told_of = towns_told(asked(1, 40, 20), asked(2, 4, 2))
     assert "2" not in told_of
     assert {"1", "FR"} - told_of, "else their difference tells of town 2"
+
+
+def referred(town: int, partner: int, people: int, parties: int) -> list[Fact]:
+    """People of a town for whom another was asked."""
+    return [
+        Fact(FIRST, where, "FR", "shelter", measure, "placed", people, people, parties)
+        for where, measure in ((town, Measure.REFERRED_OUT), (partner, Measure.REFERRED_IN))
+    ]
+
+
+def told_of_referrals(*facts: list[Fact]) -> set[tuple[str, str]]:
+    table = table_of(chain.from_iterable(facts))
+    return {(cell.area, cell.measure) for cell in published(table, {}) if cell.measure.startswith("referred")}
+
+
+def test_few_who_are_passed_on_are_not_told_by_the_difference_of_the_towns_that_ask_and_are_asked() -> None:
+    many = told_of_referrals(referred(1, 2, 40, 20), referred(2, 3, 30, 20))
+    assert many >= {("1", "referred_out"), ("2", "referred_in"), ("3", "referred_in"), ("*", "referred_out")}
+    few = told_of_referrals(referred(1, 2, 40, 20), referred(2, 3, 4, 2))
+    assert not few & {("2", "referred_out"), ("3", "referred_in")}
+    # Of 44 in the network: with the 40 of either side, and the network or the country of the other, it would be told.
+    assert ("1", "referred_out") not in few or not few & {("*", "referred_out"), ("FR", "referred_out")}
+    assert ("1", "referred_out") not in few or ("FR", "referred_in") not in few
 
 
 def test_small_towns_hide_each_other() -> None:
