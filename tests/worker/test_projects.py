@@ -277,7 +277,7 @@ async def test_whatever_happens_it_is_never_divided_apart_or_below_the_minimum(
     long: bool,  # noqa: FBT001 - a fixture
 ) -> None:
     evening = _Evening(camp, seed)
-    for _ in range(200 if long else 25):
+    for _ in range(200 if long else 12):
         await evening.step()
         assert await camp.flaws() == [], "\n".join(evening.history)
     await assert_every_place_is_counted_once(camp.engine)
