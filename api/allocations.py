@@ -55,6 +55,9 @@ class AllocationOut(Wire):
     tentative: bool
     held_until: Instant | None
     distance_km: Annotated[int, Field(ge=0)]
+    travel_minutes: Annotated[
+        int | None, Field(ge=0, description="How long the way by road takes, about; from where a place is looked for.")
+    ]
     slots: Annotated[list[SlotTimesOut], Field(max_length=MOST_SLOTS)]
     policy_version: Annotated[int, Field(ge=1)]
     reason: DeclineReason | RefuseReason | MoveReason | None
@@ -80,6 +83,7 @@ class AllocationOut(Wire):
             tentative=facts.tentative,
             held_until=facts.held_until,
             distance_km=facts.distance_km,
+            travel_minutes=facts.travel_minutes,
             slots=[SlotTimesOut(starts=slot.starts, ends=slot.ends) for slot in facts.slots],
             policy_version=facts.policy_version,
             reason=_reason(facts.reason),

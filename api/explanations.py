@@ -14,6 +14,7 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.authorization import Caller, ReadsNeeds
+from api.moments import about
 from api.partners import MOST_PARTNERS, PartnerOut, partners_of
 from api.problems import problems
 from api.transactions import Reply, TransactionalRoute, Tx
@@ -45,7 +46,8 @@ class TermsOut(Wire):
     """What a place costs the party, in kilometres; less is better.
 
     `load` is how full the house is without it, `price` what its scarcity costs others, `town` and `association` what
-    its hosts carry beyond their share of the network's load.
+    its hosts carry beyond their share of the network's load, `time` the minutes of the way as far as the policy weighs
+    them, `preference` how far it is from what the people said on their slip.
     """
 
     travel: Annotated[float, Field(ge=0)]
@@ -53,6 +55,8 @@ class TermsOut(Wire):
     price: Annotated[float, Field(ge=0)]
     town: Annotated[float, Field(ge=0)]
     association: Annotated[float, Field(ge=0)]
+    time: Annotated[float, Field(ge=0)]
+    preference: Annotated[float, Field(ge=0)]
 
 
 class DecisionOut(Wire):
@@ -75,6 +79,7 @@ class ChosenOut(Wire):
     state: Code
     people: Annotated[int, Field(ge=1)]
     distance_km: Km
+    travel_minutes: Annotated[int, Field(ge=0)] | None
     terms: TermsOut
     decision: DecisionOut | None
     policy_version: Annotated[int, Field(ge=1)]
@@ -162,6 +167,7 @@ def _placement(each: AllocationFacts) -> Placement:
         distance=Kilometres(each.distance_km),
         policy_version=each.policy_version,
         begins=frozenset(slot.starts for slot in each.slots),
+        minutes=each.travel_minutes,
         tentative=each.tentative,
         decision=each.decision,
     )
@@ -190,16 +196,20 @@ def _summary(told: Explanation, need: Need, around: Sequence[Offer], at: Circums
 
 def _chosen(each: Chosen, language: str) -> ChosenOut:
     place = each.placement
+    sentence = say(f"chosen.{place.state}", language, km=place.distance)
+    if place.minutes is not None:
+        sentence += f" {say('chosen.minutes', language, minutes=about(place.minutes))}"
     return ChosenOut(
         offer_id=place.offer_id,
         allocation_id=place.allocation_id,
         state=place.state,
         people=place.people,
         distance_km=place.distance,
+        travel_minutes=place.minutes,
         terms=_terms(each.cost),
         decision=None if place.decision is None else _decision(place.decision, language),
         policy_version=place.policy_version,
-        sentence=say(f"chosen.{place.state}", language, km=place.distance),
+        sentence=sentence,
     )
 
 

@@ -7,8 +7,9 @@ from zoneinfo import ZoneInfo
 from babel import Locale
 from babel.dates import format_skeleton, format_time, format_timedelta
 
-__all__ = ["clock", "country", "day", "left", "locale_of", "moment", "own_name", "stretch"]
+__all__ = ["about", "clock", "country", "day", "left", "locale_of", "moment", "own_name", "stretch"]
 
+_TOLD_MINUTES: Final = 5
 _LOCALES: Final = {"en": "en_GB"}
 
 
@@ -38,6 +39,11 @@ def left(span: timedelta, language: str) -> str:
     """How long there is until something, in minutes and from an hour and a half on in hours: `in 25 minutes`."""
     ahead = max(span, timedelta(minutes=1))
     return format_timedelta(ahead, granularity="minute", threshold=1.5, add_direction=True, locale=locale_of(language))
+
+
+def about(minutes: int) -> int:
+    """Minutes of a way as one tells them: up to the next five."""
+    return -(-minutes // _TOLD_MINUTES) * _TOLD_MINUTES
 
 
 def country(code: str, language: str) -> str:

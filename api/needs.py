@@ -22,13 +22,15 @@ from api.languages import LanguageWire
 from api.lists import After, Limit, Listed, listed
 from api.preferences import Patience
 from api.problems import MethodNotAllowed, problems
+from api.said import PreferencesOut
 from api.transactions import Reply, TransactionalRoute, Tx
 from api.versions import IfMatch
 from api.wire import CategoryCode, CountryCode, Instant, Provision, TownId, Wire, emptied
-from db import allocations, awaited, keys, needs, referring, stays
+from db import allocations, awaited, keys, needs, preferences, referring, stays
 from db.allocations import AllocationFacts
 from db.connection import transaction
 from db.needs import NeedFacts, Posted
+from db.preferences import NOTHING_SAID, Said
 from matching.needs import People
 from matching.posting import NeedTerms
 from matching.states import NeedState
@@ -162,6 +164,9 @@ class NeedOut(Wire):
     ]
     pathway_id: Annotated[UUID, Field(description="The pathway of which it is a step.")] | None
     project_id: Annotated[UUID, Field(description="The project of which it is a party.")] | None
+    preferences: Annotated[
+        PreferencesOut, Field(description="What the people said on their slip; only they change it.")
+    ]
     allocations: Annotated[list[AllocationOut], Field(max_length=1000)]
     code: Annotated[str, Field(max_length=20)] | None
     warnings: Annotated[list[NeedWarning], Field(max_length=10)]
@@ -172,6 +177,7 @@ class NeedOut(Wire):
         cls,
         facts: NeedFacts,
         placed: Sequence[AllocationFacts],
+        said: Said = NOTHING_SAID,
         *,
         code: str | None = None,
         lookalike: UUID | None = None,
@@ -201,6 +207,7 @@ class NeedOut(Wire):
             searched_town=facts.searched_town_id,
             pathway_id=facts.pathway_id,
             project_id=facts.project_id,
+            preferences=PreferencesOut.of(said),
             allocations=[AllocationOut.of(each) for each in placed],
             code=code,
             warnings=[NeedWarning(code="possible_duplicate", need_id=lookalike)] if lookalike else [],
@@ -269,8 +276,9 @@ async def list_needs(
 ) -> Listed[NeedOut]:
     """The caller's own needs, newest first."""
     page = await needs.page(tx, who.organization_id, state, after, limit)
-    placed = await allocations.of_needs(tx, [need.id for need in page.items])
-    return listed(page, lambda need: NeedOut.of(need, placed[need.id]))
+    ids = [need.id for need in page.items]
+    placed, said = await allocations.of_needs(tx, ids), await preferences.of_needs(tx, ids)
+    return listed(page, lambda need: NeedOut.of(need, placed[need.id], said.get(need.id, NOTHING_SAID)))
 
 
 @router.get("/{need_id}", responses=problems(401, 403, 404, 422))
@@ -315,7 +323,7 @@ async def _need(tx: Tx, who: Caller, need_id: UUID, reply: Reply) -> NeedOut:
     facts = await needs.read(tx, need_id, who.organization_id)
     placed = await allocations.of_needs(tx, [need_id])
     reply.version(facts.version)
-    return NeedOut.of(facts, placed[need_id])
+    return NeedOut.of(facts, placed[need_id], await preferences.of_need(tx, need_id))
 
 
 def _posted(added: Sequence[Posted], reply: Reply) -> list[NeedOut]:

@@ -75,6 +75,15 @@ class PolicyOut(Wire):
     refer_search_minutes: Annotated[
         Count, Field(description="How long a place is looked for in a partner town before people go home again.")
     ]
+    minute_km: Annotated[Times, Field(description="What each minute of the way costs beside its kilometres.")]
+    near_times: Annotated[
+        Times, Field(description="Kilometres that each one costs beyond what the people called near.")
+    ]
+    wish_km: Annotated[Count, Field(description="What each thing costs that people wish for and a place has not.")]
+    preference_most_km: Annotated[Count, Field(description="What preferences may cost a place at most.")]
+    marks_from_parties: Annotated[
+        Count, Field(description="From how many parties' marks on they decide between equal places.")
+    ]
 
 
 @router.get("", responses=problems(422, 503))
@@ -113,4 +122,9 @@ async def read_policy(_who: Anyone, tx: Tx) -> PolicyOut:
         refer_ahead_hours=policy.refer_ahead_hours,
         refer_most_km=policy.refer_most_km,
         refer_search_minutes=policy.refer_search_minutes,
+        minute_km=policy.minute_km,
+        near_times=policy.near_times,
+        wish_km=policy.wish_km,
+        preference_most_km=policy.preference_most_km,
+        marks_from_parties=policy.marks_from_parties,
     )

@@ -14,6 +14,7 @@ from api.authorization import Anyone
 from api.house import TheHouse
 from api.problems import problems
 from api.reading import StrictRoute
+from api.said import PreferencesIn, PreferencesOut
 from api.slip_desk import with_code
 from api.wire import CategoryCode, CountryCode, Instant, TimezoneName, Wire
 from api.wording import SLIP_LANGUAGES, language_of, say
@@ -60,6 +61,10 @@ class FeedbackIn(SlipIn):
     words: Annotated[list[FeedbackWord], Field(max_length=len(FeedbackWord))] = Field(default_factory=list)
 
 
+class PreferIn(PreferencesIn, SlipIn):
+    """What the people say of how they would be placed; no place that they have is taken from them by it."""
+
+
 class SlipTimesOut(Wire):
     """When they may be there."""
 
@@ -90,6 +95,7 @@ class SlipPlaceOut(Wire):
     address: Sentence | None
     meeting_point: Sentence | None
     readable_from: Instant | None
+    travel_minutes: Annotated[int, Field(ge=0, description="By road from where it was looked for, about.")] | None
     bring: Annotated[list[ThingOut], Field(max_length=len(Thing))]
 
     @classmethod
@@ -111,6 +117,7 @@ class SlipPlaceOut(Wire):
             address=there.text if there and there.what is Revealed.ADDRESS else None,
             meeting_point=there.text if there and there.what is Revealed.MEETING_POINT else None,
             readable_from=known.readable_from if known else None,
+            travel_minutes=known.minutes if known else None,
             bring=[ThingOut(code=each, text=say(f"slip.bring.{each}", language)) for each in known.bring]
             if known
             else [],
@@ -134,6 +141,7 @@ class SlipOut(SlipPartOut):
     `others` are the other steps, or the other parties.
     """
 
+    preferences: PreferencesOut
     others: Annotated[list[SlipPartOut], Field(max_length=MOST_PARTIES)]
     may_give_feedback: bool
     language: Annotated[str, Field(max_length=3)]
@@ -145,6 +153,7 @@ class SlipOut(SlipPartOut):
         return cls(
             **_part(slip, language),
             others=[SlipPartOut(**_part(each, language)) for each in slip.others],
+            preferences=PreferencesOut.of(slip.said),
             may_give_feedback=slip.may_tell,
             language=language,
             direction="rtl" if language in RIGHT_TO_LEFT else "ltr",
@@ -192,6 +201,26 @@ async def refuse_place(
     left = await with_code(house, request, body.code, act)
     house.bell.work()
     return SlipOut.of(left, language)
+
+
+@router.post("/preferences", responses=problems(404, 409, 422, 429))
+async def say_preferences(
+    body: PreferIn, request: Request, house: TheHouse, _public: Anyone, accept_language: LanguageTag = None
+) -> SlipOut:
+    """The people say what they would rather have; it counts from the next search on.
+
+    A place that they have stays theirs: to have another one looked for, they refuse it. While its provider was not
+    asked yet, a round may move them to one that suits them better. The organization that posted the need reads it too.
+    """
+    language = language_of(accept_language, SLIP_LANGUAGES)
+
+    async def act(tx: AsyncConnection, slip: bytes) -> Slip:
+        await own_slip.prefer(tx, slip, body.said, body.leave_by)
+        return await own_slip.read(tx, slip, house.vault)
+
+    told = await with_code(house, request, body.code, act)
+    house.bell.work()
+    return SlipOut.of(told, language)
 
 
 @router.post("/feedback", responses=problems(404, 409, 422, 429))

@@ -6,6 +6,7 @@ was written is shown again unless it opened something.
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qs
 from uuid import UUID
@@ -15,19 +16,20 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.house import House, house_of
-from api.moments import country, moment, own_name, stretch
+from api.moments import about, country, moment, own_name, stretch
 from api.problems import RateLimited
 from api.settings import ApiSettings
 from api.slip import RIGHT_TO_LEFT
 from api.slip_desk import with_code
+from api.slip_preferences import form_of, leave_by_in, said_in
 from api.wording import SLIP_LANGUAGES, knows, language_of, say
 from db import own_slip
 from db.own_slip import Slip, SlipPlace
 from db.slips import code_in, grouped
-from matching.refusals import Conflict, NoLongerHeld, NotFound
+from matching.refusals import CannotKeepPlace, Conflict, Invalid, NoLongerHeld, NotFound
 from matching.reveal import Revealed
 from matching.states import SEEKING, AllocationState
-from matching.vocabulary import FeedbackWord, RefuseReason
+from matching.vocabulary import FeedbackWord, RefuseReason, Wish
 from web.pages import policy_of, render
 
 __all__ = ["router"]
@@ -99,7 +101,22 @@ def router(settings: ApiSettings) -> APIRouter:
 
         return await _answer(request, leave, form, act, "slip.tell.done")
 
+    _let_people_prefer(made, leave)
     return made
+
+
+def _let_people_prefer(made: APIRouter, leave: str) -> None:
+    @made.post("/slip/preferences")
+    async def say_preferences(request: Request) -> Response:
+        """Say how they would be placed."""
+        form = await _read(request)
+
+        async def act(tx: AsyncConnection, slip: bytes) -> None:
+            await own_slip.prefer(tx, slip, partial(said_in, form.fields), leave_by_in(form.fields))
+
+        answer = await _answer(request, leave, form, act, "slip.prefer.done")
+        house_of(request).bell.work()
+        return answer
 
 
 async def _read(request: Request) -> _Form:
@@ -120,8 +137,10 @@ async def _answer(
     house = house_of(request)
     try:
         slip = await _slip(house, request, form.code, act)
-    except (Conflict, NoLongerHeld):
+    except (Conflict, NoLongerHeld, CannotKeepPlace):
         return await _answer_with(request, leave, form, "slip.changed", 409)
+    except Invalid:
+        return await _answer_with(request, leave, form, "slip.prefer.refused", 422)
     except (NotFound, RateLimited, SQLAlchemyError, OSError) as error:
         return _refused(leave, form.language, error)
     notice = say(done, form.language) if done else None
@@ -173,6 +192,7 @@ def _page(
         reasons=list(RefuseReason),
         ending_reasons=_ENDING,
         words=list(FeedbackWord),
+        wishes=list(Wish),
     )
     headers = {"Content-Security-Policy": policy_of(_PAGE), "Content-Language": language, "Vary": "Accept-Language"}
     return Response(written, status, headers, "text/html")
@@ -187,6 +207,7 @@ def _facts(slip: Slip, language: str) -> dict[str, Any]:
         "asked": f"{moment(slip.starts, slip.zone, language)} – {moment(slip.ends, slip.zone, language)}",
         "places": [_place(each, language) for each in slip.places],
         "seeking": any(each.state in SEEKING for each in (slip, *slip.others)),
+        "prefer": form_of(slip, language),
         "may_tell": slip.may_tell,
         "others": [_facts(each, language) for each in slip.others],
     }
@@ -204,6 +225,7 @@ def _place(place: SlipPlace, language: str) -> dict[str, Any]:
         "more_times": max(len(place.slots) - _SHOWN_TIMES, 0),
         "arrive_by": moment(place.arrive_by, place.zone, language),
         "town": f"{known.town} ({country(known.country, language)})" if known else None,
+        "minutes": about(known.minutes) if known and known.minutes is not None else None,
         "readable_from": moment(known.readable_from, place.zone, language)
         if known and known.readable_from and not there
         else None,

@@ -5,7 +5,7 @@ event. Nothing here commits.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -76,6 +76,8 @@ class AllocationFacts:
     tentative: bool
     held_until: datetime | None
     distance_km: int
+    travel_minutes: int | None
+    """`None` where it was not written down: before it began to be."""
     slots: tuple[SlotTimes, ...]
     policy_version: int
     decision: Decision | None
@@ -97,8 +99,8 @@ SELECT = f"""
 """Allocations `a`, to be narrowed by a condition; each row is what `facts_of` takes."""
 COLUMNS = (
     "id", "need_id", "offer_id", "provider_id", "poster_id", "category", "state", "people", "adults", "minors",
-    "requires", "audience", "tentative", "held_until", "distance_km", "starts", "closes", "policy_version", "way",
-    "terms", "round_id", "reason", "created_at", "version"
+    "requires", "audience", "tentative", "held_until", "distance_km", "travel_minutes", "starts", "closes",
+    "policy_version", "way", "terms", "round_id", "reason", "created_at", "version"
 )  # fmt: skip
 """What `facts_of` asks of a row."""
 _READ = text(SELECT + " where a.id = :id and :organization in (a.provider_id, a.poster_id)")
@@ -360,12 +362,19 @@ def facts_of(values: Mapping[str, Any] | RowMapping) -> AllocationFacts:
         tentative=values["tentative"],
         held_until=values["held_until"] if values["state"] == AllocationState.HELD else None,
         distance_km=values["distance_km"],
+        travel_minutes=values["travel_minutes"],
         slots=tuple(SlotTimes(starts, ends) for starts, ends in zip(values["starts"], values["closes"], strict=True)),
         policy_version=values["policy_version"],
         decision=None
         if values["terms"] is None
-        else Decision(Way(values["way"]), Cost(**values["terms"]), values["round_id"]),
+        else Decision(Way(values["way"]), _cost(values["terms"]), values["round_id"]),
         reason=values["reason"],
         created_at=values["created_at"],
         version=values["version"],
     )
+
+
+def _cost(terms: Mapping[str, float]) -> Cost:
+    """Terms as they were written down; one that a newer version of the code wrote is passed over."""
+    known = {field.name for field in fields(Cost)}
+    return Cost(**{name: km for name, km in terms.items() if name in known})

@@ -11,11 +11,13 @@ from datetime import date, datetime
 from sqlalchemy import Row, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from geo.cells import centroid
+from geo.cells import Cell, centroid
 from geo.distance import Kilometres
+from geo.travel import Minutes, minutes_between
 from matching.assign import Candidate
 from matching.needs import Need, OfferId, is_alone
 from matching.policy import Policy
+from matching.preferring import preference_km
 from matching.rules import radius
 from matching.vocabulary import Coverage
 
@@ -56,7 +58,7 @@ _DISC = """
 """
 _NEAREST = """
     select o.id, c.slots, c.free, c.capacity, o.tie, o.version, cast(floor(o.away / 1000 + 0.5) as int) as km{costs}
-      from (select o.id, o.site_id, o.organization_id, o.tie, o.version, o.provides, o.country, o.verified_at,
+      from (select o.id, o.site_id, o.organization_id, o.cell, o.tie, o.version, o.provides, o.country, o.verified_at,
                    o.audience, o.teaches, o.level, o.party_max, o.nights_max,
                    o.point <-> cast(:point as geography) as away
               from offer o
@@ -82,7 +84,11 @@ _COSTS = """,
            coalesce(c.price, 0) as price,
            coalesce((select l.load from town_load l where l.town_id = h.town_id), 0) as town_load,
            coalesce((select l.load from association_load l where l.organization_id = o.organization_id), 0)
-               as association_load"""
+               as association_load,
+           o.cell, h.provides || o.provides as provides,
+           (select w.minutes from travel_time w where w.from_cell = :cell and w.to_cell = o.cell) as minutes,
+           (select cast(m.points as float8) / m.parties from site_mark m
+             where m.site_id = h.id and m.parties >= :marks_from) as mark"""
 _COVERAGES = {Coverage.EVERY: _EVERY_NIGHT, Coverage.ANY: _ONE_SLOT, Coverage.COURSE: _REST_OF_COURSE}
 STATEMENTS: Mapping[Coverage, TextClause] = {
     rule: text(_NEAREST.format(coverage=sql, reach=_WALK, costs=_COSTS)) for rule, sql in _COVERAGES.items()
@@ -128,7 +134,7 @@ async def find(
     rows = (await tx.execute(STATEMENTS[need.coverage], values)).all()
     if len(rows) < policy.candidates:
         rows = (await tx.execute(_WHOLE_DISC[need.coverage], values)).all()
-    return [_candidate(row) for row in rows]
+    return [_candidate(row, need, policy) for row in rows]
 
 
 def parameters(need: Need, policy: Policy, now: datetime, people: int) -> dict[str, Parameter]:
@@ -158,10 +164,13 @@ def parameters(need: Need, policy: Policy, now: datetime, people: int) -> dict[s
         "turned_down": list(need.turned_down),
         "candidates": policy.candidates,
         "priced_since": policy.prices_since(need.urgency, now),
+        "cell": need.cell,
+        "marks_from": policy.marks_from_parties,
     }
 
 
-def _candidate(row: Row[tuple[object, ...]]) -> Candidate:
+def _candidate(row: Row[tuple[object, ...]], need: Need, policy: Policy) -> Candidate:
+    cell = Cell(row.cell)
     return Candidate(
         offer_id=OfferId(row.id),
         slots=tuple(row.slots),
@@ -173,4 +182,7 @@ def _candidate(row: Row[tuple[object, ...]]) -> Candidate:
         price=row.price,
         town_load=row.town_load,
         association_load=row.association_load,
+        minutes=minutes_between(need.cell, cell) if row.minutes is None else Minutes(row.minutes),
+        preference=preference_km(need, cell, frozenset(row.provides), policy),
+        mark=row.mark,
     )

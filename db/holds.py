@@ -65,13 +65,13 @@ _TAKE = text("""
         returning slot.id
     ), placed as (
         insert into allocation (need_id, offer_id, provider_id, poster_id, people, state, firm_from, held_until,
-                                last_arrival, ends, distance_km, policy_version, way, terms, round_id)
+                                last_arrival, ends, distance_km, travel_minutes, policy_version, way, terms, round_id)
         select :need, o.id, o.organization_id, :poster, :people,
                case when o.confirmation = 'standing' and not :awaits then 'confirmed' else 'held' end,
                now() + cast(:tentative as interval),
                least(now() + cast(:tentative as interval) + make_interval(mins => o.confirm_within_minutes),
                      f.last_arrival),
-               f.last_arrival, f.ends, :km, :policy, :way, cast(:terms as jsonb), :round_id
+               f.last_arrival, f.ends, :km, :minutes, :policy, :way, cast(:terms as jsonb), :round_id
           from offered o, fits f
         returning id, provider_id, state
     ), kept as (
@@ -218,6 +218,7 @@ async def take(
                 "poster": seeker.organization_id,
                 "tentative": tentative_for(seeker, policy) if tentative is None else tentative,
                 "km": candidate.distance,
+                "minutes": candidate.minutes,
                 "policy": policy.version,
                 "way": decided.way,
                 "terms": written_terms(decided),
@@ -255,8 +256,12 @@ def tentative_for(seeker: Seeker, policy: Policy) -> timedelta:
 
 
 def written_terms(decision: Decision) -> str:
-    """What a place cost when it was decided, as it is stored: kilometres by term, to a tenth."""
-    return json.dumps({name: round(km, 1) for name, km in asdict(decision.cost).items()})
+    """What a place cost when it was decided, as it is stored: kilometres by term, to a tenth.
+
+    Time and preferences only where they cost something: code from before there were these reads it too.
+    """
+    cost = asdict(decision.cost)
+    return json.dumps({name: round(km, 1) for name, km in cost.items() if km or name not in ("time", "preference")})
 
 
 async def free_places(tx: AsyncConnection, allocation_id: UUID, *, whole: bool) -> None:

@@ -5,7 +5,7 @@ tentatively count as free: who holds them is in the round as well.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TypeVar
 
@@ -18,10 +18,12 @@ from db import seekers
 from db.seekers import InPool
 from geo.cells import Cell, Point, cell_text, centroid
 from geo.distance import Kilometres, great_circle
+from geo.travel import Minutes
 from matching.engine.problem import Floats, Integers
 from matching.needs import OfferId
 from matching.pairing import ANY_NUMBER, Kind, Pairs, Stalls, Wish
 from matching.policy import Policy
+from matching.preferring import Routed
 from matching.rules import radius
 from matching.vocabulary import SiteKind
 
@@ -59,6 +61,8 @@ class Market:
     """(m, h) what the last round left on them, in kilometres."""
     held: Sequence[int | None]
     """(n,) the offer, by index, where a need holds places tentatively."""
+    routed: Routed = field(default_factory=dict)
+    """Minutes of the ways between its doors and its places, as far as a routing engine told them."""
 
 
 # The regions overlap, and an offer may stand in several; what lies beyond a need's own reach is left to the pairing.
@@ -107,6 +111,13 @@ _OFFERS = text("""
 """)
 
 
+_WAYS = text("""
+    select from_cell, to_cell, minutes from travel_time
+     where from_cell = any(cast(:doors as bigint[])) and to_cell = any(cast(:places as bigint[]))
+       and minutes is not null
+""")
+
+
 async def read_market(tx: AsyncConnection, policy: Policy, cells: Collection[Cell] | None = None) -> Market | None:
     """The market as it is now, of the needs that stand in these cells or anywhere; to be read within one snapshot.
 
@@ -145,6 +156,7 @@ async def read_market(tx: AsyncConnection, policy: Policy, cells: Collection[Cel
         slots=_spread(night, _whole(row.slots), np.zeros(shape, np.int64)),
         prices=_spread(night, np.array(row.prices or (), np.float64), np.zeros(shape, np.float64)),
         held=[index.get(each.held.offer_id) if each.held else None for each in waiting],
+        routed=await _ways(tx, waiting, row.cells or ()),
     )
 
 
@@ -183,7 +195,14 @@ def met(market: Market, pairs: Pairs) -> tuple[Market, Pairs]:
         slots=market.slots[offers],
         prices=market.prices[offers],
         held=[None if at is None else int(number[at]) for at in held],
+        routed=market.routed,
     ), Pairs(np.searchsorted(needs, pairs.need[kept]), number[pairs.offer[kept]], pairs.km[kept])
+
+
+async def _ways(tx: AsyncConnection, waiting: Sequence[InPool], places: Sequence[int]) -> Routed:
+    doors = sorted({each.seeker.need.cell for each in waiting})
+    rows = await tx.execute(_WAYS, {"doors": doors, "places": sorted(set(places))})
+    return {(Cell(row.from_cell), Cell(row.to_cell)): Minutes(row.minutes) for row in rows}
 
 
 def _stalls(row: Row[tuple[object, ...]], night: tuple[Integers, Integers], shape: tuple[int, int]) -> Stalls:

@@ -35,6 +35,7 @@ GOES: Final = (
     "pathway",
     "project",
     "need",
+    "preference",
     "allocation",
     "allocation_slot",
     "round",
@@ -45,6 +46,7 @@ GOES: Final = (
     "referral",
     "practice",
     "feedback_count",
+    "site_mark",
     "daily_figure",
     "figure_period",
     "figure",
@@ -66,6 +68,7 @@ STAYS: Final = {
     "site_location": "goes along sealed under the passphrase, in a file of its own",
     "tombstone": "hashes under the secret of this house, for backups of this house",
     "town_load": "counted again within a minute",
+    "travel_time": "asked anew of the routing engine of the other house",
     "webhook": "its address is sealed, and its secret made, with the secret of this house: set up anew",
     "webhook_delivery": "as the webhook",
 }
@@ -82,6 +85,7 @@ _USED_TOWNS: Final = """
     union select town_id from pledge union select town_id from daily_figure union select town_id from feedback_count
     union select proposer_town_id from pact union select partner_town_id from pact
     union select town_id from practice
+    union select near_town_id from preference where near_town_id is not null
     union select cast(area as int) from figure where area ~ '^[0-9]+$'
 """
 _WHICH: Final = {

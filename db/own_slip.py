@@ -4,7 +4,7 @@ Who knows a code stands in the allocation as its people do; where and when they 
 `matching.reveal` to say. Nothing here tells who reads, in which language, or from where.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -14,14 +14,15 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from db import allocations, events, locations, needs, seekers
+from db import allocations, events, locations, needs, preferences, seekers, stays
 from db.addresses import Vault
 from db.allocations import SlotTimes
 from db.connection import transaction
+from db.preferences import Said
 from db.roles import Role, act_for, acting_as
 from db.slips import SlipKeys
 from matching.bringing import Thing, what_to_bring
-from matching.refusals import Conflict, NoLongerHeld, NotFound
+from matching.refusals import Conflict, Flaw, Invalid, NoLongerHeld, NotFound
 from matching.reveal import Occasion, Revealed, reading_time, revealed
 from matching.states import LIVE, AllocationState, NeedState
 from matching.vocabulary import RATINGS, FeedbackWord, RefuseReason, SiteKind, Visibility
@@ -35,6 +36,7 @@ __all__ = [
     "count_misfiled",
     "file_missing",
     "give_feedback",
+    "prefer",
     "read",
     "refuse",
 ]
@@ -63,6 +65,8 @@ class Whereabouts:
     readable_from: datetime | None
     """When the place itself can be read; `None` when that is so since it was confirmed."""
     there: There | None
+    minutes: int | None
+    """How long the way there by road takes, about; `None` where it was not written down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,11 @@ class Slip:
     ends: datetime
     zone: ZoneInfo
     places: tuple[SlipPlace, ...]
+    now: datetime
+    """By the database's clock."""
+    town_id: int
+    town: str
+    said: Said
     may_tell: bool
     """Whether they have been in a place and did not tell yet how it was."""
     others: tuple["Slip", ...] = ()
@@ -98,7 +107,8 @@ class Slip:
 _FIND = text("""
     select n.id, n.organization_id, n.category, n.town_id, n.state, n.starts, n.ends, n.minors, n.feedback_given,
            n.ended_at is null as lives,
-           t.timezone, clock_timestamp() as now, n.ended_at + cast(:open_for as interval) <= clock_timestamp() as over,
+           t.timezone, t.name as town, clock_timestamp() as now,
+           n.ended_at + cast(:open_for as interval) <= clock_timestamp() as over,
            exists (select from allocation a
                     where a.need_id = n.id
                       and (a.state in ('arrived', 'completed', 'no_show')
@@ -114,7 +124,8 @@ _FIND = text("""
      order by c.coverage <> 'every', n.step
 """)
 _PLACES = text("""
-    select a.id, a.state, a.people, a.last_arrival, o.timezone, h.id as site_id, h.name, h.kind, h.visibility,
+    select a.id, a.state, a.people, a.last_arrival, a.travel_minutes, o.timezone, h.id as site_id, h.name, h.kind,
+           h.visibility,
            h.provides || o.provides as provides, t.name as town, t.country,
            array(select s.starts from allocation_slot k join slot s on s.id = k.slot_id
                   where k.allocation_id = a.id order by s.starts) as starts,
@@ -143,6 +154,20 @@ _COUNT = text("""
     select (now() at time zone 'utc')::date, :town, :category, word, 1
       from unnest(cast(:words as text[])) as word order by word
     on conflict (day, town_id, category, word) do update set times = counted.times + 1
+""")
+# Where they have been, by site: what was said there is not kept, and who said it neither.
+_MARK = text("""
+    insert into site_mark as marked (site_id, parties, points)
+    select distinct o.site_id, 1, cast(:rating as int)
+      from allocation a join offer o on o.id = a.offer_id
+     where a.need_id = :need
+       and (a.state in ('arrived', 'completed', 'no_show')
+            or (a.state = 'confirmed'
+                and (select min(s.starts) from allocation_slot k join slot s on s.id = k.slot_id
+                      where k.allocation_id = a.id) <= clock_timestamp()))
+     order by o.site_id
+    on conflict (site_id) do update
+       set parties = marked.parties + 1, points = marked.points + excluded.points
 """)
 # The needs of a pathway are found by its one code.
 _UNFILED = text("""
@@ -181,6 +206,10 @@ async def _slip(tx: AsyncConnection, need: Row[tuple[object, ...]], vault: Vault
         ends=need.ends,
         zone=ZoneInfo(need.timezone),
         places=tuple([await _place(tx, need, row, vault) for row in rows]),
+        now=need.now,
+        town_id=need.town_id,
+        town=need.town,
+        said=await preferences.of_need(tx, need.id),
         may_tell=need.had_a_place and not need.feedback_given,
     )
 
@@ -213,6 +242,37 @@ async def refuse(tx: AsyncConnection, slip: bytes, place: UUID | None, reason: R
         await allocations.turn_down(tx, allocation_id, standing[allocation_id].need_id, reason)
 
 
+async def prefer(tx: AsyncConnection, slip: bytes, said_of: Callable[[int], Said], leave_by: datetime | None) -> None:
+    """Say what the people would rather have, in the place of all that they said before; nobody loses a place by it.
+
+    `said_of` is given the id of their own town, near which most would be. Of a pathway or a project it holds for every
+    need. Who leaves sooner than was asked for shortens the stay, and gives back the nights after: of one need alone.
+    Raises `NotFound`, `Conflict` when all have ended, and `Invalid`.
+    """
+    for need_id in sorted(need.id for need in await _find(tx, slip)):
+        await seekers.lock_need(tx, need_id)
+    found = await _find(tx, slip)
+    living = [need for need in found if need.lives and need.ends > need.now]
+    if not living:
+        raise Conflict("need_has_ended", found[0].state)
+    if leave_by is not None and len(found) > 1:
+        raise Invalid.one("/leave_by", "not_used_here")
+    for need in living:
+        if await preferences.say(tx, need.id, said_of(need.town_id)):
+            await events.record(tx, "need.changed", need.id, [need.organization_id])
+    if leave_by is not None and leave_by < living[0].ends:
+        await _leave_by(tx, living[0].id, living[0].organization_id, leave_by)
+
+
+async def _leave_by(tx: AsyncConnection, need_id: UUID, organization_id: UUID, leave_by: datetime) -> None:
+    before = await needs.lock(tx, need_id, organization_id)
+    try:
+        await stays.change(tx, need_id, organization_id, None, replace(before.terms, ends=leave_by))
+    except Invalid as refused:
+        # Whatever is wrong is wrong with the one thing that they said.
+        raise Invalid(tuple(Flaw("/leave_by", flaw.code, flaw.facts) for flaw in refused.flaws)) from None
+
+
 async def give_feedback(tx: AsyncConnection, slip: bytes, rating: int, words: Sequence[FeedbackWord]) -> None:
     """Count a mark from 1 to 5 and what was said, once for a need whose people have been in a place.
 
@@ -228,6 +288,7 @@ async def give_feedback(tx: AsyncConnection, slip: bytes, rating: int, words: Se
         raise Conflict("told_before", need.state)
     said = sorted({RATINGS[rating - 1], *words})
     await tx.execute(_COUNT, {"town": need.town_id, "category": need.category, "words": said})
+    await tx.execute(_MARK, {"need": need.id, "rating": rating})
 
 
 async def file_missing(engine: AsyncEngine, keys: SlipKeys) -> None:
@@ -296,6 +357,7 @@ async def _whereabouts(
         bring=what_to_bring(asked["category"], frozenset(there["provides"]), minors=asked["minors"] > 0),
         readable_from=when.opens if when else None,
         there=await _there(tx, row, what, vault) if what else None,
+        minutes=there["travel_minutes"],
     )
 
 

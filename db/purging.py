@@ -198,6 +198,15 @@ PURGES: Final = (
     ),
     _oldest("round", "decided_at", "keep_rounds_days"),
     _plain(
+        "ways",
+        "keep_travel_days",
+        """
+        delete from travel_time where (from_cell, to_cell) in (
+            select from_cell, to_cell from travel_time where asked_at < now() - make_interval(days => :term)
+             limit :limit for update skip locked)
+        """,
+    ),
+    _plain(
         "tombstones",
         "keep_tombstones_days",
         """

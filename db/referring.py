@@ -49,6 +49,8 @@ class _Asking:
     steps: int
     now: datetime
     poster_id: UUID
+    requires: tuple[str, ...]
+    """As it was posted: what its people added on their slip is looked for and not told."""
     whole: bool
     """Whether nobody of it has a place."""
 
@@ -94,7 +96,8 @@ _CLAIM = text("""
 """)
 _WAITS = text("select exists (select from referral where need_id = :id and state = 'offered')")
 _ASKING = text("""
-    select n.town_id, coalesce(n.searched_town_id, n.town_id) as searched_town_id, n.max_km, home.cell,
+    select n.town_id, coalesce(n.searched_town_id, n.town_id) as searched_town_id, home.cell, n.requires,
+           least(n.max_km, (select w.most_km from preference w where w.need_id = n.id)) as max_km,
            (select count(*) from referral r
              where r.need_id = n.id and r.state in ('accepted', 'placed', 'returned')) as steps
       from need n join town home on home.id = n.town_id where n.id = :id
@@ -250,6 +253,7 @@ async def _asking(tx: AsyncConnection, need_id: UUID, policy: Policy) -> _Asking
         steps=row.steps,
         now=seeker.now,
         poster_id=seeker.organization_id,
+        requires=tuple(row.requires),
         whole=seeker.people_left == seeker.need.people.count,
     )
 
@@ -290,7 +294,7 @@ async def _offer(tx: AsyncConnection, asking: _Asking, partner: Partner, policy:
             "adults": need.people.adults,
             "minors": need.people.minors,
             "audience": sorted(need.audience),
-            "requires": sorted(need.requires),
+            "requires": sorted(asking.requires),
             "starts": need.window.starts,
             "ends": need.window.ends,
             "minutes": partner.answer_within_minutes,

@@ -11,12 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import events, holds, takings
 from db.markets import Market
+from geo.cells import Cell
 from geo.distance import Kilometres
 from geo.territories import Territory
 from matching.assign import Candidate, Cost, Decision, Way
 from matching.engine.problem import Floats
 from matching.fairness import association_km, town_km
 from matching.policy import Policy
+from matching.preferring import minutes_of, preference_km, time_km
 from matching.rounds import Exchange, Step
 from matching.vocabulary import MoveCause
 
@@ -69,6 +71,7 @@ _KEEP = text("""
     values (:id, :territory, :policy_version, :needs, :offers, :pairs, :placed, :moved, :lost, :objective, :bound,
             :method, :seconds)
 """)
+_CAUSES = {Way.NEARER: MoveCause.NEARER, Way.PREFERRED: MoveCause.PREFERRED}
 _REFRESHED = 10
 """How often a price is dated anew in the time for which it counts."""
 
@@ -225,7 +228,7 @@ async def _tell_of_the_move(
 ) -> None:
     """Say to the poster that, and why, their party has another place: `allocations` are the old and the new."""
     facts = {"need_id": str(_need_id(market, step)), "left": str(allocations[0])}
-    why = MoveCause.NEARER if way is Way.NEARER else MoveCause.MAKES_ROOM
+    why = _CAUSES.get(way, MoveCause.MAKES_ROOM)
     poster = market.needs[step.need].seeker.organization_id
     await events.record(tx, "allocation.moved", allocations[1], [poster], because=why, **facts)
 
@@ -241,18 +244,26 @@ def _candidate(market: Market, step: Step) -> Candidate:
         distance=Kilometres(step.km),
         tie=terms.tie,
         version=terms.version,
+        minutes=minutes_of(wish.need.cell, _cell(market, step), market.routed),
     )
 
 
 def _cost(market: Market, step: Step, policy: Policy) -> Cost:
-    """What a round weighs of a place: the way, and what its hosts carry."""
-    terms = market.terms[step.offer]
+    """What a round weighs of a place: the way, what its hosts carry, and what its people said."""
+    terms, need, cell = market.terms[step.offer], market.wishes[step.need].need, _cell(market, step)
+    provides = market.stalls.kinds[int(market.stalls.kind[step.offer])].provides
     return Cost(
         travel=float(step.km),
         load=0.0,
         town=town_km(terms.town_load, policy),
         association=association_km(terms.association_load, policy),
+        time=time_km(minutes_of(need.cell, cell, market.routed), policy),
+        preference=preference_km(need, cell, provides, policy),
     )
+
+
+def _cell(market: Market, step: Step) -> Cell:
+    return Cell(int(market.stalls.cell[step.offer]))
 
 
 def _need_id(market: Market, step: Step) -> UUID:

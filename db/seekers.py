@@ -13,7 +13,7 @@ from db.tables import Need as NeedRow
 from db.tables.metadata import columns
 from geo.cells import Cell
 from geo.distance import Kilometres
-from matching.needs import Need, NeedId, OfferId, People, language_of
+from matching.needs import NO_PREFERENCES, Near, Need, NeedId, OfferId, People, Preferences, language_of
 from matching.policy import Policy
 from matching.states import NeedState
 from matching.vocabulary import Audience, Coverage, Stay, Urgency
@@ -99,6 +99,7 @@ class Door:
 _LAST_MOMENT = timedelta(minutes=1)
 _FACTS = f"""
     {columns(NeedRow, "n")}, c.coverage, t.timezone, clock_timestamp() as now,
+           w.need_id is not null as prefers, w.near_km, w.most_km, w.wishes, w.waits_for, away.cell as near_cell,
            n.people - coalesce(
                (select sum(a.people) from allocation a
                  where a.need_id = n.id
@@ -113,6 +114,7 @@ _FACTS = f"""
 # Nights are counted where a place is looked for.
 _SETTING = """
     from need n join category c on c.code = n.category join town t on t.id = coalesce(n.searched_town_id, n.town_id)
+    left join preference w on w.need_id = n.id left join town away on away.id = w.near_town_id
 """
 _ONE = f"select {_FACTS} {_SETTING} where n.id = :id"
 # Whether it is due stands in the answer, not in the condition: a planner that takes live needs for few walks an index
@@ -272,10 +274,26 @@ def _left_to_go(most: int | None, gone: int | None) -> int | None:
     return most if most is None or gone is None else max(most - gone, 0)
 
 
+def _preferences(row: Row[tuple[object, ...]], max_km: int | None) -> Preferences:
+    """What the people said; the limit of how far they go counts from their own town, as the need's does."""
+    if not row.prefers:
+        return NO_PREFERENCES
+    return Preferences(
+        near=None if row.near_cell is None else Near(Cell(row.near_cell), Kilometres(row.near_km)),
+        wishes=frozenset(row.wishes),
+        waits_for=frozenset(row.waits_for) - frozenset(row.requires),
+        posted_max_km=max_km,
+        most_km=_left_to_go(row.most_km, row.searched_km),
+    )
+
+
 def _seeker(row: Row[tuple[object, ...]], now: datetime) -> Seeker:
     window = Window(row.starts, row.ends)
     coverage = Coverage(row.coverage)
     ahead = Window(max(row.starts, now), row.ends) if now < row.ends else None
+    max_km = _left_to_go(row.max_km, row.searched_km)
+    said = _preferences(row, max_km)
+    most = [limit for limit in (max_km, said.most_km) if limit is not None]
     need = Need(
         id=NeedId(row.id),
         category=row.category,
@@ -287,11 +305,12 @@ def _seeker(row: Row[tuple[object, ...]], now: datetime) -> Seeker:
         urgency=Urgency(row.urgency),
         stay=Stay(row.stay),
         audience=frozenset(Audience(word) for word in row.audience),
-        requires=frozenset(row.requires),
+        requires=frozenset(row.requires) | said.waits_for,
         countries=frozenset(row.countries),
-        max_km=_left_to_go(row.max_km, row.searched_km),
+        max_km=min(most, default=None),
         divisible=row.divisible,
         language=language_of(row.teaches, row.level),
         turned_down=frozenset(OfferId(offer) for offer in row.turned_down),
+        preferences=said,
     )
     return Seeker(need, row.organization_id, NeedState(row.state), int(row.people_left), row.version, now)

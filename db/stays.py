@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import events, holds, needs, referrals, seekers, surroundings
 from db.roles import Role, acting_as
 from db.tables import Need as NeedRow
-from matching.needs import Need, OfferId
+from matching.needs import Need, OfferId, as_posted
 from matching.offers import Offer, Slot
 from matching.posting import NeedTerms, deadline_of, flaws_of
 from matching.refusals import CannotKeepPlace, Conflict, Flaw, Invalid, StaleVersion
@@ -202,7 +202,8 @@ def _slots_kept(
         verified_at=at.now,
         nights_max=_nights_left(need, offer, placed, passed),
     )
-    asking = replace(need, turned_down=frozenset())
+    # What the people said since concerns places to come: this one they have.
+    asking = replace(as_posted(need), turned_down=frozenset())
     if need.coverage is not Coverage.EVERY:
         same = replace(kept, slots=tuple(slot for slot in inside if slot.id in placed.slots))
         if not next(failures(asking, same, at), None):

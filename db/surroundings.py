@@ -12,6 +12,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from geo.cells import Cell, centroid
+from geo.travel import Minutes
 from matching.needs import Need, OfferId, language_of
 from matching.offers import Crew, Offer, Slot
 from matching.policy import Policy
@@ -64,6 +65,9 @@ _WITH_SLOTS = """
            h.vetted_at is not null as vetted, o.audience, h.provides || o.provides as provides, o.teaches, o.level,
            o.party_max, o.nights_max, o.verified_at,
            coalesce(t.load, 0) as town_load, coalesce(l.load, 0) as association_load,
+           (select w.minutes from travel_time w where w.from_cell = :cell and w.to_cell = o.cell) as minutes,
+           (select cast(m.points as float8) / m.parties from site_mark m
+             where m.site_id = h.id and m.parties >= :marks_from) as mark,
            s.id as slot, s.day, s.starts, s.ends, s.last_arrival, s.capacity, s.free, s.unstaffed,
            case when s.priced_at > :priced_since then s.price else 0 end as price,
            h.staffing_people_per_volunteer as each, h.staffing_minimum as minimum, s.volunteers
@@ -122,8 +126,8 @@ async def offers_by_id(
 
 async def offers_between(tx: AsyncConnection, after: datetime, before: datetime) -> list[Offer]:
     """Every open offer, with its slots that end after the one instant and start before the other, none with a price."""
-    nobody = {"need": UUID(int=0), "people": 1, "slots": MOST_SLOTS, "priced_since": _FOREVER}
-    return _offers(await tx.execute(_BETWEEN, nobody | {"after": after, "before": before}))
+    nobody = {"need": UUID(int=0), "people": 1, "slots": MOST_SLOTS, "priced_since": _FOREVER, "cell": 0}
+    return _offers(await tx.execute(_BETWEEN, nobody | {"marks_from": 1, "after": after, "before": before}))
 
 
 def _parameters(need: Need, policy: Policy, now: datetime) -> dict[str, Parameter]:
@@ -137,6 +141,8 @@ def _parameters(need: Need, policy: Policy, now: datetime) -> dict[str, Paramete
         "people": 1 if need.divisible else need.people.count,
         "slots": _MOST_SLOTS_TO_CHOOSE_FROM if any_will_do else MOST_SLOTS,
         "priced_since": policy.prices_since(need.urgency, now),
+        "cell": need.cell,
+        "marks_from": policy.marks_from_parties,
     }
 
 
@@ -166,6 +172,8 @@ def _offer(rows: Sequence[Row[tuple[object, ...]]]) -> Offer:
         slots=_slots(rows),
         town_load=row.town_load,
         association_load=row.association_load,
+        minutes=None if row.minutes is None else Minutes(row.minutes),
+        mark=row.mark,
     )
 
 

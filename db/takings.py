@@ -43,18 +43,18 @@ _PLACE = text("""
     with new as materialized (
         select * from unnest(cast(:ids as uuid[]), cast(:needs as uuid[]), cast(:offers as uuid[]),
                              cast(:posters as uuid[]), cast(:people as int[]), cast(:km as int[]),
-                             cast(:tentative as interval[]), cast(:last_arrivals as timestamptz[]),
-                             cast(:ends as timestamptz[]), cast(:ways as text[]), cast(:terms as text[]),
-                             cast(:rounds as bigint[]))
-               as new (id, need_id, offer_id, poster_id, people, km, tentative, last_arrival, ends, way, terms,
+                             cast(:minutes as int[]), cast(:tentative as interval[]),
+                             cast(:last_arrivals as timestamptz[]), cast(:ends as timestamptz[]),
+                             cast(:ways as text[]), cast(:terms as text[]), cast(:rounds as bigint[]))
+               as new (id, need_id, offer_id, poster_id, people, km, minutes, tentative, last_arrival, ends, way, terms,
                        round_id)
     ), placed as (
         insert into allocation (id, need_id, offer_id, provider_id, poster_id, people, state, firm_from, held_until,
-                                last_arrival, ends, distance_km, policy_version, way, terms, round_id)
+                                last_arrival, ends, distance_km, travel_minutes, policy_version, way, terms, round_id)
         select new.id, new.need_id, new.offer_id, o.organization_id, new.poster_id, new.people,
                case o.confirmation when 'standing' then 'confirmed' else 'held' end, now() + new.tentative,
                least(now() + new.tentative + make_interval(mins => o.confirm_within_minutes), new.last_arrival),
-               new.last_arrival, new.ends, new.km, :policy, new.way, cast(new.terms as jsonb), new.round_id
+               new.last_arrival, new.ends, new.km, new.minutes, :policy, new.way, cast(new.terms as jsonb), new.round_id
           from new join offer o on o.id = new.offer_id
         returning id, need_id, provider_id, poster_id, people, state
     ), kept as (
@@ -134,6 +134,7 @@ def _values(
         "posters": [each.seeker.organization_id for each in made],
         "people": [each.people for each in made],
         "km": [each.candidate.distance for each in made],
+        "minutes": [each.candidate.minutes for each in made],
         "tentative": [holds.tentative_for(each.seeker, policy) for each in made],
         "last_arrivals": [some[0].last_arrival for some in nights],
         "ends": [max(slot.ends for slot in some) for some in nights],

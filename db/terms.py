@@ -34,6 +34,9 @@ class Terms(Settings):
     keep_deliveries_days: int = Field(
         default=14, ge=4, le=90, description="Days that an event is kept for a webhook that does not take it."
     )
+    keep_travel_days: int = Field(
+        default=30, ge=1, le=365, description="Days that an answer of the routing engine counts; then it is asked anew."
+    )
     keep_tombstones_days: int = Field(
         default=90, ge=1, le=3650, description="Days that tombstones are kept: no backup may be kept longer."
     )

@@ -8,14 +8,20 @@ import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 from geo.distance import Kilometres
+from geo.travel import Minutes
 from matching.fairness import association_km, town_km
 from matching.needs import OfferId
 from matching.policy import Policy
+from matching.preferring import time_km
 
-__all__ = ["Candidate", "Cost", "Decision", "Way", "cost_of", "ranked", "tie_of"]
+__all__ = ["MIDDLING_MARK", "Candidate", "Cost", "Decision", "Way", "cost_of", "counted_mark", "ranked", "tie_of"]
+
+MIDDLING_MARK: Final = 3.0
+_NO_MINUTES: Final = Minutes(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +30,8 @@ class Candidate:
 
     `version` is the offer's when it was found feasible: under other terms it may not be. `price` is what rounds found
     one more place in its slots to be worth to others, in kilometres, as far as it counts for this need. The loads are
-    times the network's (`matching.fairness`).
+    times the network's (`matching.fairness`). `preference` is what it costs by what the people said, in kilometres
+    (`matching.preferring`); `mark` the mean of the marks that others gave it, `None` where they are too few to count.
     """
 
     offer_id: OfferId
@@ -37,13 +44,17 @@ class Candidate:
     price: float = 0.0
     town_load: float = 0.0
     association_load: float = 0.0
+    minutes: Minutes = _NO_MINUTES
+    preference: float = 0.0
+    mark: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
     """What a place costs a party, in kilometres: the way there, how full the house is, and what others lose.
 
-    `price` is scarcity, `town` and `association` what their hosts carry beyond their share.
+    `price` is scarcity, `town` and `association` what their hosts carry beyond their share, `time` the minutes of the
+    way as far as they are weighed, `preference` how far it is from what the people said.
     """
 
     travel: float
@@ -51,11 +62,14 @@ class Cost:
     price: float = 0.0
     town: float = 0.0
     association: float = 0.0
+    time: float = 0.0
+    preference: float = 0.0
 
     @property
     def total(self) -> float:
         """What candidates are compared by; less is better."""
-        return self.travel + self.load + self.price + self.town + self.association
+        own = self.travel + self.time + self.preference
+        return own + self.load + self.price + self.town + self.association
 
 
 class Way(StrEnum):
@@ -71,6 +85,8 @@ class Way(StrEnum):
     """In a round, for a party that had another, because it is spared much of the way."""
     TOGETHER = "together"
     """With other steps of its pathway, so that they are near each other."""
+    PREFERRED = "preferred"
+    """In a round, for a party that had another, because it suits what its people said, or the way takes less time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +111,22 @@ def cost_of(candidate: Candidate, policy: Policy) -> Cost:
         price=min(candidate.price * policy.price_percent / 100, float(policy.price_most_km)),
         town=town_km(candidate.town_load, policy),
         association=association_km(candidate.association_load, policy),
+        time=time_km(candidate.minutes, policy),
+        preference=candidate.preference,
     )
 
 
 def ranked(candidates: Iterable[Candidate], policy: Policy) -> list[Candidate]:
-    """Candidates from best to worst; equal ones by a keyed hash, which nothing about a place can be read from."""
-    return sorted(candidates, key=lambda each: (cost_of(each, policy).total, each.tie))
+    """Candidates from best to worst.
+
+    Equal ones by the marks that people gave, then by a keyed hash, which nothing about a place can be read from.
+    """
+    return sorted(candidates, key=lambda each: (cost_of(each, policy).total, -counted_mark(each.mark), each.tie))
+
+
+def counted_mark(mark: float | None) -> float:
+    """A mean of marks from 1 to 5, to a half; the middle where too few gave one."""
+    return MIDDLING_MARK if mark is None else round(mark * 2) / 2
 
 
 def tie_of(offer_id: UUID, key: bytes) -> int:

@@ -15,11 +15,13 @@ from uuid import UUID
 
 from geo.cells import centroid
 from geo.distance import Kilometres, great_circle, kilometres_between
-from matching.assign import Candidate, Cost, Decision, Way, cost_of
+from geo.travel import minutes_between
+from matching.assign import MIDDLING_MARK, Candidate, Cost, Decision, Way, cost_of, counted_mark
 from matching.needs import Need, OfferId
 from matching.offers import Offer, Slot
 from matching.pathways import MOST_WEIGHED
 from matching.policy import Policy
+from matching.preferring import preference_km
 from matching.rules import Circumstances, Facts, Failure, cover, failures, radius
 from matching.states import AllocationState
 from matching.vocabulary import Coverage
@@ -43,6 +45,12 @@ class Term(StrEnum):
     """Its town carries more beyond its share."""
     ASSOCIATION = "association"
     """Its association carries more beyond its share."""
+    TIME = "time"
+    """The way there takes longer."""
+    PREFERENCE = "preference"
+    """It suits what the people said on their slip less."""
+    MARKS = "marks"
+    """It is as good, and people who were there gave it lower marks."""
     TIE = "tie"
     """It is as good, and lost by lot."""
     BEYOND = "beyond"
@@ -59,7 +67,7 @@ class Term(StrEnum):
     """It fits, and people of the need still lack a place: the next look takes it."""
 
 
-_COSTS = (Term.TRAVEL, Term.LOAD, Term.PRICE, Term.TOWN, Term.ASSOCIATION)
+_COSTS = (Term.TRAVEL, Term.TIME, Term.PREFERENCE, Term.LOAD, Term.PRICE, Term.TOWN, Term.ASSOCIATION)
 """Terms that are a part of `Cost`; of those that weigh the same, the first is told."""
 
 
@@ -77,16 +85,19 @@ class Placement:
     distance: Kilometres
     policy_version: int
     begins: frozenset[datetime]
+    minutes: int | None = None
+    """How long the way takes, as it was known when the place was chosen."""
     tentative: bool = False
     decision: Decision | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A place and what it costs the party now, in kilometres."""
+    """A place, what it costs the party now, in kilometres, and the mark that counts for it among equals."""
 
     placement: Placement
     cost: Cost
+    mark: float = MIDDLING_MARK
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +156,7 @@ def explain(
     the others, nearest first.
     """
     offers = {offer.id: offer for offer in had}
-    chosen = tuple(
-        Chosen(placement, _cost_of_placement(need, placement, offers.get(placement.offer_id), at.policy))
-        for placement in placements
-    )
+    chosen = tuple(_chosen(need, placement, offers.get(placement.offer_id), at.policy) for placement in placements)
     left = max(need.people.count - sum(placement.people for placement in placements), 0)
     # Places were taken from best to worst, so who came after lost to the last.
     last = max(chosen, key=lambda each: each.cost.total, default=None) if left == 0 else None
@@ -185,10 +193,10 @@ def _other(need: Need, offer: Offer, last: Chosen | None, beyond: _Beyond | None
         return Other(offer, km, failure)
     if last is None or beyond is None:
         return Other(offer, km, Lost(Term.FITS))
-    cost = _cost(cover(need, offer, at.now), offer, km, at.policy)
+    cost = _cost(need, cover(need, offer, at.now), offer, km, at.policy)
     if cost.total < last.cost.total and _away(need, offer) > beyond.km:
         return Other(offer, km, Lost(Term.BEYOND, (("count", beyond.weighed),)))
-    return Other(offer, km, _lost(cost, last, need, at.policy))
+    return Other(offer, km, _lost(cost, counted_mark(offer.mark), last, need, at.policy))
 
 
 def _beyond(need: Need, last: Chosen, had: Sequence[Offer], around: Sequence[Offer], at: Circumstances) -> _Beyond:
@@ -210,14 +218,15 @@ def _away(need: Need, offer: Offer) -> float:
     return great_circle(centroid(need.cell), centroid(offer.cell))
 
 
-def _lost(cost: Cost, chosen: Chosen, need: Need, policy: Policy) -> Lost:
+def _lost(cost: Cost, mark: float, chosen: Chosen, need: Need, policy: Policy) -> Lost:
     """What weighed most against an offer that fits."""
+    as_good = cost.total == chosen.cost.total
     if cost.total < chosen.cost.total and _is_together(chosen.placement):
         return Lost(Term.TOGETHER)
-    if cost.total < chosen.cost.total:
+    if cost.total < chosen.cost.total or (as_good and mark > chosen.mark):
         return Lost(_why_not_moved(cost, chosen, need, policy))
-    if cost.total == chosen.cost.total:
-        return Lost(Term.TIE)
+    if as_good:
+        return Lost(Term.TIE if mark == chosen.mark else Term.MARKS)
     more = {term: getattr(cost, term) - getattr(chosen.cost, term) for term in _COSTS}
     most = max(more, key=lambda term: more[term])
     return Lost(most) if most is Term.LOAD else Lost(most, (("km", max(round(more[most]), 1)),))
@@ -227,23 +236,29 @@ def _why_not_moved(cost: Cost, chosen: Chosen, need: Need, policy: Policy) -> Te
     """Why a party stays though this would be better now: rounds move only whose provider was not asked yet."""
     if not chosen.placement.tentative or need.coverage is not Coverage.EVERY or need.divisible:
         return Term.KEPT
-    return Term.IMPROVES if chosen.cost.travel - cost.travel >= policy.move_gain_km else Term.SMALL_GAIN
+    return Term.IMPROVES if _own(chosen.cost) - _own(cost) >= policy.move_gain_km else Term.SMALL_GAIN
 
 
 def _is_together(placement: Placement) -> bool:
     return placement.decision is not None and placement.decision.way is Way.TOGETHER
 
 
-def _cost_of_placement(need: Need, placement: Placement, offer: Offer | None, policy: Policy) -> Cost:
+def _own(cost: Cost) -> float:
+    """What of a cost the party itself bears: for that it may be moved."""
+    return cost.travel + cost.time + cost.preference
+
+
+def _chosen(need: Need, placement: Placement, offer: Offer | None, policy: Policy) -> Chosen:
     slots = () if offer is None else tuple(slot for slot in offer.slots if slot.window.starts in placement.begins)
     if offer is None or not slots:
-        return Cost(float(placement.distance), 0.0)
+        return Chosen(placement, Cost(float(placement.distance), 0.0))
     # What is told of a pathway's step is how far it is from the town; what was weighed is the way from the bed.
     km = kilometres_between(need.cell, offer.cell) if _is_together(placement) else placement.distance
-    return _cost(slots, offer, km, policy)
+    cost = _cost(need, slots, offer, km, policy)
+    return Chosen(placement, cost, counted_mark(offer.mark))
 
 
-def _cost(slots: Sequence[Slot], offer: Offer, km: Kilometres, policy: Policy) -> Cost:
+def _cost(need: Need, slots: Sequence[Slot], offer: Offer, km: Kilometres, policy: Policy) -> Cost:
     candidate = Candidate(
         offer_id=offer.id,
         slots=tuple(slot.id for slot in slots),
@@ -255,6 +270,8 @@ def _cost(slots: Sequence[Slot], offer: Offer, km: Kilometres, policy: Policy) -
         price=sum(slot.price for slot in slots),
         town_load=offer.town_load,
         association_load=offer.association_load,
+        minutes=minutes_between(need.cell, offer.cell) if offer.minutes is None else offer.minutes,
+        preference=preference_km(need, offer.cell, offer.provides, policy),
     )
     return cost_of(candidate, policy)
 

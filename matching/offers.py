@@ -5,6 +5,7 @@ from datetime import date, datetime
 from uuid import UUID
 
 from geo.cells import Cell
+from geo.travel import Minutes
 from matching.needs import Language, OfferId
 from matching.pledging import volunteers_for
 from matching.states import OfferState
@@ -50,7 +51,9 @@ class Slot:
 class Offer:
     """One kind of help at a site. `provides` is the site's and the offer's together; `slots` in time order.
 
-    The loads are those of its town and its association, in times the network's.
+    The loads are those of its town and its association, in times the network's. `minutes` is how long the way there
+    takes as a routing engine said, for the need that it is read for; `mark` the mean of the marks that people gave its
+    site, `None` where they are too few to count.
     """
 
     id: OfferId
@@ -71,3 +74,5 @@ class Offer:
     slots: tuple[Slot, ...] = ()
     town_load: float = 0.0
     association_load: float = 0.0
+    minutes: Minutes | None = None
+    mark: float | None = None

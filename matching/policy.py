@@ -81,6 +81,18 @@ class Policy:
     refer_search_minutes: int = 30
     """How long a place is looked for in a partner town before people are looked after at home again."""
 
+    # The same for what was published before the way's minutes and the people's preferences were weighed.
+    minute_km: float = 0.0
+    """Kilometres that each minute of the way costs beside its kilometres; 0: the kilometres alone are weighed."""
+    near_times: float = 2.0
+    """Kilometres that each one costs beyond what the people called near, beside those of the way."""
+    wish_km: int = 10
+    """What each thing costs that the people wish for and a place does not have."""
+    preference_most_km: int = 30
+    """What preferences may cost a place at most, all together."""
+    marks_from_parties: int = 10
+    """With marks from fewer parties than this a place counts as one of middling marks; they decide between equals."""
+
     def tentative_for(self, urgency: Urgency, ahead: timedelta) -> timedelta:
         """How long a hold stays tentative whose need begins so far ahead: a vital need's is firm at once."""
         if urgency is Urgency.VITAL:

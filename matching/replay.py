@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from geo.distance import kilometres_between
+from geo.travel import minutes_between
 from matching.assign import Candidate, ranked
 from matching.fairness import House, Loads, loads_of
 from matching.needs import Need, OfferId
@@ -135,6 +136,7 @@ def _candidate(need: Need, offer: Offer, loads: Loads, at: Circumstances) -> Can
         version=0,
         town_load=loads.town.get(offer.town_id, 0.0),
         association_load=loads.association.get(offer.organization_id, 0.0),
+        minutes=minutes_between(need.cell, offer.cell),
     )
 
 

@@ -51,6 +51,11 @@ LIMITS: Final[Mapping[str, Limit]] = {
     "refer_ahead_hours": Limit(1, 720),
     "refer_most_km": Limit(1, 1000),
     "refer_search_minutes": Limit(1, 1440),
+    "minute_km": Limit(0, 10, whole=False),
+    "near_times": Limit(0, 10, whole=False),
+    "wish_km": Limit(0, 100),
+    "preference_most_km": Limit(0, 500),
+    "marks_from_parties": Limit(10, 1000),
 }
 """By term; those in minutes by urgency (`BY_URGENCY`) have one value for each."""
 BY_URGENCY: Final = ("answer_minutes", "refer_after_minutes")

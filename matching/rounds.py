@@ -32,6 +32,8 @@ class Asking:
     divisible: bool
     held: int | None = None
     held_km: int = 0
+    held_lean: float = 0.0
+    """What time and preferences cost it where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,13 @@ class Step:
     km: int
     spared_km: int
     """Of a move: how much nearer the new place is; negative when it is farther."""
+    lean_spared: float = 0.0
+    """Of a move: how much less time and preferences cost it there."""
+
+    @property
+    def gain_km(self) -> float:
+        """Of a move: what its own party gains."""
+        return self.spared_km + self.lean_spared
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +71,9 @@ class Exchange:
         """Why a step of this exchange is made."""
         if step.leaves is None:
             return Way.ROUND
-        return Way.NEARER if step.spared_km >= policy.move_gain_km else Way.MADE_ROOM
+        if step.gain_km < policy.move_gain_km:
+            return Way.MADE_ROOM
+        return Way.NEARER if step.spared_km >= policy.move_gain_km else Way.PREFERRED
 
     @property
     def newly_placed(self) -> int:
@@ -77,13 +88,15 @@ def problem_of(
     weights: Weights = DEFAULT_WEIGHTS,
     *,
     fairness_km: Floats | None = None,
+    lean_km: Floats | None = None,
     load_km: float = 0.0,
 ) -> Problem:
     """The engine's problem.
 
     `free` are (offers, nights) places when nobody holds one tentatively; `pairs` are (pairs,) needs, (pairs,) offers,
     and (pairs,) whole kilometres. `fairness_km` is (offers,) what the town and the association of each carry beyond
-    their share, as at once; `load_km` what the last free place of an offer costs against its first, in kilometres.
+    their share, as at once; `lean_km` is (pairs,) what time and preferences cost; `load_km` what the last free place of
+    an offer costs against its first, in kilometres.
     """
     capacity = np.maximum(free, 0)
     return Problem(
@@ -96,21 +109,29 @@ def problem_of(
         capacity=capacity,
         need=pairs[0],
         offer=pairs[1],
-        km=pairs[2] if fairness_km is None else pairs[2] + fairness_km[pairs[1]],
+        km=_with(_with(pairs[2], None if fairness_km is None else fairness_km[pairs[1]]), lean_km),
         weights=weights,
         load=Load(load_km, np.zeros_like(capacity)) if load_km > 0 else None,
     )
 
 
 def exchanges(
-    needs: Sequence[Asking], problem: Problem, plan: Plan, policy: Policy, fairness_km: Floats | None = None
+    needs: Sequence[Asking],
+    problem: Problem,
+    plan: Plan,
+    policy: Policy,
+    fairness_km: Floats | None = None,
+    lean_km: Floats | None = None,
 ) -> list[Exchange]:
     """What there is to do for a plan, in pieces that stand alone; moves that are not worth it are left out.
 
-    A move is worth it when it spares its party `move_gain_km` of its way, or when people without a place are placed
-    with it. `fairness_km` is what the problem was made with.
+    A move is worth it when its party gains `move_gain_km` by it, of its way, of time and of what it prefers, or when
+    people without a place are placed with it. `fairness_km` and `lean_km` are what the problem was made with.
     """
-    ways = _kilometres(problem, plan, fairness_km)
+    at = _pair_of_each(problem, plan)
+    leans = np.zeros(len(at)) if lean_km is None else lean_km[at]
+    beside = leans if fairness_km is None else leans + fairness_km[plan.offer]
+    ways = [round(km) for km in (problem.km[at] - beside).tolist()]
     steps = [
         Step(
             need=need,
@@ -119,9 +140,10 @@ def exchanges(
             leaves=needs[need].held,
             km=km,
             spared_km=needs[need].held_km - km,
+            lean_spared=needs[need].held_lean - lean,
         )
-        for need, offer, people, km in zip(
-            plan.need.tolist(), plan.offer.tolist(), plan.people.tolist(), ways, strict=True
+        for need, offer, people, km, lean in zip(
+            plan.need.tolist(), plan.offer.tolist(), plan.people.tolist(), ways, leans.tolist(), strict=True
         )
         if needs[need].held != offer
     ]
@@ -133,13 +155,16 @@ def prices_of(problem: Problem, plan: Plan) -> Floats:
     return np.round(np.maximum(plan.prices, 0.0) / problem.weights.km, 1)
 
 
-def _kilometres(problem: Problem, plan: Plan, fairness_km: Floats | None) -> list[int]:
-    """How far each assignment of the plan is: what its pair costs, less the fairness in it."""
+def _with(costs: Floats, more: Floats | None) -> Floats:
+    return costs if more is None else costs + more
+
+
+def _pair_of_each(problem: Problem, plan: Plan) -> Integers:
+    """(assignments,) which pair of the problem each assignment of the plan is."""
     pairs = problem.need * len(problem.capacity) + problem.offer
     order = np.argsort(pairs, kind="stable")
-    at = np.searchsorted(pairs[order], plan.need * len(problem.capacity) + plan.offer)
-    cost = problem.km[order[at]]
-    return [round(km) for km in (cost if fairness_km is None else cost - fairness_km[plan.offer]).tolist()]
+    found: Integers = order[np.searchsorted(pairs[order], plan.need * len(problem.capacity) + plan.offer)]
+    return found
 
 
 def _hanging_together(steps: Sequence[Step]) -> list[tuple[Step, ...]]:
@@ -167,5 +192,5 @@ def _worth_it(piece: tuple[Step, ...], policy: Policy) -> Exchange | None:
     exchange = Exchange(piece)
     if not exchange.moves or exchange.newly_placed:
         return exchange
-    spared = sum(step.spared_km for step in exchange.moves)
-    return exchange if spared >= policy.move_gain_km * len(exchange.moves) else None
+    gained = sum(step.gain_km for step in exchange.moves)
+    return exchange if gained >= policy.move_gain_km * len(exchange.moves) else None

@@ -32,6 +32,7 @@ __all__ = [
     "Transport",
     "Urgency",
     "Visibility",
+    "Wish",
     "is_provision",
     "is_skill",
 ]
@@ -177,6 +178,24 @@ class FeedbackWord(StrEnum):
     TURNED_AWAY = "turned_away"
 
 
+class Wish(StrEnum):
+    """What the people may say on their slip that they would rather have, or wait for: provisions, and not all of them.
+
+    What says who somebody is stays out of it (`lgbtq_safe`, interpreters): whoever posted the need reads preferences.
+    """
+
+    STEP_FREE = "step_free"
+    PRIVATE_ROOM = "private_room"
+    FAMILY_ROOM = "family_room"
+    WOMEN_ONLY = "women_only"
+    QUIET = "quiet"
+    KITCHEN = "kitchen"
+    OPEN_BY_DAY = "open_by_day"
+    LUGGAGE = "luggage"
+    PETS = "pets"
+    SMOKE_FREE = "smoke_free"
+
+
 class MoveReason(StrEnum):
     """Why the network itself ended an allocation."""
 
@@ -197,6 +216,8 @@ class MoveCause(StrEnum):
     """Somebody who fits nowhere else has its place now."""
     TOGETHER = "together"
     """More steps of its pathway are near the new bed."""
+    PREFERRED = "preferred"
+    """It suits better what its people said on their slip, or the way takes less time."""
 
 
 class ShiftDeclineReason(StrEnum):

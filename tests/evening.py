@@ -17,7 +17,7 @@ from db.linking import link_acts
 from db.locations import Address
 from db.roles import Role
 from db.settings import Settings
-from db.tables import OrganizationTown, Round
+from db.tables import OrganizationTown, Preference, Round
 from db.webhook_keys import WebhookKeys
 from geo.cells import Point
 from matching.policy import FIRST_POLICY
@@ -103,6 +103,7 @@ async def evening(
         waiting = await add_need(tx, poster, people=2, place=gym)
         alone = await add_need(tx, poster, people=3, place=far, max_km=1)
         await tx.execute(_PLANNED, {"poster": poster, "need": alone})
+        await tx.execute(insert(Preference), [{"need_id": alone, "most_km": 30, "wishes": ["quiet"]}])
         sides = ((poster, far), (town_hall, gym))
         await add_referral(tx, alone, await add_pact(tx, *sides), *sides)
         for row in (await tx.execute(text("select id from site where organization_id = :id"), {"id": town_hall})).all():

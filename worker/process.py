@@ -32,9 +32,11 @@ from worker.projects import look_after_projects
 from worker.publication import publish_figures
 from worker.referrals import look_after_referrals
 from worker.rounds import Rounds
+from worker.routing import Engine
 from worker.settings import WorkerSettings
 from worker.solving import Thinkers
 from worker.staffing import Staffing
+from worker.travel import Travel
 from worker.upkeep import Loads, keep_up
 from worker.webhooks import Webhooks
 
@@ -76,6 +78,9 @@ async def serve(settings: WorkerSettings, outbound: Outbound | None = None) -> N
     webhooks = Webhooks(engine, settings.keys(), outbound or Outbound(), settings.webhooks_side_by_side)
     acts["webhooks"] = webhooks.look
     figures = Figures()
+    if settings.routing_url:
+        router = Engine(settings.routing_url, settings.routing_profile, settings.routing_seconds)
+        acts["travel"] = Travel(engine, router, figures.registry, stopping).look
     show_pool(figures.registry, engine)
     show_bells(figures.registry, bell, ear)
     loops = [asyncio.create_task(_repeat(name, act, figures, stopping)) for name, act in acts.items()]

@@ -28,6 +28,7 @@ from geo.distance import Kilometres
 from geo.territories import Territory, territories
 from matching.engine.problem import Floats, Plan, Problem
 from matching.fairness import association_km, town_km
+from matching.leaning import lean_of_pairs
 from matching.pairing import Pairs, pairs_of
 from matching.policy import Policy
 from matching.rounds import Asking, Exchange, Step, exchanges, prices_of, problem_of
@@ -138,10 +139,13 @@ async def hold_round(
         if not market.needs:
             return None
         fairness_km = _fairness(market, policy)
-        asking, problem = _problem(market, pairs, fairness_km, policy)
+        lean_km = await asyncio.get_running_loop().run_in_executor(
+            processes, lean_of_pairs, market.wishes, market.stalls, pairs, policy, market.routed
+        )
+        asking, problem = _problem(market, pairs, fairness_km, lean_km, policy)
         round_id = await rounds.next_number(turn)
         plan = await asyncio.to_thread(solver, problem, policy.round_solve_seconds)
-        todo = exchanges(asking, problem, plan, policy, fairness_km)
+        todo = exchanges(asking, problem, plan, policy, fairness_km, lean_km)
         done = await _carry_out(engine, market, todo, policy, round_id, side_by_side)
         async with transaction(engine) as tx:
             await rounds.set_prices(tx, market, prices_of(problem, plan), policy)
@@ -175,7 +179,12 @@ def _fairness(market: Market, policy: Policy) -> Floats:
     )
 
 
-def _problem(market: Market, pairs: Pairs, fairness_km: Floats, policy: Policy) -> tuple[list[Asking], Problem]:
+def _problem(
+    market: Market, pairs: Pairs, fairness_km: Floats, lean_km: Floats, policy: Policy
+) -> tuple[list[Asking], Problem]:
+    home = np.array([-1 if at is None else at for at in market.held], np.int64)
+    here = np.flatnonzero(home[pairs.need] == pairs.offer)
+    held_lean = dict(zip(pairs.need[here].tolist(), lean_km[here].tolist(), strict=True))
     asking = [
         Asking(
             people=wish.people,
@@ -186,11 +195,19 @@ def _problem(market: Market, pairs: Pairs, fairness_km: Floats, policy: Policy) 
             divisible=wish.need.divisible,
             held=held,
             held_km=each.held.distance if each.held else 0,
+            held_lean=held_lean.get(number, 0.0),
         )
-        for each, wish, held in zip(market.needs, market.wishes, market.held, strict=True)
+        for number, (each, wish, held) in enumerate(zip(market.needs, market.wishes, market.held, strict=True))
     ]
-    ways = (pairs.need, pairs.offer, pairs.km)
-    return asking, problem_of(asking, market.stalls.free, ways, fairness_km=fairness_km, load_km=policy.load_km)
+    problem = problem_of(
+        asking,
+        market.stalls.free,
+        (pairs.need, pairs.offer, pairs.km),
+        fairness_km=fairness_km,
+        lean_km=lean_km,
+        load_km=policy.load_km,
+    )
+    return asking, problem
 
 
 async def _carry_out(

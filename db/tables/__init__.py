@@ -4,7 +4,7 @@ What is done with them is written in the query modules beside this folder, mostl
 """
 
 from db.tables.capacity import Category, Offer, Site, SiteLocation, Slot
-from db.tables.demand import Allocation, AllocationSlot, Need, Pathway, Project
+from db.tables.demand import Allocation, AllocationSlot, Need, Pathway, Preference, Project
 from db.tables.facts import (
     AssociationLoad,
     CapacityNews,
@@ -14,7 +14,9 @@ from db.tables.facts import (
     Idempotency,
     Policy,
     Round,
+    SiteMark,
     TownLoad,
+    TravelTime,
 )
 from db.tables.figures import Competence, Figure, FigurePeriod
 from db.tables.metadata import Row
@@ -57,6 +59,7 @@ __all__ = [
     "PledgeTurn",
     "Policy",
     "Practice",
+    "Preference",
     "Project",
     "Referral",
     "Round",
@@ -65,12 +68,14 @@ __all__ = [
     "Shift",
     "Site",
     "SiteLocation",
+    "SiteMark",
     "Slot",
     "SlotStaffing",
     "Tombstone",
     "Town",
     "TownLoad",
     "TownName",
+    "TravelTime",
     "Webhook",
     "WebhookDelivery",
 ]

@@ -5,6 +5,7 @@ its count when the needs of its people are purged.
 """
 
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import BigInteger, CheckConstraint, Computed, ForeignKey, Index, LargeBinary, text
@@ -14,9 +15,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 from db.tables.metadata import CellColumn, CreatedAt, Identity, PointColumn, Row, Texts, Version, one_of
 from matching.projects import ProjectState
 from matching.states import AllocationState, NeedState
-from matching.vocabulary import Stay, Urgency
+from matching.vocabulary import Stay, Urgency, Wish
 
-__all__ = ["Allocation", "AllocationSlot", "Need", "Pathway", "Project"]
+__all__ = ["Allocation", "AllocationSlot", "Need", "Pathway", "Preference", "Project"]
+
+_WISHES: Final = ", ".join(f"'{word}'" for word in Wish)
 
 
 class Need(Row):
@@ -108,11 +111,34 @@ class Need(Row):
     )
 
 
+class Preference(Row):
+    """What the people of a need said on their slip, for as long as the need is kept. Most say nothing.
+
+    A table of its own: the hosts of a party read its need, and not this.
+    """
+
+    __tablename__ = "preference"
+
+    need_id: Mapped[UUID] = mapped_column(ForeignKey("need.id", ondelete="CASCADE"), primary_key=True)
+    near_town_id: Mapped[int | None] = mapped_column(ForeignKey("town.id"))
+    near_km: Mapped[int | None]
+    most_km: Mapped[int | None]
+    wishes: Mapped[Texts]
+    waits_for: Mapped[Texts]
+
+    __table_args__ = (
+        CheckConstraint("(near_town_id is null) = (near_km is null) and near_km >= 0", name="near"),
+        CheckConstraint("most_km > 0", name="most"),
+        CheckConstraint(f"(wishes || waits_for) <@ array[{_WISHES}]", name="words"),
+    )
+
+
 class Allocation(Row):
     """People of one need placed in the slots of one offer.
 
     `provider_id` owns the offer, `poster_id` posted the need. A hold is tentative until `firm_from` and ends at
-    `held_until`; both are judged by the database's clock. `way` is how it was chosen and `terms` what its place cost
+    `held_until`; both are judged by the database's clock. `travel_minutes` is how long the way by road takes, as it was
+    known then. `way` is how it was chosen and `terms` what its place cost
     then, in kilometres by term; `round_id` names the round, which is written down after its allocations.
     """
 
@@ -130,6 +156,7 @@ class Allocation(Row):
     last_arrival: Mapped[datetime]
     ends: Mapped[datetime]
     distance_km: Mapped[int]
+    travel_minutes: Mapped[int | None]
     policy_version: Mapped[int] = mapped_column(ForeignKey("policy.version"))
     way: Mapped[str | None]
     terms: Mapped[dict[str, float] | None] = mapped_column(JSONB)

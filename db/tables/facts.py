@@ -1,4 +1,4 @@
-"""Facts and their guards: events, answers given, feedback counted, published policies, and news of freed capacity."""
+"""Facts and their guards: events, answers, feedback counted, published policies, ways asked for, news of capacity."""
 
 from datetime import date, datetime
 from uuid import UUID
@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
 
-from db.tables.metadata import CreatedAt, Row, one_of
+from db.tables.metadata import CellColumn, CreatedAt, Row, one_of
 from matching.vocabulary import RATINGS, FeedbackWord
 
 __all__ = [
@@ -22,7 +22,9 @@ __all__ = [
     "Idempotency",
     "Policy",
     "Round",
+    "SiteMark",
     "TownLoad",
+    "TravelTime",
 ]
 
 
@@ -166,6 +168,34 @@ class FeedbackCount(Row):
         CheckConstraint(one_of("word", [*RATINGS, *FeedbackWord]), name="word"),
         CheckConstraint("times > 0", name="times"),
     )
+
+
+class SiteMark(Row):
+    """How many parties gave a site marks, and the sum of those (1 to 5 each). No need, no day, no words."""
+
+    __tablename__ = "site_mark"
+
+    site_id: Mapped[UUID] = mapped_column(ForeignKey("site.id", ondelete="CASCADE"), primary_key=True)
+    parties: Mapped[int]
+    points: Mapped[int]
+
+    __table_args__ = (CheckConstraint("parties > 0 and points between parties and 5 * parties", name="points"),)
+
+
+class TravelTime(Row):
+    """How long the way by road from one cell to another takes, as the routing engine said; no minutes: there is none.
+
+    Where there is no row, it is estimated (`geo.travel`).
+    """
+
+    __tablename__ = "travel_time"
+
+    from_cell: Mapped[CellColumn] = mapped_column(primary_key=True)
+    to_cell: Mapped[CellColumn] = mapped_column(primary_key=True)
+    minutes: Mapped[int | None]
+    asked_at: Mapped[CreatedAt]
+
+    __table_args__ = (CheckConstraint("minutes >= 0", name="minutes"),)
 
 
 class TownLoad(Row):

@@ -50,7 +50,7 @@ KEPT: Final[dict[str, Kept]] = {
             "people": "how many of the party",
             "state reason": "where it stands and why, from closed lists",
             "firm_from held_until last_arrival ends created_at ended_at": "its times",
-            "distance_km": "whole kilometres between the centres of two cells",
+            "distance_km travel_minutes": "whole kilometres and minutes between the centres of two cells",
             "policy_version": "the policy that decided",
             "way terms round_id": "at once or in which round, and what the place cost then, in kilometres by term",
             "version": "counts changes",
@@ -397,6 +397,19 @@ KEPT: Final[dict[str, Kept]] = {
         "keep_rounds_days",
         _past("r.decided_at", "days"),
     ),
+    "preference": Kept(
+        "so that people say on their slip what they would rather have",
+        "its people, and the organization that posted their need",
+        "with its need",
+        {
+            "need_id": "whose",
+            "near_town_id near_km": "the town that they would stay near to, and how near",
+            "most_km": "how far they go at most",
+            "wishes waits_for": "what they would rather have and what they wait for, from a closed list",
+        },
+        "keep_needs_hours",
+        "not exists (select from need n where n.id = r.need_id)",
+    ),
     "session": Kept(
         "so that a browser that showed a key need not show it again",
         _OWNER,
@@ -435,6 +448,12 @@ KEPT: Final[dict[str, Kept]] = {
             "vetted_by vetted_at": "which organization visited it, and when",
             "created_at version": "when it was added, and counts changes",
         },
+    ),
+    "site_mark": Kept(
+        "so that of two equal places the better one goes first",
+        "nobody; from ten parties on it decides between equals",
+        _STAYS,
+        {"site_id": "of which site", "parties points": "how many parties gave marks, and the sum of those"},
     ),
     "site_location": Kept(
         "where exactly it is",
@@ -502,6 +521,17 @@ KEPT: Final[dict[str, Kept]] = {
         "everybody",
         _STAYS,
         {"town_id name folded": "a name in some script, and the same without accents"},
+    ),
+    "travel_time": Kept(
+        "so that ways are weighed and told in minutes",
+        "nobody; allocations tell the minutes of theirs",
+        "after it was asked for",
+        {
+            "from_cell to_cell": "two cells in which anybody may wait and any place may lie",
+            "minutes asked_at": "how long the way by road takes, as the routing engine said, and when",
+        },
+        "keep_travel_days",
+        _past("r.asked_at", "days"),
     ),
     "webhook": Kept(
         "where an organization wants to be told of events",

@@ -309,6 +309,7 @@ ROWS: Final[dict[str, Row]] = {
         {"code": "filled in", "reason": "too_far"},
         ({"code": "filled in", "reason": "moved_on"}, {"code": "filled in", "reason": "full"}),
     ),
+    "POST /v1/slip/preferences": Row({"body /code": Kind.CODE, "body /near/town": Kind.TOWN}),
     "POST /v1/slip/feedback": Row({"body /code": Kind.CODE}),
     "POST /v1/slip/plan": Row({"body /code": Kind.CODE}),
     "POST /v1/slip/plan/accept": Row({"body /code": Kind.CODE}),
@@ -322,8 +323,8 @@ _TERMS: Final = """
     rrule slot_minutes party_max nights_max arrive_by release_no_shows language
 """
 _ALLOCATED: Final = """
-    id need_id offer_id category state people party tentative held_until distance_km slots policy_version reason
-    created_at version
+    id need_id offer_id category state people party tentative held_until distance_km travel_minutes slots policy_version
+    reason created_at version
 """
 PARTY: Final = frozenset({"adults", "minors", "audience", "requires"})
 """What the two sides of an allocation see of its party, and nothing else."""

@@ -23,7 +23,15 @@ from tests.api.conftest import JoinNetwork, Organization
 from tests.builders import add_need, add_offer
 from tests.places import BAYONNE, BRIANCON, MONTGENEVRE, OULX, PlaceRow
 
-BY_LOAD_ALONE = {"travel": 0.0, "load": 0.0, "price": 0.0, "town": 0.0, "association": 0.0}
+BY_LOAD_ALONE = {
+    "travel": 0.0,
+    "load": 0.0,
+    "price": 0.0,
+    "town": 0.0,
+    "association": 0.0,
+    "time": 0.0,
+    "preference": 0.0,
+}
 PREFIXES = ("rule.", "term.", "way.", "unmet.", "chosen.", "summary.", "access.")
 
 
@@ -83,6 +91,7 @@ async def test_a_held_need_is_told_its_place_and_why_not_the_others(evening: Eve
         "state": "held",
         "people": 4,
         "distance_km": 0,
+        "travel_minutes": 5,
         "terms": BY_LOAD_ALONE,
         "decision": {
             "way": "at_once",
@@ -91,7 +100,7 @@ async def test_a_held_need_is_told_its_place_and_why_not_the_others(evening: Eve
             "sentence": "It was chosen at once, as the least costly of the nearest that fit at that moment.",
         },
         "policy_version": FIRST_POLICY.version,
-        "sentence": "This place is on hold, 0 km away.",
+        "sentence": "This place is on hold, 0 km away. The way by road takes about 5 min.",
     }
     assert explanation == {
         "need_id": str(need_id),

@@ -255,7 +255,7 @@ def _all_but_the_number(answer: httpx.Response) -> tuple[object, ...]:
     return answer.status_code, headers, answer.content
 
 
-@pytest.mark.parametrize("path", ["/v1/slip", "/v1/slip/refuse", "/v1/slip/feedback"])
+@pytest.mark.parametrize("path", ["/v1/slip", "/v1/slip/refuse", "/v1/slip/preferences", "/v1/slip/feedback"])
 async def test_unknown_expired_and_foreign_codes_answer_the_same_bytes(
     anyone: httpx.AsyncClient, coordination: Organization, engine: AsyncEngine, path: str
 ) -> None:
@@ -268,6 +268,7 @@ async def test_unknown_expired_and_foreign_codes_answer_the_same_bytes(
     bodies: dict[str, Json] = {
         "/v1/slip": {},
         "/v1/slip/refuse": {"reason": "other"},
+        "/v1/slip/preferences": {},
         "/v1/slip/feedback": {"rating": 3},
     }
     codes = (UNKNOWN, expired["code"], "K7QF4", "x", "\N{ARABIC LETTER AIN}" * 200, expired["code"][::-1])

@@ -213,7 +213,7 @@ async def test_what_opens_nothing_answers_the_same_page_whatever_was_written(
     expired = await post_need(coordination)
     await rows(engine, "update need set state = 'closed', ended_at = now() - interval '73 hours'")
     pages = set()
-    for path in ("/slip", "/slip/refuse", "/slip/feedback"):
+    for path in ("/slip", "/slip/refuse", "/slip/preferences", "/slip/feedback"):
         for code in (UNKNOWN, expired["code"], "<b>x</b>", "\N{ARABIC LETTER AIN}" * 300, "'; drop table need"):
             answered = await anyone.post(path, data={"code": code, "reason": "moved_on", "rating": "1"})
             assert answered.status_code == 404

@@ -56,4 +56,5 @@ LAWFUL: Final[dict[str, dict[str, str]]] = {
         "require-concurrent-index-creation": _EMPTY,
     },
     "0017_pre_pacts": {"prefer-bigint-over-int": _COUNTS},
+    "0024_pre_travel": {"prefer-bigint-over-int": _COUNTS},
 }

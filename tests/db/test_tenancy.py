@@ -317,6 +317,8 @@ THEIRS = (
     "select organization_id from audit_pending",
     "select event_id from feed_mark",
     "select word from feedback_count",
+    "select points from site_mark",
+    "select minutes from travel_time",
     "select count from daily_figure",
     "select name from tombstone",
     "select objective from round",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from matching.explain import Explanation, Placement, explain
-from matching.needs import Need
+from matching.needs import NO_PREFERENCES, Need
 from matching.offers import Offer, Slot
 from matching.rules import Circumstances
 from matching.states import OfferState
@@ -82,6 +82,11 @@ def _as_near(scene: Scene) -> Scene:
     return scene.offering(cell=scene.chosen.cell)
 
 
+def _saying_nothing(scene: Scene) -> Scene:
+    quiet = replace(scene.need, preferences=NO_PREFERENCES)
+    return replace(scene, need=quiet).offering(cell=scene.need.cell)
+
+
 def _promised_to_nobody(scene: Scene) -> Scene:
     assert scene.placement is not None
     return replace(scene, placement=replace(scene.placement, tentative=True))
@@ -113,14 +118,16 @@ REMOVE: Mapping[str, Callable[[Scene], Scene]] = {
     "capacity": lambda scene: scene.with_slots(_roomy),
     "staffing": _crewed,
     "travel": _as_near,
+    "time": lambda scene: scene.under(minute_km=0.0),
+    "preference": lambda scene: replace(scene, need=replace(scene.need, preferences=NO_PREFERENCES)),
     "load": lambda scene: scene.under(load_km=0),
     "price": lambda scene: scene.under(price_percent=0),
     "town": lambda scene: scene.under(town_load_km=0),
     "association": lambda scene: scene.under(association_load_km=0),
     "kept": _promised_to_nobody,
-    "small_gain": lambda scene: scene.under(move_gain_km=0).offering(cell=scene.need.cell),
+    "small_gain": lambda scene: _saying_nothing(scene).under(move_gain_km=0, minute_km=0.0),
     "improves": lambda scene: scene.under(move_gain_km=500),
     "beyond": lambda scene: scene.under(candidates=100, round_candidates=500),
     "fits": lambda scene: scene.with_slots(lambda slot: replace(slot, capacity=slot.capacity - slot.free, free=0)),
 }
-"""By the code of a rule or a term. A tie has nothing to take away: see its own test."""
+"""By the code of a rule or a term. A tie has nothing to take away, nor have marks that break one: see its own test."""

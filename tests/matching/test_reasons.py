@@ -11,22 +11,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geo.cells import Point, cell_of
-from geo.distance import kilometres_between
+from geo.distance import Kilometres, kilometres_between
+from geo.travel import minutes_between
 from matching.assign import Candidate, Cost, Decision, Way, cost_of, ranked
 from matching.explain import Placement, Term, explain
-from matching.needs import Language, Need, OfferId
+from matching.needs import Language, Near, Need, OfferId, Preferences
 from matching.offers import Crew, Offer, Slot
-from matching.policy import FIRST_POLICY
+from matching.policy import FIRST_POLICY, Policy
+from matching.preferring import preference_km
 from matching.rules import RULES, Circumstances, cover, failures
 from matching.states import AllocationState, OfferState
 from matching.vocabulary import Audience, Level, SiteKind
 from tests.matching.builders import NOW, need, night, offer, shelter_window
 from tests.matching.removing import REMOVE, Scene, manned
-from tests.places import BRIANCON
+from tests.places import BRIANCON, GAP
 
 FRENCH = Language("fr", Level.A1)
-PARTS = (Term.TRAVEL, Term.LOAD, Term.PRICE, Term.TOWN, Term.ASSOCIATION)
-EVERY_REASON = {*RULES, *Term} - {Term.TIE}
+PARTS = (Term.TRAVEL, Term.TIME, Term.PREFERENCE, Term.LOAD, Term.PRICE, Term.TOWN, Term.ASSOCIATION)
+BY_LOT = {Term.TIE, Term.MARKS}
+EVERY_REASON = {*RULES, *Term} - BY_LOT
 
 
 def scene_of(seed: int) -> Scene:
@@ -39,9 +42,20 @@ def scene_of(seed: int) -> Scene:
     policy = replace(FIRST_POLICY, candidates=random.choice((1, 1, 8)), round_candidates=random.choice((1, 50)))
     if random.random() < 0.05:
         asked = replace(asked, turned_down=frozenset({other.id}))
+    asked, policy = _leaning(Random(seed + 1), asked, policy)  # noqa: S311 - as above
     return Scene(
         asked, chosen, _placement(random, asked, chosen) if placed else None, other, Circumstances(policy, NOW)
     )
+
+
+def _leaning(random: Random, asked: Need, policy: Policy) -> tuple[Need, Policy]:
+    """Some say something on their slip, and some policies weigh minutes."""
+    said = Preferences(
+        near=random.choice((None, Near(GAP.cell, Kilometres(40)), Near(BRIANCON.cell, Kilometres(2)))),
+        wishes=frozenset(random.sample(("step_free", "women_only", "quiet"), random.choice((0, 1, 2)))),
+    )
+    weighed = replace(policy, minute_km=random.choice((0.0, 0.0, 0.0, 1.0)))
+    return (replace(asked, preferences=said) if random.random() < 0.3 else asked), weighed
 
 
 def _asked(random: Random) -> Need:
@@ -115,7 +129,7 @@ def _placement(random: Random, asked: Need, chosen: Offer) -> Placement:
 def test_without_its_reason_an_offer_is_not_lost_for_it(seed: int) -> None:
     scene = scene_of(seed)
     code = scene.code
-    if code != Term.TIE:
+    if code not in BY_LOT:
         assert REMOVE[code](scene).code != code, scene
 
 
@@ -171,6 +185,8 @@ def candidate(scene: Scene, offered: Offer) -> Candidate:
         price=sum(slot.price for slot in slots),
         town_load=offered.town_load,
         association_load=offered.association_load,
+        minutes=minutes_between(scene.need.cell, offered.cell),
+        preference=preference_km(scene.need, offered.cell, offered.provides, scene.at.policy),
     )
 
 
@@ -210,6 +226,9 @@ def test_a_tie_is_broken_by_anything() -> None:
     scene = Scene(asked, chosen, _placement(Random(1), asked, chosen), offer(), Circumstances(FIRST_POLICY, NOW))  # noqa: S311
     assert scene.code == Term.TIE
     assert scene.offering(association_load=9.0).code == Term.ASSOCIATION
+    assert scene.offering(mark=2.0).code == Term.MARKS
+    assert scene.offering(mark=2.8).code == Term.TIE
+    assert scene.offering(mark=4.0).code in {Term.KEPT, Term.SMALL_GAIN}
     assert replace(scene, chosen=replace(chosen, town_load=9.0)).code in {Term.KEPT, Term.SMALL_GAIN}
 
 

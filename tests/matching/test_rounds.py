@@ -121,3 +121,24 @@ def test_a_pair_costs_its_way_and_the_fairness_of_its_offer_but_a_move_counts_th
     assert exchanges(needs, asked, to_the_other, FIRST_POLICY, fairness) == [], "for a town nobody is moved"
     (moved,) = exchanges(needs, asked, to_the_other, replace(FIRST_POLICY, move_gain_km=4), fairness)
     assert moved.steps[0].km == 16
+
+
+def test_a_party_is_moved_for_what_it_prefers_and_the_explanation_says_so() -> None:
+    needs = [replace(asking(held=0, km=3), held_lean=12.0)]
+    pairs = np.array([0, 0]), np.array([0, 1]), np.array([3.0, 5.0])
+    lean = np.array([12.0, 0.0])
+    asked = problem_of(needs, np.full((2, 1), 4), pairs, lean_km=lean)
+    assert asked.km.tolist() == [15.0, 5.0]
+    (moved,) = exchanges(needs, asked, plan((0, 1, 2)), FIRST_POLICY, lean_km=lean)
+    (step,) = moved.steps
+    assert (step.km, step.spared_km, step.gain_km) == (5, -2, 10)
+    assert moved.way_of(step, FIRST_POLICY) is Way.PREFERRED
+    for least in (10, 11):
+        policy = replace(FIRST_POLICY, move_gain_km=least)
+        assert len(exchanges(needs, asked, plan((0, 1, 2)), policy, lean_km=lean)) == (least == 10)
+
+
+def test_control_without_what_it_prefers_it_stays() -> None:
+    needs = [asking(held=0, km=3)]
+    asked = problem_of(needs, np.full((2, 1), 4), (np.array([0, 0]), np.array([0, 1]), np.array([3.0, 5.0])))
+    assert exchanges(needs, asked, plan((0, 1, 2)), FIRST_POLICY) == []

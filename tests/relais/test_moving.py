@@ -114,6 +114,7 @@ async def give_a_past(engine: AsyncEngine, settings: Settings) -> None:
     await let_pass(engine, 30)
     await purge(engine, WorkerSettings(**settings.model_dump(exclude={"database_address"})))
     await rows(engine, "insert into feedback_count values (current_date, :town, 'shelter', 'calm', 3)", town=MENTON.id)
+    await rows(engine, "insert into site_mark select min(cast(id as text))::uuid, 12, 40 from site")
     await rows(engine, "insert into town_name values (:town, 'mentone', 'Mentone')", town=MENTON.id)
     await rows(engine, f"insert into figure values ('month', '2025-01-01', '{MENTON.id}', 'shelter', 'served', '', 40)")
 
