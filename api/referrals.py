@@ -31,6 +31,7 @@ class ReferralOut(Wire):
 
     id: UUID
     need_id: UUID | None
+    ride_id: Annotated[UUID | None, Field(description="The need for their way, told to the town that sees to it.")]
     pact_id: UUID
     number: Annotated[int, Field(ge=1, description="The version of the pact that it was offered under.")]
     step: Annotated[int, Field(ge=1, le=2, description="2 for people who go on from a partner town.")]
@@ -54,6 +55,7 @@ class ReferralOut(Wire):
         return cls(
             id=facts.id,
             need_id=facts.need_id,
+            ride_id=facts.ride_id,
             pact_id=facts.pact_id,
             number=facts.number,
             step=facts.step,

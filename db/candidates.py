@@ -21,7 +21,16 @@ from matching.preferring import preference_km
 from matching.rules import radius
 from matching.vocabulary import Coverage
 
-__all__ = ["NIGHTS_DISC", "NIGHTS_IF_STAFFED", "NIGHTS_WALK", "STATEMENTS", "Parameter", "find", "parameters"]
+__all__ = [
+    "NIGHTS_DISC",
+    "NIGHTS_IF_STAFFED",
+    "NIGHTS_WALK",
+    "SLOTS_IF_STAFFED",
+    "STATEMENTS",
+    "Parameter",
+    "find",
+    "parameters",
+]
 
 _EVERY_NIGHT = """
     select array_agg(s.id) as slots, min(s.capacity - s.used) as free, min(s.capacity) as capacity,
@@ -115,6 +124,18 @@ _STAFFED_DISC = f"""
 """
 NIGHTS_IF_STAFFED = _NEAREST.format(coverage=_EVERY_NIGHT_IF_STAFFED, reach=_STAFFED_DISC, costs="")
 """The offers that could be candidates if their sites had all the volunteers that they ask for."""
+
+_ONE_SLOT_IF_STAFFED = """
+    select array[s.id] as slots, g.places - s.used as free, g.places as capacity
+      from slot s join slot_staffing g on g.slot_id = s.id
+     where s.offer_id = o.id and s.starts < :ends and s.ends > :arrives and s.last_arrival > :arrives
+       and (least(s.ends, :ends) - greatest(s.starts, :arrives)) * 2 >= s.ends - s.starts
+       and g.places - s.used >= :least
+     order by s.starts
+     limit 8
+"""
+SLOTS_IF_STAFFED = _NEAREST.format(coverage=_ONE_SLOT_IF_STAFFED, reach=_STAFFED_DISC, costs="")
+"""The same for help of an hour, such as a ride: some slots of each offer, for volunteers may be free for one alone."""
 
 Parameter = str | int | float | bool | date | datetime | None | Sequence[str] | Sequence[OfferId]
 """What one parameter of the statement may be."""

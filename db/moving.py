@@ -44,6 +44,7 @@ GOES: Final = (
     "pact_signature",
     "pact_week",
     "referral",
+    "ride",
     "practice",
     "feedback_count",
     "site_mark",

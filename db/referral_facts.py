@@ -20,10 +20,14 @@ __all__ = ["ReferralFacts", "of_need", "page", "read"]
 
 @dataclass(frozen=True, slots=True)
 class ReferralFacts:
-    """A referral as those concerned see it; `need_id` is told to the poster of the need alone."""
+    """A referral as those concerned see it.
+
+    `need_id` is told to the poster of the need alone, `ride_id` (the need for their way) to who sees to it.
+    """
 
     id: UUID
     need_id: UUID | None
+    ride_id: UUID | None
     pact_id: UUID
     number: int
     step: int
@@ -46,7 +50,11 @@ class ReferralFacts:
 
 
 _COLUMNS: Final = columns(ReferralRow, "r")
-_SELECT = f"select {_COLUMNS} from referral r where :organization in (r.poster_id, r.from_id, r.to_id)"
+_RIDE: Final = """
+    (select ride.need_id from ride join need m on m.id = ride.need_id
+      where ride.referral_id = r.id and m.organization_id = :organization) as ride_id
+"""
+_SELECT = f"select {_COLUMNS}, {_RIDE} from referral r where :organization in (r.poster_id, r.from_id, r.to_id)"
 _READ = text(_SELECT + " and r.id = :id")
 _PAGE = text(
     _SELECT
@@ -57,7 +65,7 @@ _PAGE = text(
      limit :limit
 """
 )
-_OF_NEED = text(f"select {_COLUMNS} from referral r where r.need_id = :need order by r.created_at, r.id")
+_OF_NEED = text(f"select {_COLUMNS}, {_RIDE} from referral r where r.need_id = :need order by r.created_at, r.id")
 
 
 async def read(tx: AsyncConnection, referral_id: UUID, organization_id: UUID) -> ReferralFacts:
@@ -79,7 +87,7 @@ async def page(
 
 async def of_need(tx: AsyncConnection, need_id: UUID, poster_id: UUID) -> list[ReferralFacts]:
     """The referrals of a need, oldest first, as its poster sees them."""
-    return [_facts(row, poster_id) for row in await tx.execute(_OF_NEED, {"need": need_id})]
+    return [_facts(row, poster_id) for row in await tx.execute(_OF_NEED, {"need": need_id, "organization": poster_id})]
 
 
 def _facts(row: Row[tuple[object, ...]], organization_id: UUID) -> ReferralFacts:
@@ -88,6 +96,7 @@ def _facts(row: Row[tuple[object, ...]], organization_id: UUID) -> ReferralFacts
     return ReferralFacts(
         id=values["id"],
         need_id=values["need_id"] if values["poster_id"] == organization_id else None,
+        ride_id=values["ride_id"],
         pact_id=values["pact_id"],
         number=values["number"],
         step=values["step"],

@@ -30,14 +30,17 @@ _ANYWHERE = text("select exists (select from slot_staffing g join slot s on s.id
 _WAITING = text("""
     select n.id from need n join category c on c.code = n.category
      where n.state in ('open', 'unmet', 'referred') and n.fruitless > 0 and n.parked_at is null
-       and coalesce(n.ended_at, 'infinity') = 'infinity' and n.ends > now() and c.coverage = 'every'
+       and coalesce(n.ended_at, 'infinity') = 'infinity' and n.ends > now() and c.coverage in ('every', 'any')
        and exists (select from offer o join site h on h.id = o.site_id and h.staffing_skill is not null
                     where o.category = n.category and o.state = 'open'
                       and st_dwithin(n.point, o.point, :metres, false))
      order by n.tier, n.posted_at
      limit :limit
 """)
-_CHOICES = text(candidates.NIGHTS_IF_STAFFED)
+_CHOICES = {
+    Coverage.EVERY: text(candidates.NIGHTS_IF_STAFFED),
+    Coverage.ANY: text(candidates.SLOTS_IF_STAFFED),
+}
 _WATCHES = text("""
     select s.id, o.site_id, s.starts, s.ends, s.used, g.places, h.staffing_people_per_volunteer as each,
            h.staffing_minimum as minimum,
@@ -123,10 +126,10 @@ async def read_region(tx: AsyncConnection, policy: Policy) -> Region:
 async def _party(tx: AsyncConnection, need_id: UUID, policy: Policy) -> Party:
     seeker = await seekers.read_seeker(tx, need_id, policy)
     need = seeker.need
-    if not need.days or need.coverage is not Coverage.EVERY:
+    if need.window.ends <= seeker.now or (need.coverage is Coverage.EVERY and not need.days):
         return Party(seeker.people_left, need.urgency.tier, ())
     values = candidates.parameters(need, policy, seeker.now, seeker.people_left) | {"least": seeker.people_left}
-    rows = (await tx.execute(_CHOICES, values)).all()
+    rows = (await tx.execute(_CHOICES[need.coverage], values)).all()
     choices = tuple(Choice(tuple(row.slots), row.km) for row in rows)
     return Party(seeker.people_left, need.urgency.tier, choices)
 

@@ -75,6 +75,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "pledge_turn": Rule(sees=_SEEN_PLEDGE, adds=_SEEN_PLEDGE),
     "referral": Rule(sees=f"{_ME} in (poster_id, from_id, to_id)"),
     "preference": Rule(sees=f"exists (select from need n where n.id = need_id and n.{_OWN})"),
+    "ride": Rule(sees=f"exists (select from need n where n.id = need_id and n.{_OWN})"),
     "practice": Rule(sees=f"{_OWN} or (state = 'told' and {_WORKS_SOMEWHERE})", adds=_OWN, changes=_OWN),
     "session": Rule(
         sees=_OWN,

@@ -67,7 +67,7 @@ class Crew:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Slots of one offer that a party could take, one for each of its nights, if they were staffed."""
+    """Slots of one offer that a party could take if they were staffed: one for each of its nights, or one in all."""
 
     slots: tuple[int, ...]
     km: int

@@ -21,7 +21,12 @@ from tests.places import BRIANCON, PlaceRow, point_text
 
 __all__ = ["COVERAGES", "TONIGHT", "add_need", "add_offer", "add_organization", "need_terms", "tonight"]
 
-COVERAGES = {"shelter": Coverage.EVERY, "sanitation": Coverage.ANY, "language_class": Coverage.COURSE}
+COVERAGES = {
+    "shelter": Coverage.EVERY,
+    "sanitation": Coverage.ANY,
+    "transport": Coverage.ANY,
+    "language_class": Coverage.COURSE,
+}
 TONIGHT = datetime.now(ZoneInfo("Europe/Paris")).date() + timedelta(days=1)
 """The evening that tests speak of: tomorrow's, so that no test depends on the hour it runs at."""
 

@@ -17,7 +17,7 @@ from db.linking import link_acts
 from db.locations import Address
 from db.roles import Role
 from db.settings import Settings
-from db.tables import OrganizationTown, Preference, Round
+from db.tables import OrganizationTown, Preference, Ride, Round
 from db.webhook_keys import WebhookKeys
 from geo.cells import Point
 from matching.policy import FIRST_POLICY
@@ -105,7 +105,8 @@ async def evening(
         await tx.execute(_PLANNED, {"poster": poster, "need": alone})
         await tx.execute(insert(Preference), [{"need_id": alone, "most_km": 30, "wishes": ["quiet"]}])
         sides = ((poster, far), (town_hall, gym))
-        await add_referral(tx, alone, await add_pact(tx, *sides), *sides)
+        referral = await add_referral(tx, alone, await add_pact(tx, *sides), *sides)
+        await tx.execute(insert(Ride), [{"need_id": alone, "referral_id": referral}])
         for row in (await tx.execute(text("select id from site where organization_id = :id"), {"id": town_hall})).all():
             await locations.keep_place(tx, row.id, EXACTLY, vault)
             await locations.keep_address(tx, row.id, Address("3 impasse du Ruisseau", None), vault)

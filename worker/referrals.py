@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from db import pacts, policies, referrals, referring
+from db import pacts, policies, referrals, referring, rides
 from db.bell import Bell
 from db.connection import looking, transaction
 from matching.policy import Policy
@@ -38,7 +38,8 @@ async def look_after_referrals(engine: AsyncEngine, bell: Bell) -> int:
         (ReferralState.RETURNED, referrals.return_home),
     ):
         changed += await _each_overdue(engine, bell, to, act)
-    return changed + await _refer_due(engine, bell, policy)
+    changed += await _refer_due(engine, bell, policy)
+    return changed + await _see_to_rides(engine, bell)
 
 
 async def _each_overdue(
@@ -53,6 +54,22 @@ async def _each_overdue(
         if still_due:
             changed += 1
             bell.work()
+    return changed
+
+
+async def _see_to_rides(engine: AsyncEngine, bell: Bell) -> int:
+    """Ask for the rides that pacts promise, and for none that nobody needs any more."""
+    async with transaction(engine) as tx:
+        wanted, over = await rides.list_wanted(tx, _AT_ONCE), await rides.list_over(tx, _AT_ONCE)
+    changed = 0
+    for referral_id in wanted:
+        async with transaction(engine) as tx:
+            changed += await rides.post(tx, referral_id) is not None
+    for each in over:
+        async with transaction(engine) as tx:
+            changed += await rides.end(tx, each)
+    if changed:
+        bell.work()
     return changed
 
 

@@ -22,7 +22,7 @@ from db.tables.figures import Competence, Figure, FigurePeriod
 from db.tables.metadata import Row
 from db.tables.organizations import ApiKey, Organization, OrganizationTown, Session
 from db.tables.outgoing import Webhook, WebhookDelivery
-from db.tables.pacts import Pact, PactSignature, PactVersion, PactWeek, Referral
+from db.tables.pacts import Pact, PactSignature, PactVersion, PactWeek, Referral, Ride
 from db.tables.practices import Practice
 from db.tables.records import AuditEntry, AuditHead, AuditPending, DailyFigure, Tombstone
 from db.tables.towns import Town, TownName
@@ -62,6 +62,7 @@ __all__ = [
     "Preference",
     "Project",
     "Referral",
+    "Ride",
     "Round",
     "Row",
     "Session",

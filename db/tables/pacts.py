@@ -13,7 +13,7 @@ from db.tables.metadata import CreatedAt, Identity, Row, Texts, Version, one_of
 from matching.states import PactState, ReferralState
 from matching.vocabulary import Acceptance, Transport
 
-__all__ = ["Pact", "PactSignature", "PactVersion", "PactWeek", "Referral"]
+__all__ = ["Pact", "PactSignature", "PactVersion", "PactWeek", "Referral", "Ride"]
 
 
 class Pact(Row):
@@ -121,6 +121,15 @@ class PactWeek(Row):
         CheckConstraint("people >= 0 and people_placed >= 0", name="people"),
         Index("pact_week_to_town_id_idx", "to_town_id", "week"),
     )
+
+
+class Ride(Row):
+    """A need for `transport` that was posted for people who were referred, by the town that sees to their way."""
+
+    __tablename__ = "ride"
+
+    need_id: Mapped[UUID] = mapped_column(ForeignKey("need.id", ondelete="CASCADE"), primary_key=True)
+    referral_id: Mapped[UUID] = mapped_column(ForeignKey("referral.id", ondelete="CASCADE"), unique=True)
 
 
 class Referral(Row):

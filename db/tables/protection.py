@@ -410,6 +410,14 @@ KEPT: Final[dict[str, Kept]] = {
         "keep_needs_hours",
         "not exists (select from need n where n.id = r.need_id)",
     ),
+    "ride": Kept(
+        "so that people who were referred get there",
+        "the organization of the town that sees to the way",
+        "with its need, and with the need of those who were referred",
+        {"need_id referral_id": "the need for transport, and the referral that it is for"},
+        "keep_needs_hours",
+        "not exists (select from need n where n.id = r.need_id)",
+    ),
     "session": Kept(
         "so that a browser that showed a key need not show it again",
         _OWNER,

@@ -79,7 +79,9 @@ async def _of(engine: AsyncEngine, whose: Evening, table: str) -> frozenset[str]
         "pact": "r.proposer_id = any(cast(:ids as uuid[]))",
         "pact_version": "r.proposed_by = any(cast(:ids as uuid[]))",
         "pact_week": "exists (select from pact x where x.id = r.pact_id and x.proposer_id = any(cast(:ids as uuid[])))",
+        "preference": "exists (select from need x where x.id = r.need_id and x.{own})",
         "referral": "r.{poster}",
+        "ride": "exists (select from need x where x.id = r.need_id and x.{own})",
     }.get(table, "r.{own}")
     condition = spoken.format(
         own="organization_id = any(cast(:ids as uuid[]))", poster="poster_id = any(cast(:ids as uuid[]))"

@@ -1,4 +1,4 @@
-"""Travel and preferences: how long ways take, what people say on their slip, and the marks that sites were given."""
+"""Travel and preferences: how long ways take, what people say on their slip, marks of sites, and rides."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -45,6 +45,15 @@ def upgrade() -> None:
         sa.CheckConstraint(f"(wishes || waits_for) <@ array[{_WISHES}]", name=op.f("preference_words_check")),
     )
     op.create_table(
+        "ride",
+        sa.Column("need_id", sa.Uuid(), nullable=False),
+        sa.Column("referral_id", sa.Uuid(), nullable=False),
+        sa.PrimaryKeyConstraint("need_id", name="ride_pkey"),
+        sa.UniqueConstraint("referral_id", name="ride_referral_id_key"),
+        sa.ForeignKeyConstraint(["need_id"], ["need.id"], name="ride_need_id_fkey", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["referral_id"], ["referral.id"], name="ride_referral_id_fkey", ondelete="CASCADE"),
+    )
+    op.create_table(
         "site_mark",
         sa.Column("site_id", sa.Uuid(), nullable=False),
         sa.Column("parties", sa.Integer(), nullable=False),
@@ -60,6 +69,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Go back."""
     op.drop_table("site_mark")
+    op.drop_table("ride")
     op.drop_table("preference")
     op.drop_table("travel_time")
     op.drop_column("allocation", "travel_minutes")
