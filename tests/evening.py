@@ -17,7 +17,7 @@ from db.linking import link_acts
 from db.locations import Address
 from db.roles import Role
 from db.settings import Settings
-from db.tables import OrganizationTown, Preference, Ride, Round
+from db.tables import OrganizationTown, Preference, Ride, Round, TravelTime
 from db.webhook_keys import WebhookKeys
 from geo.cells import Point
 from matching.policy import FIRST_POLICY
@@ -103,6 +103,7 @@ async def evening(
         waiting = await add_need(tx, poster, people=2, place=gym)
         alone = await add_need(tx, poster, people=3, place=far, max_km=1)
         await tx.execute(_PLANNED, {"poster": poster, "need": alone})
+        await tx.execute(insert(TravelTime), [{"from_cell": door.cell, "to_cell": gym.cell, "minutes": 30}])
         await tx.execute(insert(Preference), [{"need_id": alone, "most_km": 30, "wishes": ["quiet"]}])
         sides = ((poster, far), (town_hall, gym))
         referral = await add_referral(tx, alone, await add_pact(tx, *sides), *sides)

@@ -129,6 +129,7 @@ OUTSIDE_THE_DOCUMENT: Final = CONSOLE | {
     "/openapi.json",
     "/slip",
     "/slip/refuse",
+    "/slip/preferences",
     "/slip/feedback",
     "/v1/needs/batch",
 }
