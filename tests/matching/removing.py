@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from matching.assign import Way
 from matching.explain import Explanation, Placement, explain
 from matching.needs import NO_PREFERENCES, Need
 from matching.offers import Offer, Slot
@@ -92,6 +93,13 @@ def _promised_to_nobody(scene: Scene) -> Scene:
     return replace(scene, placement=replace(scene.placement, tentative=True))
 
 
+def _chosen_alone(scene: Scene) -> Scene:
+    assert scene.placement is not None
+    assert scene.placement.decision is not None
+    alone = replace(scene.placement.decision, way=Way.AT_ONCE)
+    return replace(scene, placement=replace(scene.placement, decision=alone))
+
+
 REMOVE: Mapping[str, Callable[[Scene], Scene]] = {
     "category": lambda scene: scene.offering(category=scene.need.category),
     "paused": lambda scene: scene.offering(state=OfferState.OPEN),
@@ -126,6 +134,7 @@ REMOVE: Mapping[str, Callable[[Scene], Scene]] = {
     "association": lambda scene: scene.under(association_load_km=0),
     "kept": _promised_to_nobody,
     "small_gain": lambda scene: _saying_nothing(scene).under(move_gain_km=0, minute_km=0.0),
+    "together": _chosen_alone,
     "improves": lambda scene: scene.under(move_gain_km=500),
     "beyond": lambda scene: scene.under(candidates=100, round_candidates=500),
     "fits": lambda scene: scene.with_slots(lambda slot: replace(slot, capacity=slot.capacity - slot.free, free=0)),
