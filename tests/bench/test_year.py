@@ -31,7 +31,7 @@ TOWNS = (
 
 
 def network(**changes: object) -> Network:
-    given = {"parties_an_evening": 40.0, "evenings": 28, "places_of": dict.fromkeys(TownRole, 8.0), "each": 0.6}
+    given = {"parties_an_evening": 24.0, "evenings": 28, "places_of": dict.fromkeys(TownRole, 5.0), "each": 0.6}
     return network_of(TOWNS, Parameters(**given | changes))  # type: ignore[arg-type]
 
 

@@ -11,8 +11,9 @@ import h3
 
 from db.retention import purge
 from geo.cells import Point, cell_of, cell_text
-from tests.api.bodies import need_body, offer_body, pledge_body, site_body
+from tests.api.bodies import need_body, offer_body, pledge_body, practice_body, site_body
 from tests.db.acts import one, rows
+from tests.pacts import terms_body
 from tests.places import BRIANCON, MONTGENEVRE, PlaceRow
 from tests.protection.cast import Cast
 from tests.protection.evidence import events_so_far, what_is_left
@@ -33,6 +34,16 @@ _EXPORTS: Final = (
     "/v1/export/offers.geojson",
     "/v1/calendar.ics?language=fr",
 )
+_SHARED: Final = (
+    "/v1/pacts",
+    "/v1/referrals",
+    "/v1/practices",
+    "/v1/export/practices.csv",
+    "/v1/figures",
+    "/v1/figures?span=month",
+    "/v1/export/figures.csv",
+)
+"""What towns tell each other and everybody; each is asked for in every role."""
 
 
 class Journey(Cast):
@@ -60,6 +71,31 @@ class Journey(Cast):
         """Everybody reads what they may of their own, and tries what is not theirs."""
         self.recorder.stage = "looking"
         await self._everybody_looks_around()
+        self.recorder.stage = "sharing"
+        await self._towns_share()
+
+    async def _towns_share(self) -> None:
+        """Two towns make a pact, a need is to be passed on, a practice is told, everybody reads; then the pact ends.
+
+        It ends so that what comes later in the evening is decided as if it had never been.
+        """
+        asked = {
+            "town": BRIANCON.id,
+            "partner": str(self.organizations["neighbour"]),
+            "partner_town": MONTGENEVRE.id,
+            "terms": terms_body(),
+        }
+        pact = (await self.ask("town hall", "POST", "/v1/pacts", json=asked)).json()["id"]
+        await self.ask("neighbour", "POST", f"/v1/pacts/{pact}/sign", json={"number": 1})
+        hopeless = self._needs["hopeless"]["id"]
+        await self.ask("coordination", "POST", f"/v1/needs/{hopeless}/refer", json={}, said=())
+        await self.ask("coordination", "GET", f"/v1/needs/{hopeless}/explanation")
+        practice = (await self.ask("town hall", "POST", "/v1/practices", json=practice_body())).json()["id"]
+        for role in (*self.organizations, "anyone"):
+            for path in (*_SHARED, f"/v1/pacts/{pact}", f"/v1/practices/{practice}"):
+                await self.ask(role, "GET", path, said=())
+        for role in ("town hall", "neighbour"):
+            await self.ask(role, "POST", f"/v1/pacts/{pact}/end")
 
     async def wait_for_volunteers_and_a_round(self) -> None:
         """A hall opens for who needs a lift, and a party makes room for one that fits nowhere else."""

@@ -37,8 +37,13 @@ class _Key:
     category: str
 
 
-def facts_of(seed: int, *, weeks: int, towns: int, parties: int, categories: int = 3, reasons: int = 3) -> list[Fact]:
-    """So many weeks of a network of so many towns in which about so many parties ask each week."""
+def facts_of(
+    seed: int, *, weeks: int, towns: int, parties: int, categories: int = 3, reasons: int = 3, answers: int = 5
+) -> list[Fact]:
+    """So many weeks of a network of so many towns in which about so many parties ask each week.
+
+    `reasons` and `answers`: of how many kinds why people were unmet, and what partner towns did, are.
+    """
     random = Random(seed)  # noqa: S311 - networks must be the same each time
     counts: Counter[tuple[_Key, Measure, str]] = Counter()
     people: Counter[tuple[_Key, Measure, str]] = Counter()
@@ -52,7 +57,7 @@ def facts_of(seed: int, *, weeks: int, towns: int, parties: int, categories: int
             partner = random.choice([each for each in _TOWNS[:towns] if each[0] != town])
             elsewhere = _Key(key.week, *partner[:2], category)
             size = random.choices((1, 2, 3, 4, 6, 12), (50, 20, 10, 10, 5, 2))[0]
-            for measure, part, times in _one(random, category, _REASONS[:reasons]):
+            for measure, part, times in _one(random, category, _REASONS[:reasons], REFERRED[:answers]):
                 at = elsewhere if measure is Measure.REFERRED_IN else key
                 counts[at, measure, part] += times * size
                 people[at, measure, part] += size
@@ -73,7 +78,9 @@ def facts_of(seed: int, *, weeks: int, towns: int, parties: int, categories: int
     ]
 
 
-def _one(random: Random, category: str, reasons: tuple[str, ...]) -> Iterator[tuple[Measure, str, int]]:
+def _one(
+    random: Random, category: str, reasons: tuple[str, ...], answers: tuple[str, ...]
+) -> Iterator[tuple[Measure, str, int]]:
     """What one party counts in, and how often."""
     yield Measure.ASKED, "", 1
     end = random.choices(("served", "unmet", "other"), (60, 28, 12))[0]
@@ -88,7 +95,7 @@ def _one(random: Random, category: str, reasons: tuple[str, ...]) -> Iterator[tu
     if end == "unmet":
         yield Measure.UNMET_FOR, random.choice(reasons), 1
     if waited != NEVER and random.random() < _REFERRED:
-        yield from ((each, REFERRED[0], 1) for each in (Measure.REFERRED_OUT, Measure.REFERRED_IN))
+        yield from ((each, answers[0], 1) for each in (Measure.REFERRED_OUT, Measure.REFERRED_IN))
     elif random.random() < _REFERRED:
-        came = random.choices(REFERRED[1:], (6, 3, 2, 1))[0]
+        came = random.choices(answers[1:], (6, 3, 2, 1)[: len(answers) - 1])[0]
         yield from ((each, came, 1) for each in (Measure.REFERRED_OUT, Measure.REFERRED_IN))

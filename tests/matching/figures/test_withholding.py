@@ -101,7 +101,7 @@ def year(*, long: bool) -> list[Fact]:
     """52 weeks of a network; in the short form a month of a small one."""
     if long:
         return facts_of(1, weeks=52, towns=3, parties=40, categories=2, reasons=2)
-    return facts_of(1, weeks=4, towns=2, parties=40, categories=2, reasons=2)
+    return facts_of(1, weeks=4, towns=2, parties=40, categories=2, reasons=2, answers=2)
 
 
 @pytest.fixture(scope="module")
