@@ -15,10 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import candidates, due, events, holds, seekers
 from db.seekers import InPathway, Tentative
 from geo.cells import Cell, centroid
-from geo.distance import Kilometres, kilometres_between
+from geo.distance import Kilometres
 from matching.assign import Candidate, Decision, Way, cost_of
 from matching.needs import OfferId
-from matching.pathways import MOST_WEIGHED, Found, Plan, Spot, Step, best_plan, cost_from
+from matching.pathways import MOST_WEIGHED, Found, Plan, Spot, Step, best_plan, cost_from, seen_from
 from matching.policy import Policy
 from matching.rules import radius
 from matching.states import NeedState
@@ -239,9 +239,9 @@ async def _carry_out(tx: AsyncConnection, standing: _Standing, choice: _Choice, 
     for step, spot in chosen:
         # Both sides of an allocation are told how far it is: from the town, for where its people sleep is nobody's to
         # work out who gives a class. What was weighed stands in its terms, which their poster alone is told.
-        told = kilometres_between(home or step.seeker.need.cell, spot.cell)
+        told = seen_from(home or step.seeker.need.cell, spot)
         decision = Decision(Way.TOGETHER, cost_from(plan.bed.cell, spot, policy))
-        await _take(tx, step, replace(spot.candidate, distance=told), timedelta(0), decision, policy)
+        await _take(tx, step, told, timedelta(0), decision, policy)
         placed.append(step.seeker.need.id)
     return tuple(placed)
 

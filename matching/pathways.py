@@ -12,6 +12,7 @@ from itertools import product
 
 from geo.cells import Cell, centroid
 from geo.distance import EARTH_RADIUS_KM, Kilometres, kilometres_between
+from geo.travel import minutes_between
 from matching.assign import Candidate, Cost, cost_of
 from matching.policy import Policy
 from matching.states import NeedState
@@ -28,6 +29,7 @@ __all__ = [
     "Step",
     "best_plan",
     "cost_from",
+    "seen_from",
     "state_of",
 ]
 
@@ -109,7 +111,14 @@ def best_plan(
 
 def cost_from(bed: Cell, spot: Spot, policy: Policy) -> Cost:
     """What a step's place costs beside this bed: its way is the one from there."""
-    return cost_of(replace(spot.candidate, distance=kilometres_between(bed, spot.cell)), policy)
+    return cost_of(seen_from(bed, spot), policy)
+
+
+def seen_from(cell: Cell, spot: Spot) -> Candidate:
+    """A step's place with the way to it from a cell, whatever way it was found by."""
+    return replace(
+        spot.candidate, distance=kilometres_between(cell, spot.cell), minutes=minutes_between(cell, spot.cell)
+    )
 
 
 def state_of(states: Collection[NeedState]) -> PathwayState:

@@ -9,6 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db import policies, seekers
 from db.connection import transaction
 from db.settings import Settings
+from geo.distance import kilometres_between
+from geo.travel import minutes_between
 from matching.schedule import LONGEST_SPAN
 from matching.states import AllocationState
 from matching.vocabulary import Urgency
@@ -95,6 +97,19 @@ async def test_once_its_provider_is_asked_the_bed_stays_and_the_class_is_looked_
     await again(valley)
     assert await valley.where(sleeps) == (first, "held")
     assert await valley.where(learns) == (lessons, "held")
+
+
+async def test_the_way_to_a_class_is_told_from_the_town_though_it_was_looked_for_around_the_bed(valley: Valley) -> None:
+    """Who gives the class is told it: the way from the bed would say where its people sleep."""
+    await valley.places(MONTGENEVRE)
+    await valley.post()
+    await valley.look()
+    await firm(valley)
+    await valley.classes(MONTGENEVRE)
+    await again(valley)
+    told = await rows(valley.engine, "select distinct distance_km, travel_minutes from allocation where state = 'held'")
+    up_there = (BRIANCON.cell, MONTGENEVRE.cell)
+    assert [tuple(each) for each in told] == [(kilometres_between(*up_there), minutes_between(*up_there))]
 
 
 async def test_a_vital_bed_is_firm_from_the_first_moment(valley: Valley) -> None:
