@@ -109,7 +109,9 @@ async def test_the_way_to_a_class_is_told_from_the_town_though_it_was_looked_for
     await again(valley)
     told = await rows(valley.engine, "select distinct distance_km, travel_minutes from allocation where state = 'held'")
     up_there = (BRIANCON.cell, MONTGENEVRE.cell)
-    assert [tuple(each) for each in told] == [(kilometres_between(*up_there), minutes_between(*up_there))]
+    assert [(each.distance_km, each.travel_minutes) for each in told] == [
+        (kilometres_between(*up_there), minutes_between(*up_there))
+    ]
 
 
 async def test_a_vital_bed_is_firm_from_the_first_moment(valley: Valley) -> None:
