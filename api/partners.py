@@ -77,15 +77,19 @@ def _answered(each: ReferralFacts, town: str, language: str) -> PartnerOut:
 
 def _not_asked(each: Option, reader: UUID, language: str) -> PartnerOut:
     partner, failure = each.partner, each.failure
-    facts = failure.facts if failure else ()
+    own = reader in (partner.from_id, partner.to_id)
+    # How many people two towns passed on is theirs to know: a party of hundreds makes any week too full.
+    withheld = failure is not None and failure.rule == "week" and not own
+    facts = failure.facts if failure and not withheld else ()
     words = _in_words(facts, language) | {"town": partner.town}
+    sentence = "week_of_others" if withheld else failure.rule if failure else "fits"
     return PartnerOut(
-        pact_id=partner.pact_id if reader in (partner.from_id, partner.to_id) else None,
+        pact_id=partner.pact_id if own else None,
         town=partner.town_id,
         state=None,
         rule=failure.rule if failure else None,
         facts=dict(facts),
-        sentence=say(f"pact.{failure.rule if failure else 'fits'}", language, **words),
+        sentence=say(f"pact.{sentence}", language, **words),
     )
 
 

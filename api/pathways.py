@@ -15,9 +15,10 @@ from api.needs import Codes, Countries, MaxKm, NeedOut, NeedWarning, PeopleWire,
 from api.problems import problems
 from api.transactions import Reply, TransactionalRoute, Tx
 from api.wire import CategoryCode, Instant, TownId, Wire
-from db import allocations, pathways
+from db import allocations, pathways, preferences
 from db.allocations import AllocationFacts
 from db.pathways import PathwayFacts
+from db.preferences import NOTHING_SAID, Said
 from matching.needs import People
 from matching.pathways import FEWEST_STEPS, MOST_STEPS, PathwayState, state_of
 from matching.posting import NeedTerms
@@ -110,11 +111,12 @@ class PathwayOut(Wire):
         cls,
         facts: PathwayFacts,
         placed: Mapping[UUID, Sequence[AllocationFacts]],
+        said: Mapping[UUID, Said] = {},
         *,
         code: str | None = None,
         lookalike: UUID | None = None,
     ) -> "PathwayOut":
-        """Render one pathway, with the allocations of its needs."""
+        """Render one pathway, with the allocations of its needs and what their people said."""
         terms = facts.steps[0].terms
         return cls(
             id=facts.id,
@@ -124,7 +126,7 @@ class PathwayOut(Wire):
             near_km=facts.near_km,
             steps=[
                 StepOut(
-                    need=NeedOut.of(step, placed.get(step.id, ())),
+                    need=NeedOut.of(step, placed.get(step.id, ()), said.get(step.id, NOTHING_SAID)),
                     km_from_bed=(km := facts.from_bed.get(step.id)),
                     within_reach=None if km is None else km <= _reach(facts.near_km, step.terms.max_km),
                 )
@@ -158,8 +160,9 @@ async def post_pathway(body: PathwayIn, who: WritesNeeds, tx: Tx, reply: Reply, 
 async def list_pathways(who: ReadsNeeds, tx: Tx, after: After, limit: Limit = 50) -> Listed[PathwayOut]:
     """The caller's own pathways, newest first."""
     page = await pathways.page(tx, who.organization_id, after, limit)
-    placed = await allocations.of_needs(tx, [step.id for pathway in page.items for step in pathway.steps])
-    return listed(page, lambda pathway: PathwayOut.of(pathway, placed))
+    ids = [step.id for pathway in page.items for step in pathway.steps]
+    placed, said = await allocations.of_needs(tx, ids), await preferences.of_needs(tx, ids)
+    return listed(page, lambda pathway: PathwayOut.of(pathway, placed, said))
 
 
 @router.get("/{pathway_id}", responses=problems(401, 403, 404, 422))
@@ -179,4 +182,5 @@ async def withdraw_pathway(pathway_id: UUID, who: WritesNeeds, tx: Tx, reply: Re
 async def _pathway(tx: Tx, pathway_id: UUID, organization_id: UUID, reply: Reply) -> PathwayOut:
     facts = await pathways.read(tx, pathway_id, organization_id)
     reply.version(facts.version)
-    return PathwayOut.of(facts, await allocations.of_needs(tx, [step.id for step in facts.steps]))
+    ids = [step.id for step in facts.steps]
+    return PathwayOut.of(facts, await allocations.of_needs(tx, ids), await preferences.of_needs(tx, ids))

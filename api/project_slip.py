@@ -3,6 +3,7 @@
 As on every slip, an unknown, an expired and a foreign code answer the same 404.
 """
 
+from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from api.reading import StrictRoute
 from api.slip import SlipIn
 from api.slip_desk import with_code
 from api.wire import CategoryCode, CountryCode, Instant, Wire
-from db import project_plans, project_slips
+from db import own_slip, project_plans, project_slips
 from db.project_slips import PlanFacts, PlanHouse
 from matching.projects import MOST_PARTIES, ProjectState
 from matching.states import AllocationState
@@ -119,10 +120,18 @@ async def accept_plan(body: AcceptPlanIn, request: Request, house: TheHouse, _pu
 
 @router.post("/refuse", responses=problems(404, 409, 422, 429))
 async def refuse_plan(body: RefuseHousesIn, request: Request, house: TheHouse, _public: Anyone) -> PlanOut:
-    """The people say no: its places go to others at once, and another plan is looked for without what they refused."""
+    """The people say no: its places go to others at once, and another plan is looked for without what they refused.
+
+    Who has found something elsewhere or has moved on ends the project.
+    """
 
     async def act(tx: AsyncConnection, slip: bytes) -> PlanFacts:
         project_id = await project_slips.find(tx, slip)
+        if body.reason.ends_the_need:
+            seen = await project_slips.read(tx, slip)
+            await own_slip.refuse(tx, slip, None, body.reason)
+            # Behind the code of a project that is over there is no plan any more.
+            return replace(seen, state=ProjectState.WITHDRAWN, answer_by=None, houses=())
         await project_plans.refuse(tx, project_id, body.reason, body.houses, body.plan)
         return await project_slips.read(tx, slip)
 

@@ -14,8 +14,9 @@ from api.needs import Codes, Countries, MaxKm, NeedOut, PeopleWire, Words
 from api.problems import problems
 from api.transactions import Reply, TransactionalRoute, Tx
 from api.wire import CategoryCode, Instant, TownId, Wire
-from db import allocations, project_plans, projects
+from db import allocations, preferences, project_plans, projects
 from db.allocations import AllocationFacts
+from db.preferences import NOTHING_SAID, Said
 from db.projects import ProjectFacts, ProjectTerms
 from db.roles import Role, acting_as
 from matching.needs import People
@@ -112,9 +113,14 @@ class ProjectOut(Wire):
 
     @classmethod
     def of(
-        cls, facts: ProjectFacts, placed: Mapping[UUID, Sequence[AllocationFacts]], *, code: str | None = None
+        cls,
+        facts: ProjectFacts,
+        placed: Mapping[UUID, Sequence[AllocationFacts]],
+        said: Mapping[UUID, Said] = {},
+        *,
+        code: str | None = None,
     ) -> "ProjectOut":
-        """Render one project, with the allocations of its parties."""
+        """Render one project, with the allocations of its parties and what they said."""
         return cls(
             id=facts.id,
             state=facts.state,
@@ -126,7 +132,9 @@ class ProjectOut(Wire):
             housed=sum(each.people for theirs in placed.values() for each in theirs if each.state in LIVE),
             plan=facts.plan,
             answer_by=facts.answer_by,
-            parties=[NeedOut.of(party, placed.get(party.id, ())) for party in facts.parties],
+            parties=[
+                NeedOut.of(party, placed.get(party.id, ()), said.get(party.id, NOTHING_SAID)) for party in facts.parties
+            ],
             posted_at=facts.posted_at,
             code=code,
             version=facts.version,
@@ -160,8 +168,9 @@ async def post_project(body: ProjectIn, who: WritesNeeds, tx: Tx, reply: Reply, 
 async def list_projects(who: ReadsNeeds, tx: Tx, after: After, limit: Limit = 50) -> Listed[ProjectOut]:
     """The caller's own projects, newest first."""
     page = await projects.page(tx, who.organization_id, after, limit)
-    placed = {project.id: await _placed(tx, project) for project in page.items}
-    return listed(page, lambda project: ProjectOut.of(project, placed[project.id]))
+    ids = [party.id for project in page.items for party in project.parties]
+    placed, said = await allocations.of_needs(tx, ids), await preferences.of_needs(tx, ids)
+    return listed(page, lambda project: ProjectOut.of(project, _of(project, placed), said))
 
 
 @router.get("/{project_id}", responses=problems(401, 403, 404, 422))
@@ -182,7 +191,7 @@ async def withdraw_project(project_id: UUID, who: WritesNeeds, tx: Tx, reply: Re
 async def accept_plan(project_id: UUID, body: AcceptIn, who: WritesNeeds, tx: Tx, reply: Reply) -> ProjectOut:
     """Say yes to the plan, as the people's own organization: its holds become firm.
 
-    Others do not answer for them: their representatives do, with the code (`/v1/slip/project/accept`).
+    Others do not answer for them: their representatives do, with the code (`/v1/slip/plan/accept`).
     """
     await projects.check_self_organized(tx, project_id, who.organization_id)
     async with acting_as(tx, Role.MATCHER):
@@ -195,7 +204,10 @@ async def refuse_plan(project_id: UUID, body: RefusePlanIn, who: WritesNeeds, tx
     """Say no to the plan, as the people's own organization: another is looked for, without the houses refused."""
     await projects.check_self_organized(tx, project_id, who.organization_id)
     async with acting_as(tx, Role.MATCHER):
-        await project_plans.refuse(tx, project_id, body.reason, body.houses, body.plan)
+        if body.reason.ends_the_need:
+            await projects.withdraw(tx, project_id, who.organization_id)
+        else:
+            await project_plans.refuse(tx, project_id, body.reason, body.houses, body.plan)
     reply.ring()
     return await _project(tx, project_id, who, reply)
 
@@ -203,8 +215,11 @@ async def refuse_plan(project_id: UUID, body: RefusePlanIn, who: WritesNeeds, tx
 async def _project(tx: Tx, project_id: UUID, who: Caller, reply: Reply) -> ProjectOut:
     facts = await projects.read(tx, project_id, who.organization_id)
     reply.version(facts.version)
-    return ProjectOut.of(facts, await _placed(tx, facts))
+    ids = [party.id for party in facts.parties]
+    return ProjectOut.of(facts, await allocations.of_needs(tx, ids), await preferences.of_needs(tx, ids))
 
 
-async def _placed(tx: Tx, project: ProjectFacts) -> Mapping[UUID, Sequence[AllocationFacts]]:
-    return await allocations.of_needs(tx, [party.id for party in project.parties])
+def _of(
+    project: ProjectFacts, placed: Mapping[UUID, Sequence[AllocationFacts]]
+) -> Mapping[UUID, Sequence[AllocationFacts]]:
+    return {party.id: placed.get(party.id, ()) for party in project.parties}

@@ -163,7 +163,7 @@ class SlipOut(SlipPartOut):
 def _part(slip: Slip, language: str) -> dict[str, Any]:
     return {
         "state": slip.state,
-        "says": say(f"slip.state.{slip.state}", language),
+        "says": say(f"slip.state.{slip.stands}", language),
         "category": slip.category,
         "from_": slip.starts,
         "until": slip.ends,

@@ -6,7 +6,6 @@ was written is shown again unless it opened something.
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qs
 from uuid import UUID
@@ -110,9 +109,10 @@ def _let_people_prefer(made: APIRouter, leave: str) -> None:
     async def say_preferences(request: Request) -> Response:
         """Say how they would be placed."""
         form = await _read(request)
+        said, leave_by = said_in(form.fields), leave_by_in(form.fields)
 
         async def act(tx: AsyncConnection, slip: bytes) -> None:
-            await own_slip.prefer(tx, slip, partial(said_in, form.fields), leave_by_in(form.fields))
+            await own_slip.prefer(tx, slip, said, leave_by)
 
         answer = await _answer(request, leave, form, act, "slip.prefer.done")
         house_of(request).bell.work()
@@ -203,7 +203,7 @@ def _facts(slip: Slip, language: str) -> dict[str, Any]:
     return {
         "category": slip.category,
         "category_name": say(category, language) if knows(category) else None,
-        "says": say(f"slip.state.{slip.state}", language),
+        "says": say(f"slip.state.{slip.stands}", language),
         "asked": f"{moment(slip.starts, slip.zone, language)} – {moment(slip.ends, slip.zone, language)}",
         "places": [_place(each, language) for each in slip.places],
         "seeking": any(each.state in SEEKING for each in (slip, *slip.others)),

@@ -1,6 +1,6 @@
 """The form of preferences on the slip's page: what may be chosen in it, and what was chosen."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, time, timedelta
 from typing import Any, Final
 
@@ -33,19 +33,24 @@ def form_of(slip: Slip, language: str) -> dict[str, Any] | None:
         "most": list(_most(said, language)),
         "wishes": said.wishes,
         "wait_for": said.waits_for,
-        "mornings": list(_mornings(slip, language)),
+        "mornings": [] if slip.others else list(_mornings(slip, language)),
     }
 
 
-def said_in(fields: Mapping[str, Sequence[str]], own_town_id: int) -> Said:
-    """What was chosen; what is none of the choices counts as none."""
+def said_in(fields: Mapping[str, Sequence[str]]) -> Callable[[int], Said]:
+    """What was chosen, by the id of the town that is their own; what is none of the choices counts as none."""
     near, most = _number(fields, "near_km", (0, *_NEAR_KM)), _number(fields, "most_km", _MOST_KM)
-    return Said(
-        near=None if near is None else NearTown(own_town_id, near),
-        most_km=most,
-        wishes=frozenset(_wishes(fields, "wishes")),
-        waits_for=frozenset(_wishes(fields, "wait_for")),
-    )
+    wishes, waits_for = frozenset(_wishes(fields, "wishes")), frozenset(_wishes(fields, "wait_for"))
+
+    def said(own_town_id: int) -> Said:
+        return Said(
+            near=None if near is None else NearTown(own_town_id, near),
+            most_km=most,
+            wishes=wishes,
+            waits_for=waits_for,
+        )
+
+    return said
 
 
 def leave_by_in(fields: Mapping[str, Sequence[str]]) -> datetime | None:

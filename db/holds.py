@@ -71,7 +71,10 @@ _TAKE = text("""
                now() + cast(:tentative as interval),
                least(now() + cast(:tentative as interval) + make_interval(mins => o.confirm_within_minutes),
                      f.last_arrival),
-               f.last_arrival, f.ends, :km, :minutes, :policy, :way, cast(:terms as jsonb), :round_id
+               f.last_arrival, f.ends, :km,
+               -- Around a partner town nobody knows how long it takes from where they are.
+               (select cast(:minutes as int) from need n where n.id = :need and n.searched_town_id is null),
+               :policy, :way, cast(:terms as jsonb), :round_id
           from offered o, fits f
         returning id, provider_id, state
     ), kept as (

@@ -151,6 +151,10 @@ _ANSWERED = text("""
      where n.id = any(cast(:ids as uuid[]))
        and (n.state <> 'open' or exists (select from allocation a where a.need_id = n.id))
 """)
+_LEFT_OUT = text("""
+    select exists (select from need n join project p on p.id = n.project_id
+                    where n.id = :id and n.state in ('open', 'unmet') and p.state = 'accepted')
+""")
 _LIVE = text("select id from allocation where need_id = :id and state in ('held', 'confirmed', 'arrived')")
 _WITHDRAW = text("""
     update need set state = 'withdrawn', ended_at = now(), version = version + 1
@@ -246,10 +250,11 @@ async def withdraw(
 ) -> None:
     """End a need and give its places back.
 
-    Raises `NotFound`, or `Conflict` when it has ended otherwise, or is a party of a project, which ends as a whole.
+    Raises `NotFound`, or `Conflict` when it has ended otherwise, or is a party of a project, which ends as a whole: but
+    for parties that an accepted plan left out, or that lost their place since.
     """
     need = await lock(tx, need_id, organization_id)
-    if need.project_id is not None:
+    if need.project_id is not None and not (await tx.execute(_LEFT_OUT, {"id": need_id})).scalar_one():
         raise Conflict("part_of_project", need.state)
     await end(tx, need, reason)
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from db import allocations, events, locations, needs, preferences, seekers, stays
+from db import allocations, events, locations, needs, preferences, project_plans, seekers, stays
 from db.addresses import Vault
 from db.allocations import SlotTimes
 from db.connection import transaction
@@ -22,6 +22,7 @@ from db.preferences import Said
 from db.roles import Role, act_for, acting_as
 from db.slips import SlipKeys
 from matching.bringing import Thing, what_to_bring
+from matching.projects import ProjectState
 from matching.refusals import Conflict, Flaw, Invalid, NoLongerHeld, NotFound
 from matching.reveal import Occasion, Revealed, reading_time, revealed
 from matching.states import LIVE, AllocationState, NeedState
@@ -99,14 +100,26 @@ class Slip:
     said: Said
     may_tell: bool
     """Whether they have been in a place and did not tell yet how it was."""
+    project: ProjectState | None = None
+    """Where the project stands of which it is a party."""
     others: tuple["Slip", ...] = ()
     """Of a pathway the other steps, and first comes the bed, while there is one; of a project the other parties."""
+
+    @property
+    def stands(self) -> str:
+        """Where it stands, as its people are told: by the need's state, unless their project says more."""
+        match self.project, self.state:
+            case ProjectState.PROPOSED, NeedState.HELD:
+                return "plan"
+            case ProjectState.ACCEPTED, NeedState.OPEN | NeedState.UNMET:
+                return "left_out"
+        return self.state.value
 
 
 # Whether it has expired stands in the answer: an old code costs the same look as one that never was.
 _FIND = text("""
     select n.id, n.organization_id, n.category, n.town_id, n.state, n.starts, n.ends, n.minors, n.feedback_given,
-           n.ended_at is null as lives,
+           n.ended_at is null as lives, (select p.state from project p where p.id = n.project_id) as project,
            t.timezone, t.name as town, clock_timestamp() as now,
            n.ended_at + cast(:open_for as interval) <= clock_timestamp() as over,
            exists (select from allocation a
@@ -145,6 +158,7 @@ _STANDING = text("""
 _END_PROJECT = text("""
     update project set state = 'withdrawn', answer_by = null, version = version + 1
      where slip = :slip and state not in ('withdrawn', 'closed')
+    returning id, organization_id
 """)
 _TELL_ONCE = text("""
     update need set feedback_given = true where id = :need and not feedback_given returning id
@@ -211,14 +225,16 @@ async def _slip(tx: AsyncConnection, need: Row[tuple[object, ...]], vault: Vault
         town=need.town,
         said=await preferences.of_need(tx, need.id),
         may_tell=need.had_a_place and not need.feedback_given,
+        project=None if need.project is None else ProjectState(need.project),
     )
 
 
 async def refuse(tx: AsyncConnection, slip: bytes, place: UUID | None, reason: RefuseReason) -> None:
     """Say no to a place of theirs, or to all: it goes to others at once and is not proposed to this need again.
 
-    Who has found something elsewhere or has moved on ends the need, or the pathway. Raises `NotFound`; `NoLongerHeld`
-    for a place that is not theirs any more; `Conflict` when there is none. Refusing one place twice changes nothing.
+    Who has found something elsewhere or has moved on ends the need whose place it is; without a place all of them, with
+    their pathway or project. Raises `NotFound`; `NoLongerHeld` for a place that is not theirs any more; `Conflict` when
+    there is none. Refusing one place twice changes nothing.
     """
     for need_id in sorted(need.id for need in await _find(tx, slip)):
         await seekers.lock_need(tx, need_id)
@@ -226,10 +242,15 @@ async def refuse(tx: AsyncConnection, slip: bytes, place: UUID | None, reason: R
     standing = {row.id: row for row in await tx.execute(_STANDING, {"needs": [need.id for need in found]})}
     if place is not None and place not in standing:
         raise NotFound
+    if reason.ends_the_need and place is not None:
+        need_id = standing[place].need_id
+        await _end(tx, [each for each in found if each.id == need_id], reason)
+        await project_plans.after_loss(tx, need_id)
+        return
     if reason.ends_the_need:
-        for need in [each for each in found if each.lives] or found[:1]:
-            await needs.end(tx, await needs.read(tx, need.id, need.organization_id), reason)
-        await tx.execute(_END_PROJECT, {"slip": slip})
+        await _end(tx, found, reason)
+        for ended in await tx.execute(_END_PROJECT, {"slip": slip}):
+            await events.record(tx, "project.withdrawn", ended.id, [ended.organization_id])
         return
     if place is not None and standing[place].reason in list(RefuseReason):
         return
@@ -240,6 +261,11 @@ async def refuse(tx: AsyncConnection, slip: bytes, place: UUID | None, reason: R
         raise Conflict("no_place_to_refuse", found[0].state)
     for allocation_id in live:
         await allocations.turn_down(tx, allocation_id, standing[allocation_id].need_id, reason)
+
+
+async def _end(tx: AsyncConnection, ending: Sequence[Row[tuple[object, ...]]], reason: RefuseReason) -> None:
+    for need in [each for each in ending if each.lives] or ending[:1]:
+        await needs.end(tx, await needs.read(tx, need.id, need.organization_id), reason)
 
 
 async def prefer(tx: AsyncConnection, slip: bytes, said_of: Callable[[int], Said], leave_by: datetime | None) -> None:

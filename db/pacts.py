@@ -61,6 +61,10 @@ _OVER = text(f"""
       join town home on home.id = p.proposer_town_id
      where v.pact_id = :pact and v.number = :number
 """)
+_BEFORE_NOTICE = text("""
+    select coalesce(v.agreed_at is null and v.proposed_at <= p.notice_at, false)
+      from pact_version v join pact p on p.id = v.pact_id where v.pact_id = :pact and v.number = :number
+""")
 _SIGN = text("""
     insert into pact_signature (pact_id, number, organization_id) values (:pact, :number, :organization)
     on conflict do nothing returning number
@@ -142,8 +146,9 @@ async def renew(tx: AsyncConnection, pact_id: UUID, organization_id: UUID, terms
 async def sign(tx: AsyncConnection, pact_id: UUID, organization_id: UUID, number: int) -> None:
     """Sign a version; signing twice changes nothing. Once both have, it is agreed and notice that was given falls.
 
-    Raises `NotFound`; `Conflict` where the pact has ended, other terms were proposed since or the days of these are
-    over; `Invalid` where there is no such version.
+    Raises `NotFound`; `Conflict` where the pact has ended, other terms were proposed since, the days of these are over,
+    or notice was given after they were proposed: who gave it did not want them any more. `Invalid` where there is no
+    such version.
     """
     pact = await _lock(tx, pact_id, organization_id)
     if pact.state == PactState.ENDED:
@@ -155,6 +160,8 @@ async def sign(tx: AsyncConnection, pact_id: UUID, organization_id: UUID, number
         raise Conflict("not_the_newest_version", pact.state)
     if (await tx.execute(_OVER, {"pact": pact_id, "number": number})).scalar_one():
         raise Conflict("version_is_over", pact.state)
+    if (await tx.execute(_BEFORE_NOTICE, {"pact": pact_id, "number": number})).scalar_one():
+        raise Conflict("proposed_before_notice", pact.state)
     named = {"pact": pact_id, "number": number}
     if (await tx.execute(_SIGN, named | {"organization": organization_id})).one_or_none() is None:
         return

@@ -87,7 +87,12 @@ _LOCK = text("""
 """)
 _PROJECT_OF = text("select project_id from need where id = :need")
 _GO = text("""
-    update project set state = :state, plan = plan + :plans, answer_by = now() + cast(:within as interval),
+    update project set state = :state, plan = plan + :plans,
+                       -- No hold lasts longer than one may still come.
+                       answer_by = case when cast(:within as interval) is not null then
+                           least(now() + cast(:within as interval),
+                                 (select min(a.held_until) from need n join allocation a on a.need_id = n.id
+                                   where n.project_id = :id and a.state = 'held')) end,
                        version = version + 1
      where id = :id
     returning organization_id, plan
@@ -227,11 +232,14 @@ async def refuse(
 ) -> None:
     """The people say no, to some houses of a plan or to all: another plan is looked for, without those.
 
-    Raises as `accept`.
+    Raises as `accept`; `NotFound` too for a house that is not in the plan.
     """
     project = await _lock(tx, project_id)
     _check_waits(project, plan)
-    for held in (await tx.execute(_STANDING, {"id": project_id})).all():
+    standing = (await tx.execute(_STANDING, {"id": project_id})).all()
+    if not {held.offer_id for held in standing}.issuperset(houses):
+        raise NotFound
+    for held in standing:
         unwanted = not houses or held.offer_id in houses
         state = AllocationState.DECLINED if unwanted else AllocationState.RELEASED
         await _let_go(tx, held, state, reason if unwanted else MoveReason.NOT_TOGETHER)

@@ -124,6 +124,19 @@ async def test_ending_early_needs_notice_and_both_may_end_it_at_once(
     assert (await asked(gap, f"{path}/end"))["state"] == "ended"
 
 
+async def test_notice_is_not_undone_by_terms_that_were_proposed_before_it(
+    briancon: Organization, gap: Organization
+) -> None:
+    pact = await proposed(briancon, gap)
+    path = f"/v1/pacts/{pact['id']}"
+    await asked(gap, f"{path}/sign", number=1)
+    await asked(briancon, f"{path}/versions", terms=terms_body())
+    await asked(briancon, f"{path}/end")
+    refused = await gap.http.post(f"{path}/sign", json={"number": 2})
+    assert (refused.status_code, refused.json()["reason"]) == (409, "proposed_before_notice")
+    assert (await gap.http.get(path)).json()["notice"] is not None
+
+
 async def test_who_signs_new_terms_after_notice_goes_on(briancon: Organization, gap: Organization) -> None:
     pact = await proposed(briancon, gap)
     path = f"/v1/pacts/{pact['id']}"

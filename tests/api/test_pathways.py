@@ -248,6 +248,30 @@ async def test_the_people_refuse_one_step_or_end_all(
     await assert_every_place_is_counted_once(valley.engine)
 
 
+async def test_who_found_a_shower_elsewhere_keeps_the_bed(
+    placed: Json, anyone: httpx.AsyncClient, coordination: Organization
+) -> None:
+    """The page offers these reasons under each place: one tap under a class is not to cost the bed."""
+    shower = (await slip(anyone, placed["code"]))["others"][0]["places"][0]
+    body = {"code": placed["code"], "reason": "found_elsewhere", "place": shower["id"]}
+    assert (await anyone.post("/v1/slip/refuse", json=body)).status_code == 200
+    steps = (await read(coordination, placed))["steps"]
+    assert [step["need"]["state"] for step in steps] == ["held", "withdrawn"]
+
+
+async def test_what_the_people_prefer_is_told_with_each_step(
+    placed: Json, anyone: httpx.AsyncClient, coordination: Organization
+) -> None:
+    said = {"code": placed["code"], "wishes": ["quiet"]}
+    assert (await anyone.post("/v1/slip/preferences", json=said)).status_code == 200
+    listed = (await coordination.http.get("/v1/pathways")).json()["items"][0]
+    for shown in (await read(coordination, placed), listed):
+        assert [step["need"]["preferences"]["wishes"] for step in shown["steps"]] == [["quiet"], ["quiet"]]
+    page = await anyone.post("/slip", data={"code": placed["code"]})
+    assert 'name="wishes"' in page.text
+    assert 'name="leave_by"' not in page.text, "of one need alone"
+
+
 async def test_the_people_tell_how_it_was_once_for_each_step(
     placed: Json, valley: Valley, anyone: httpx.AsyncClient, municipality: Organization, coordination: Organization
 ) -> None:

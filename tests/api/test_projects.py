@@ -13,6 +13,7 @@ from db.settings import Settings
 from tests.acting import in_role
 from tests.api.bodies import project_body
 from tests.api.conftest import JoinNetwork, Organization
+from tests.api.hearing import hears
 from tests.api.scenes import Json, assert_every_place_is_counted_once, open_offer
 from tests.db.acts import rows
 from worker.projects import look_after_projects
@@ -143,6 +144,66 @@ async def test_the_people_may_end_it_all(
     assert ended.status_code == 200, ended.text
     assert (await read(coordination, proposed))["state"] == "withdrawn"
     await assert_every_place_is_counted_once(engine)
+
+
+async def test_one_family_that_travels_on_takes_the_others_along_below_the_minimum_alone(
+    engine: AsyncEngine,
+    settings: Settings,
+    coordination: Organization,
+    municipality: Organization,
+    anyone: httpx.AsyncClient,
+) -> None:
+    await open_offer(municipality)
+    project = await post(coordination, minimum=3)
+    assert await look(engine, settings)
+    code = {"code": project["code"]}
+    await anyone.post("/v1/slip/plan/accept", json=code)
+    slip = (await anyone.post("/v1/slip", json=code)).json()
+    gone = code | {"reason": "moved_on", "place": slip["places"][0]["id"]}
+    assert (await anyone.post("/v1/slip/refuse", json=gone)).status_code == 200
+    shown = await read(coordination, project)
+    assert (shown["state"], sorted(party["state"] for party in shown["parties"])) == ("accepted", ["held", "withdrawn"])
+    whole = await anyone.post("/v1/slip/refuse", json=code | {"reason": "moved_on"})
+    assert whole.status_code == 200, whole.text
+    assert (await read(coordination, project))["state"] == "withdrawn"
+    await hears(
+        coordination, ["project.posted", "project.proposed", "project.accepted", "project.withdrawn"], "project."
+    )
+    await assert_every_place_is_counted_once(engine)
+
+
+async def test_who_lost_a_place_of_an_accepted_plan_is_told_so_and_may_be_posted_anew(
+    engine: AsyncEngine,
+    settings: Settings,
+    coordination: Organization,
+    municipality: Organization,
+    anyone: httpx.AsyncClient,
+) -> None:
+    await open_offer(municipality)
+    project = await post(coordination, minimum=3)
+    assert await look(engine, settings)
+    code, english = {"code": project["code"]}, {"Accept-Language": "en"}
+    waits = (await anyone.post("/v1/slip", json=code, headers=english)).json()
+    assert "say yes or no" in waits["says"]
+    assert "say yes or no" in (await anyone.post("/slip", data=code | {"language": "en"})).text
+    await anyone.post("/v1/slip/plan/accept", json=code)
+    party = (await read(coordination, project))["parties"][0]
+    lost = f"/v1/allocations/{party['allocations'][0]['id']}/decline"
+    assert (await municipality.http.post(lost, json={"reason": "unsuitable"})).status_code == 200
+    told = (await anyone.post("/v1/slip", json=code, headers=english)).json()
+    assert "none is looked for by itself" in told["says"]
+    assert (await coordination.http.post(f"/v1/needs/{party['id']}/withdraw")).status_code == 200
+
+
+async def test_a_house_that_is_not_in_the_plan_cannot_be_refused_and_moving_on_ends_it(
+    proposed: Json, coordination: Organization, anyone: httpx.AsyncClient
+) -> None:
+    code = {"code": proposed["code"]}
+    other: dict[str, Any] = code | {"reason": "too_far", "houses": [str(uuid4())]}
+    assert (await anyone.post("/v1/slip/plan/refuse", json=other)).status_code == 404
+    assert (await read(coordination, proposed))["state"] == "proposed"
+    await anyone.post("/v1/slip/plan/refuse", json=code | {"reason": "moved_on"})
+    assert (await read(coordination, proposed))["state"] == "withdrawn"
 
 
 async def test_nobody_else_sees_or_answers_it(proposed: Json, client: JoinNetwork, municipality: Organization) -> None:

@@ -171,6 +171,28 @@ async def test_an_explanation_says_for_each_pact_why_it_did_not_help(both: Both)
     assert [each["rule"] for each in (await both.explained(need_id))["partners"]] == ["category", "week", None]
 
 
+async def test_how_full_a_week_is_is_told_to_the_two_towns_alone(both: Both, client: JoinNetwork) -> None:
+    """Who posts a party of hundreds finds any week too full, and is not to count by it whom two towns passed on."""
+    await both.pact(to_partner_per_week=3)
+    stranger = await client("association", towns=(BRIANCON.id,))
+    posted = await post_need(stranger, people={"adults": 300})
+    told = (await stranger.http.get(f"/v1/needs/{posted['id']}/explanation", headers={"Accept-Language": "en"})).json()
+    (partner,) = told["partners"]
+    assert (partner["rule"], partner["pact_id"], partner["facts"]) == ("week", None, {})
+    assert partner["sentence"] == "Gap has too few places left under its pact this week."
+
+
+async def test_nobody_is_told_that_a_partner_town_is_five_minutes_away(both: Both) -> None:
+    """Its places are looked for around it: how long the way from where the people are takes was never asked."""
+    await both.pact()
+    await open_offer(both.gap, GAP)
+    need_id = await both.need()
+    await both.briancon.http.post(f"/v1/needs/{need_id}/refer")
+    await look_at_all_due(both.engine)
+    (allocation,) = (await both.briancon.http.get(f"/v1/needs/{need_id}")).json()["allocations"]
+    assert allocation["travel_minutes"] is None
+
+
 async def test_both_towns_see_what_they_did_for_each_other(both: Both) -> None:
     pact_id = await both.pact()
     await open_offer(both.gap, GAP)
@@ -191,7 +213,7 @@ async def test_both_towns_see_what_they_did_for_each_other(both: Both) -> None:
 
 
 def test_every_word_about_pacts_is_there_in_every_language() -> None:
-    wanted = {f"pact.{rule}" for rule in (*RULES, "fits")} - {"pact.none"}
+    wanted = {f"pact.{rule}" for rule in (*RULES, "fits", "week_of_others")} - {"pact.none"}
     wanted |= {f"referral.{state}" for state in ReferralState} | {"pact.none", "summary.referred"}
     wanted |= {f"unmet.pact_{rule}" for rule in RULES if rule != "none"}
     assert wanted <= catalogue("en").keys()

@@ -17,9 +17,12 @@ __all__ = ["FORM_FIELDS", "FORM_PATHS", "Asking", "Known", "Supply", "forms", "p
 
 Json = dict[str, Any]
 Made = TypeVar("Made")
-FORM_PATHS = ("/slip", "/slip/refuse", "/slip/feedback")
-FORM_FIELDS = ("code", "language", "reason", "place", "rating", "words")
-_USUAL_FORM = {"language": "fr", "reason": "afraid", "rating": "3", "words": "clean"}
+FORM_PATHS = ("/slip", "/slip/refuse", "/slip/preferences", "/slip/feedback")
+FORM_FIELDS = (
+    *("code", "language", "reason", "place", "rating", "words"),
+    *("near_km", "most_km", "wishes", "wait_for", "leave_by"),
+)
+_USUAL_FORM = {"language": "fr", "reason": "afraid", "rating": "3", "words": "clean", "near_km": "5", "wishes": "quiet"}
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _OWN_WORDS = frozenset({("/v1/sites", "name"), ("/v1/sites/{site_id}", "name"), ("/v1/webhooks", "url")})
 """What an organization calls its buildings, and where it wants to be told, is shown to it: nothing is planted there in
