@@ -271,7 +271,7 @@ async def test_the_provider_sees_head_counts_and_requirements_and_nothing_else(
     assert seen["party"] == {"adults": 2, "minors": 2, "audience": ["families"], "requires": ["step_free"]}
     assert set(seen) == {
         *("id", "need_id", "offer_id", "category", "state", "people", "party", "tentative", "held_until"),
-        *("distance_km", "slots", "policy_version", "reason", "created_at", "version"),
+        *("distance_km", "travel_minutes", "slots", "policy_version", "reason", "created_at", "version"),
     }
     for path in (f"/v1/needs/{need_id}", f"/v1/needs/{need_id}/explanation"):
         assert (await municipality.http.get(path)).status_code == 404
