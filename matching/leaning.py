@@ -11,7 +11,12 @@ from matching.pairing import Pairs, Stalls, Wish
 from matching.policy import Policy
 from matching.preferring import NOTHING_ROUTED, Routed, minutes_of, preference_km, time_km
 
-__all__ = ["lean_of_pairs"]
+__all__ = ["lean_of_pairs", "leans"]
+
+
+def leans(wishes: Sequence[Wish], policy: Policy) -> bool:
+    """Whether time or preferences cost anything in any pair."""
+    return policy.minute_km > 0 or any(wish.need.preferences != NO_PREFERENCES for wish in wishes)
 
 
 def lean_of_pairs(

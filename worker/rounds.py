@@ -28,7 +28,7 @@ from geo.distance import Kilometres
 from geo.territories import Territory, territories
 from matching.engine.problem import Floats, Plan, Problem
 from matching.fairness import association_km, town_km
-from matching.leaning import lean_of_pairs
+from matching.leaning import lean_of_pairs, leans
 from matching.pairing import Pairs, pairs_of
 from matching.policy import Policy
 from matching.rounds import Asking, Exchange, Step, exchanges, prices_of, problem_of
@@ -139,9 +139,11 @@ async def hold_round(
         if not market.needs:
             return None
         fairness_km = _fairness(market, policy)
-        lean_km = await asyncio.get_running_loop().run_in_executor(
-            processes, lean_of_pairs, market.wishes, market.stalls, pairs, policy, market.routed
-        )
+        lean_km = None
+        if leans(market.wishes, policy):
+            lean_km = await asyncio.get_running_loop().run_in_executor(
+                processes, lean_of_pairs, market.wishes, market.stalls, pairs, policy, market.routed
+            )
         asking, problem = _problem(market, pairs, fairness_km, lean_km, policy)
         round_id = await rounds.next_number(turn)
         plan = await asyncio.to_thread(solver, problem, policy.round_solve_seconds)
@@ -180,11 +182,9 @@ def _fairness(market: Market, policy: Policy) -> Floats:
 
 
 def _problem(
-    market: Market, pairs: Pairs, fairness_km: Floats, lean_km: Floats, policy: Policy
+    market: Market, pairs: Pairs, fairness_km: Floats, lean_km: Floats | None, policy: Policy
 ) -> tuple[list[Asking], Problem]:
-    home = np.array([-1 if at is None else at for at in market.held], np.int64)
-    here = np.flatnonzero(home[pairs.need] == pairs.offer)
-    held_lean = dict(zip(pairs.need[here].tolist(), lean_km[here].tolist(), strict=True))
+    held_lean = {} if lean_km is None else _held_lean(market, pairs, lean_km)
     asking = [
         Asking(
             people=wish.people,
@@ -208,6 +208,13 @@ def _problem(
         load_km=policy.load_km,
     )
     return asking, problem
+
+
+def _held_lean(market: Market, pairs: Pairs, lean_km: Floats) -> dict[int, float]:
+    """What time and preferences cost needs where they have a place, by the need's number."""
+    home = np.array([-1 if at is None else at for at in market.held], np.int64)
+    here = np.flatnonzero(home[pairs.need] == pairs.offer)
+    return dict(zip(pairs.need[here].tolist(), lean_km[here].tolist(), strict=True))
 
 
 async def _carry_out(
