@@ -129,7 +129,9 @@ class ProjectOut(Wire):
             minimum=facts.terms.minimum,
             answer_hours=facts.terms.answer_hours,
             people=sum(party.terms.people.count for party in facts.parties),
-            housed=sum(each.people for theirs in placed.values() for each in theirs if each.state in LIVE),
+            housed=sum(
+                each.people for party in facts.parties for each in placed.get(party.id, ()) if each.state in LIVE
+            ),
             plan=facts.plan,
             answer_by=facts.answer_by,
             parties=[
@@ -170,7 +172,7 @@ async def list_projects(who: ReadsNeeds, tx: Tx, after: After, limit: Limit = 50
     page = await projects.page(tx, who.organization_id, after, limit)
     ids = [party.id for project in page.items for party in project.parties]
     placed, said = await allocations.of_needs(tx, ids), await preferences.of_needs(tx, ids)
-    return listed(page, lambda project: ProjectOut.of(project, _of(project, placed), said))
+    return listed(page, lambda project: ProjectOut.of(project, placed, said))
 
 
 @router.get("/{project_id}", responses=problems(401, 403, 404, 422))
@@ -203,10 +205,10 @@ async def accept_plan(project_id: UUID, body: AcceptIn, who: WritesNeeds, tx: Tx
 async def refuse_plan(project_id: UUID, body: RefusePlanIn, who: WritesNeeds, tx: Tx, reply: Reply) -> ProjectOut:
     """Say no to the plan, as the people's own organization: another is looked for, without the houses refused."""
     await projects.check_self_organized(tx, project_id, who.organization_id)
-    async with acting_as(tx, Role.MATCHER):
-        if body.reason.ends_the_need:
-            await projects.withdraw(tx, project_id, who.organization_id)
-        else:
+    if body.reason.ends_the_need:
+        await projects.withdraw(tx, project_id, who.organization_id, body.reason)
+    else:
+        async with acting_as(tx, Role.MATCHER):
             await project_plans.refuse(tx, project_id, body.reason, body.houses, body.plan)
     reply.ring()
     return await _project(tx, project_id, who, reply)
@@ -217,9 +219,3 @@ async def _project(tx: Tx, project_id: UUID, who: Caller, reply: Reply) -> Proje
     reply.version(facts.version)
     ids = [party.id for party in facts.parties]
     return ProjectOut.of(facts, await allocations.of_needs(tx, ids), await preferences.of_needs(tx, ids))
-
-
-def _of(
-    project: ProjectFacts, placed: Mapping[UUID, Sequence[AllocationFacts]]
-) -> Mapping[UUID, Sequence[AllocationFacts]]:
-    return {party.id: placed.get(party.id, ()) for party in project.parties}

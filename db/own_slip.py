@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from db import allocations, events, locations, needs, preferences, project_plans, seekers, stays
+from db import allocations, events, locations, needs, preferences, project_plans, projects, seekers, stays
 from db.addresses import Vault
 from db.allocations import SlotTimes
 from db.connection import transaction
@@ -119,7 +119,8 @@ class Slip:
 # Whether it has expired stands in the answer: an old code costs the same look as one that never was.
 _FIND = text("""
     select n.id, n.organization_id, n.category, n.town_id, n.state, n.starts, n.ends, n.minors, n.feedback_given,
-           n.ended_at is null as lives, (select p.state from project p where p.id = n.project_id) as project,
+           n.ended_at is null as lives, n.project_id,
+           (select p.state from project p where p.id = n.project_id) as project,
            t.timezone, t.name as town, clock_timestamp() as now,
            n.ended_at + cast(:open_for as interval) <= clock_timestamp() as over,
            exists (select from allocation a
@@ -154,11 +155,6 @@ _PLACES = text("""
 _STANDING = text("""
     select id, need_id, state, reason from allocation where need_id = any(cast(:needs as uuid[]))
      order by created_at, id
-""")
-_END_PROJECT = text("""
-    update project set state = 'withdrawn', answer_by = null, version = version + 1
-     where slip = :slip and state not in ('withdrawn', 'closed')
-    returning id, organization_id
 """)
 _TELL_ONCE = text("""
     update need set feedback_given = true where id = :need and not feedback_given returning id
@@ -242,15 +238,8 @@ async def refuse(tx: AsyncConnection, slip: bytes, place: UUID | None, reason: R
     standing = {row.id: row for row in await tx.execute(_STANDING, {"needs": [need.id for need in found]})}
     if place is not None and place not in standing:
         raise NotFound
-    if reason.ends_the_need and place is not None:
-        need_id = standing[place].need_id
-        await _end(tx, [each for each in found if each.id == need_id], reason)
-        await project_plans.after_loss(tx, need_id)
-        return
     if reason.ends_the_need:
-        await _end(tx, found, reason)
-        for ended in await tx.execute(_END_PROJECT, {"slip": slip}):
-            await events.record(tx, "project.withdrawn", ended.id, [ended.organization_id])
+        await _leave(tx, found, None if place is None else standing[place].need_id, reason)
         return
     if place is not None and standing[place].reason in list(RefuseReason):
         return
@@ -263,9 +252,18 @@ async def refuse(tx: AsyncConnection, slip: bytes, place: UUID | None, reason: R
         await allocations.turn_down(tx, allocation_id, standing[allocation_id].need_id, reason)
 
 
-async def _end(tx: AsyncConnection, ending: Sequence[Row[tuple[object, ...]]], reason: RefuseReason) -> None:
+async def _leave(
+    tx: AsyncConnection, found: Sequence[Row[tuple[object, ...]]], need_id: UUID | None, reason: RefuseReason
+) -> None:
+    """End one need of those on the slip, or all of them with their project."""
+    if need_id is None and found[0].project_id is not None:
+        await projects.withdraw(tx, found[0].project_id, found[0].organization_id, reason)
+        return
+    ending = [each for each in found if need_id in (None, each.id)]
     for need in [each for each in ending if each.lives] or ending[:1]:
         await needs.end(tx, await needs.read(tx, need.id, need.organization_id), reason)
+    if need_id is not None:
+        await project_plans.after_loss(tx, need_id)
 
 
 async def prefer(tx: AsyncConnection, slip: bytes, said_of: Callable[[int], Said], leave_by: datetime | None) -> None:

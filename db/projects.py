@@ -18,7 +18,7 @@ from db.pages import Page, Place, reading
 from matching.posting import NeedTerms, flaws_of
 from matching.projects import ProjectState
 from matching.refusals import Conflict, Flaw, Invalid, NotFound
-from matching.vocabulary import Coverage
+from matching.vocabulary import Coverage, RefuseReason
 
 __all__ = ["ProjectFacts", "ProjectTerms", "add", "check_self_organized", "page", "read", "withdraw"]
 
@@ -116,7 +116,9 @@ async def page(tx: AsyncConnection, organization_id: UUID, after: Place | None, 
     return Page.of(found, limit, lambda project: Place(project.posted_at, project.id))
 
 
-async def withdraw(tx: AsyncConnection, project_id: UUID, organization_id: UUID) -> None:
+async def withdraw(
+    tx: AsyncConnection, project_id: UUID, organization_id: UUID, reason: RefuseReason = RefuseReason.MOVED_ON
+) -> None:
     """End a project and give all its places back; twice changes nothing. Raises `NotFound`, `Conflict` once closed."""
     locked = (await tx.execute(_LOCK_NEEDS, _own(project_id, organization_id))).all()
     living = [row.id for row in locked if row.lives]
@@ -129,7 +131,7 @@ async def withdraw(tx: AsyncConnection, project_id: UUID, organization_id: UUID)
         raise Conflict("need_has_ended", row.state)
     await tx.execute(_END, {"id": project_id})
     for need_id in living:
-        await needs.end(tx, await needs.read(tx, need_id, organization_id))
+        await needs.end(tx, await needs.read(tx, need_id, organization_id), reason)
     await events.record(tx, "project.withdrawn", project_id, [organization_id])
 
 

@@ -50,6 +50,22 @@ async def proposed(
     return project
 
 
+@pytest.fixture
+async def accepted(
+    engine: AsyncEngine,
+    settings: Settings,
+    municipality: Organization,
+    coordination: Organization,
+    anyone: httpx.AsyncClient,
+) -> Json:
+    """A plan for both families that they have accepted; one of them alone would still be enough."""
+    await open_offer(municipality)
+    project = await post(coordination, minimum=3)
+    assert await look(engine, settings)
+    assert (await anyone.post("/v1/slip/plan/accept", json={"code": project["code"]})).status_code == 200
+    return project
+
+
 async def test_a_project_is_posted_read_and_listed(coordination: Organization) -> None:
     project = await post(coordination)
     assert (project["state"], project["people"], project["minimum"], project["housed"]) == ("open", 7, 7, 0)
@@ -147,47 +163,35 @@ async def test_the_people_may_end_it_all(
 
 
 async def test_one_family_that_travels_on_takes_the_others_along_below_the_minimum_alone(
-    engine: AsyncEngine,
-    settings: Settings,
-    coordination: Organization,
-    municipality: Organization,
-    anyone: httpx.AsyncClient,
+    accepted: Json, engine: AsyncEngine, coordination: Organization, anyone: httpx.AsyncClient
 ) -> None:
-    await open_offer(municipality)
-    project = await post(coordination, minimum=3)
-    assert await look(engine, settings)
-    code = {"code": project["code"]}
-    await anyone.post("/v1/slip/plan/accept", json=code)
+    code = {"code": accepted["code"]}
     slip = (await anyone.post("/v1/slip", json=code)).json()
     gone = code | {"reason": "moved_on", "place": slip["places"][0]["id"]}
     assert (await anyone.post("/v1/slip/refuse", json=gone)).status_code == 200
-    shown = await read(coordination, project)
+    shown = await read(coordination, accepted)
     assert (shown["state"], sorted(party["state"] for party in shown["parties"])) == ("accepted", ["held", "withdrawn"])
     whole = await anyone.post("/v1/slip/refuse", json=code | {"reason": "moved_on"})
     assert whole.status_code == 200, whole.text
-    assert (await read(coordination, project))["state"] == "withdrawn"
+    assert (await read(coordination, accepted))["state"] == "withdrawn"
     await hears(
         coordination, ["project.posted", "project.proposed", "project.accepted", "project.withdrawn"], "project."
     )
     await assert_every_place_is_counted_once(engine)
 
 
-async def test_who_lost_a_place_of_an_accepted_plan_is_told_so_and_may_be_posted_anew(
-    engine: AsyncEngine,
-    settings: Settings,
-    coordination: Organization,
-    municipality: Organization,
-    anyone: httpx.AsyncClient,
-) -> None:
-    await open_offer(municipality)
-    project = await post(coordination, minimum=3)
-    assert await look(engine, settings)
-    code, english = {"code": project["code"]}, {"Accept-Language": "en"}
-    waits = (await anyone.post("/v1/slip", json=code, headers=english)).json()
+async def test_a_plan_that_waits_for_the_people_tells_them_so(proposed: Json, anyone: httpx.AsyncClient) -> None:
+    code = {"code": proposed["code"]}
+    waits = (await anyone.post("/v1/slip", json=code, headers={"Accept-Language": "en"})).json()
     assert "say yes or no" in waits["says"]
     assert "say yes or no" in (await anyone.post("/slip", data=code | {"language": "en"})).text
-    await anyone.post("/v1/slip/plan/accept", json=code)
-    party = (await read(coordination, project))["parties"][0]
+
+
+async def test_who_lost_a_place_of_an_accepted_plan_is_told_so_and_may_be_posted_anew(
+    accepted: Json, coordination: Organization, municipality: Organization, anyone: httpx.AsyncClient
+) -> None:
+    code, english = {"code": accepted["code"]}, {"Accept-Language": "en"}
+    party = (await read(coordination, accepted))["parties"][0]
     lost = f"/v1/allocations/{party['allocations'][0]['id']}/decline"
     assert (await municipality.http.post(lost, json={"reason": "unsuitable"})).status_code == 200
     told = (await anyone.post("/v1/slip", json=code, headers=english)).json()
@@ -204,6 +208,16 @@ async def test_a_house_that_is_not_in_the_plan_cannot_be_refused_and_moving_on_e
     assert (await read(coordination, proposed))["state"] == "proposed"
     await anyone.post("/v1/slip/plan/refuse", json=code | {"reason": "moved_on"})
     assert (await read(coordination, proposed))["state"] == "withdrawn"
+
+
+async def test_an_organization_of_their_own_may_say_that_they_found_something_elsewhere(
+    proposed: Json, engine: AsyncEngine, coordination: Organization
+) -> None:
+    await rows(engine, "update organization set self_organized = true where id = :id", id=coordination.id)
+    ended = await coordination.http.post(f"/v1/projects/{proposed['id']}/refuse", json={"reason": "found_elsewhere"})
+    assert (ended.status_code, ended.json()["state"]) == (200, "withdrawn")
+    assert {row.reason for row in await rows(engine, "select reason from allocation")} == {"found_elsewhere"}
+    await assert_every_place_is_counted_once(engine)
 
 
 async def test_nobody_else_sees_or_answers_it(proposed: Json, client: JoinNetwork, municipality: Organization) -> None:
