@@ -141,7 +141,7 @@ async def explained(tx: AsyncConnection, who: Caller, need_id: UUID, language: s
         around = [] if ended else await surroundings.offers_around(tx, seeker.need, policy, at.now)
         seeks = not ended and asked.state in SEEKING
         partners = await partners_of(tx, need_id, who.organization_id, policy, language, seeks=seeks)
-    told = explain(seeker.need, placements, had, around, at)
+    told = explain(seeker.need, placements, had, around, at, in_project=seeker.in_project)
     known = frozenset(each.offer_id for each in given)
     return ExplanationOut(
         need_id=need_id,
@@ -187,7 +187,10 @@ def _summary(told: Explanation, need: Need, around: Sequence[Offer], at: Circums
         people = need.people.count
         return say("summary.partly", language, placed=people - told.left, people=people)
     reasons = unmet_reasons(need, around, at)
-    if Term.FITS in {other.code for other in told.others} or not reasons:
+    terms = {other.code for other in told.others}
+    if Term.PLAN in terms:
+        return say("summary.plan", language)
+    if Term.FITS in terms or not reasons:
         return say("summary.fits", language)
     # Of reasons met equally often, the one that is checked first.
     most = max(reasons, key=lambda rule: reasons[rule])

@@ -19,7 +19,7 @@ from api.reading import StrictRoute
 from api.slip import SlipIn
 from api.slip_desk import with_code
 from api.wire import CategoryCode, CountryCode, Instant, Wire
-from db import own_slip, project_plans, project_slips
+from db import own_slip, project_answers, project_slips
 from db.project_slips import PlanFacts, PlanHouse
 from matching.projects import MOST_PARTIES, ProjectState
 from matching.states import AllocationState
@@ -40,6 +40,7 @@ class PlanHouseOut(Wire):
     distance_km: Count
     parties: Annotated[list[Count], Field(max_length=MOST_PARTIES, description="People of each party.")]
     states: Annotated[list[AllocationState], Field(max_length=len(AllocationState))]
+    awaits: Annotated[bool, Field(description="Whether your answer decides about it; to the others you said yes.")]
 
     @classmethod
     def of(cls, house: PlanHouse) -> "PlanHouseOut":
@@ -51,6 +52,7 @@ class PlanHouseOut(Wire):
             distance_km=house.distance_km,
             parties=list(house.parties),
             states=sorted(house.states),
+            awaits=house.awaits,
         )
 
 
@@ -67,7 +69,7 @@ class PlanOut(Wire):
     housed: Count
     plan: Annotated[Count, Field(description="Its number: name it in the answer, so that no other is answered.")]
     answer_by: Instant | None
-    houses: Annotated[list[PlanHouseOut], Field(max_length=MOST_PARTIES)]
+    houses: Annotated[list[PlanHouseOut], Field(max_length=2 * MOST_PARTIES)]
 
     @classmethod
     def of(cls, facts: PlanFacts) -> "PlanOut":
@@ -112,7 +114,7 @@ async def accept_plan(body: AcceptPlanIn, request: Request, house: TheHouse, _pu
     """The people say yes: from now on the houses are asked to confirm."""
 
     async def act(tx: AsyncConnection, slip: bytes) -> PlanFacts:
-        await project_plans.accept(tx, await project_slips.find(tx, slip), body.plan)
+        await project_answers.accept(tx, await project_slips.find(tx, slip), body.plan)
         return await project_slips.read(tx, slip)
 
     return PlanOut.of(await with_code(house, request, body.code, act))
@@ -132,7 +134,7 @@ async def refuse_plan(body: RefuseHousesIn, request: Request, house: TheHouse, _
             await own_slip.refuse(tx, slip, None, body.reason)
             # Behind the code of a project that is over there is no plan any more.
             return replace(seen, state=ProjectState.WITHDRAWN, answer_by=None, houses=())
-        await project_plans.refuse(tx, project_id, body.reason, body.houses, body.plan)
+        await project_answers.refuse(tx, project_id, body.reason, body.houses, body.plan)
         return await project_slips.read(tx, slip)
 
     left = await with_code(house, request, body.code, act)

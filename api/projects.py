@@ -14,7 +14,7 @@ from api.needs import Codes, Countries, MaxKm, NeedOut, PeopleWire, Words
 from api.problems import problems
 from api.transactions import Reply, TransactionalRoute, Tx
 from api.wire import CategoryCode, Instant, TownId, Wire
-from db import allocations, preferences, project_plans, projects
+from db import allocations, preferences, project_answers, projects
 from db.allocations import AllocationFacts
 from db.preferences import NOTHING_SAID, Said
 from db.projects import ProjectFacts, ProjectTerms
@@ -197,7 +197,7 @@ async def accept_plan(project_id: UUID, body: AcceptIn, who: WritesNeeds, tx: Tx
     """
     await projects.check_self_organized(tx, project_id, who.organization_id)
     async with acting_as(tx, Role.MATCHER):
-        await project_plans.accept(tx, project_id, body.plan)
+        await project_answers.accept(tx, project_id, body.plan)
     return await _project(tx, project_id, who, reply)
 
 
@@ -209,7 +209,7 @@ async def refuse_plan(project_id: UUID, body: RefusePlanIn, who: WritesNeeds, tx
         await projects.withdraw(tx, project_id, who.organization_id, body.reason)
     else:
         async with acting_as(tx, Role.MATCHER):
-            await project_plans.refuse(tx, project_id, body.reason, body.houses, body.plan)
+            await project_answers.refuse(tx, project_id, body.reason, body.houses, body.plan)
     reply.ring()
     return await _project(tx, project_id, who, reply)
 

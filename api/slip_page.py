@@ -6,37 +6,37 @@ was written is shown again unless it opened something.
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qs
-from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.house import House, house_of
-from api.moments import about, country, moment, own_name, stretch
+from api.moments import own_name
 from api.problems import RateLimited
 from api.settings import ApiSettings
 from api.slip import RIGHT_TO_LEFT
 from api.slip_desk import with_code
-from api.slip_preferences import form_of, leave_by_in, said_in
-from api.wording import SLIP_LANGUAGES, knows, language_of, say
-from db import own_slip
-from db.own_slip import Slip, SlipPlace
+from api.slip_preferences import leave_by_in, said_in
+from api.slip_shown import houses_in, id_in, number_in, plan_shown, slip_shown
+from api.wording import SLIP_LANGUAGES, language_of, say
+from db import own_slip, project_answers, project_slips
+from db.own_slip import Slip
+from db.project_slips import PlanFacts
 from db.slips import code_in, grouped
+from matching.projects import MOST_PARTIES, ProjectState
 from matching.refusals import CannotKeepPlace, Conflict, Invalid, NoLongerHeld, NotFound
-from matching.reveal import Revealed
-from matching.states import SEEKING, AllocationState
 from matching.vocabulary import FeedbackWord, RefuseReason, Wish
 from web.pages import policy_of, render
 
 __all__ = ["router"]
 
 _PAGE: Final = "slip"
-_MOST_FIELDS: Final = 40
-_SHOWN_TIMES: Final = 14
+_MOST_FIELDS: Final = 40 + MOST_PARTIES
 _ENDING: Final = [reason for reason in RefuseReason if reason.ends_the_need]
+_GOING_ON: Final = [reason for reason in RefuseReason if not reason.ends_the_need]
 Act = Callable[[AsyncConnection, bytes], Awaitable[None]]
 
 
@@ -53,6 +53,14 @@ class _Form:
 
     def first(self, name: str) -> str:
         return self.fields.get(name, [""])[0]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What stands behind a code: the slip, and the plan of its project while that waits for an answer."""
+
+    slip: Slip
+    plan: PlanFacts | None
 
 
 def router(settings: ApiSettings) -> APIRouter:
@@ -75,7 +83,7 @@ def router(settings: ApiSettings) -> APIRouter:
     async def refuse_place(request: Request) -> Response:
         """Refuse a place, or end the search."""
         form = await _read(request)
-        reason, place = form.first("reason"), _uuid(form.first("place"))
+        reason, place = form.first("reason"), id_in(form.first("place"))
         if reason not in list(RefuseReason) or (place is None and reason not in _ENDING):
             return await _answer(request, leave, form)
 
@@ -101,6 +109,7 @@ def router(settings: ApiSettings) -> APIRouter:
         return await _answer(request, leave, form, act, "slip.tell.done")
 
     _let_people_prefer(made, leave)
+    _let_people_answer(made, leave)
     return made
 
 
@@ -115,6 +124,37 @@ def _let_people_prefer(made: APIRouter, leave: str) -> None:
             await own_slip.prefer(tx, slip, said, leave_by)
 
         answer = await _answer(request, leave, form, act, "slip.prefer.done")
+        house_of(request).bell.work()
+        return answer
+
+
+def _let_people_answer(made: APIRouter, leave: str) -> None:
+    @made.post("/slip/plan/accept")
+    async def accept_plan(request: Request) -> Response:
+        """Say yes to the plan that was shown."""
+        form = await _read(request)
+        number = number_in(form.fields)
+        if number is None:
+            return await _answer(request, leave, form)
+
+        async def act(tx: AsyncConnection, slip: bytes) -> None:
+            await project_answers.accept(tx, await project_slips.find(tx, slip), number)
+
+        return await _answer(request, leave, form, act, "slip.refuse.done")
+
+    @made.post("/slip/plan/refuse")
+    async def refuse_plan(request: Request) -> Response:
+        """Say no to the plan that was shown, or to some of its houses."""
+        form = await _read(request)
+        number, reason = number_in(form.fields), form.first("reason")
+        if number is None or reason not in _GOING_ON:
+            return await _answer(request, leave, form)
+
+        async def act(tx: AsyncConnection, slip: bytes) -> None:
+            project_id = await project_slips.find(tx, slip)
+            await project_answers.refuse(tx, project_id, RefuseReason(reason), houses_in(form.fields), number)
+
+        answer = await _answer(request, leave, form, act, "slip.refuse.done")
         house_of(request).bell.work()
         return answer
 
@@ -136,7 +176,7 @@ async def _answer(
     """Act, and show how things stand then; where they do not allow it, show how they stand anyway."""
     house = house_of(request)
     try:
-        slip = await _slip(house, request, form.code, act)
+        seen = await _see(house, request, form.code, act)
     except (Conflict, NoLongerHeld, CannotKeepPlace):
         return await _answer_with(request, leave, form, "slip.changed", 409)
     except Invalid:
@@ -144,22 +184,24 @@ async def _answer(
     except (NotFound, RateLimited, SQLAlchemyError, OSError) as error:
         return _refused(leave, form.language, error)
     notice = say(done, form.language) if done else None
-    return _page(leave, form.language, slip=slip, code=form.code, notice=notice)
+    return _page(leave, form.language, seen=seen, code=form.code, notice=notice)
 
 
 async def _answer_with(request: Request, leave: str, form: _Form, notice: str, status: int) -> Response:
     try:
-        slip = await _slip(house_of(request), request, form.code, None)
+        seen = await _see(house_of(request), request, form.code, None)
     except (NotFound, RateLimited, SQLAlchemyError, OSError) as error:
         return _refused(leave, form.language, error)
-    return _page(leave, form.language, slip=slip, code=form.code, notice=say(notice, form.language), status=status)
+    return _page(leave, form.language, seen=seen, code=form.code, notice=say(notice, form.language), status=status)
 
 
-async def _slip(house: House, request: Request, code: str, act: Act | None) -> Slip:
-    async def acted(tx: AsyncConnection, slip: bytes) -> Slip:
+async def _see(house: House, request: Request, code: str, act: Act | None) -> _Seen:
+    async def acted(tx: AsyncConnection, slip: bytes) -> _Seen:
         if act is not None:
             await act(tx, slip)
-        return await own_slip.read(tx, slip, house.vault)
+        shown = await own_slip.read(tx, slip, house.vault)
+        waits = shown.project is ProjectState.PROPOSED
+        return _Seen(shown, await project_slips.read(tx, slip) if waits else None)
 
     return await with_code(house, request, code, acted)
 
@@ -177,7 +219,13 @@ def _refused(leave: str, language: str, error: Exception) -> Response:
 
 
 def _page(
-    leave: str, language: str, *, slip: Slip | None = None, code: str = "", notice: str | None = None, status: int = 200
+    leave: str,
+    language: str,
+    *,
+    seen: _Seen | None = None,
+    code: str = "",
+    notice: str | None = None,
+    status: int = 200,
 ) -> Response:
     written = render(
         _PAGE,
@@ -187,57 +235,14 @@ def _page(
         languages=[(tag, own_name(tag)) for tag in SLIP_LANGUAGES],
         leave_url=leave,
         notice=notice,
-        slip=_facts(slip, language) if slip else None,
-        code=grouped(code_in(code)) if slip else "",
+        slip=slip_shown(seen.slip, language) if seen else None,
+        plan=plan_shown(seen.plan, seen.slip, language) if seen and seen.plan else None,
+        code=grouped(code_in(code)) if seen else "",
         reasons=list(RefuseReason),
+        going_on_reasons=_GOING_ON,
         ending_reasons=_ENDING,
         words=list(FeedbackWord),
         wishes=list(Wish),
     )
     headers = {"Content-Security-Policy": policy_of(_PAGE), "Content-Language": language, "Vary": "Accept-Language"}
     return Response(written, status, headers, "text/html")
-
-
-def _facts(slip: Slip, language: str) -> dict[str, Any]:
-    category = f"slip.category.{slip.category}"
-    return {
-        "category": slip.category,
-        "category_name": say(category, language) if knows(category) else None,
-        "says": say(f"slip.state.{slip.stands}", language),
-        "asked": f"{moment(slip.starts, slip.zone, language)} – {moment(slip.ends, slip.zone, language)}",
-        "places": [_place(each, language) for each in slip.places],
-        "seeking": any(each.state in SEEKING for each in (slip, *slip.others)),
-        "prefer": form_of(slip, language),
-        "may_tell": slip.may_tell,
-        "others": [_facts(each, language) for each in slip.others],
-    }
-
-
-def _place(place: SlipPlace, language: str) -> dict[str, Any]:
-    known = place.whereabouts
-    there = known.there if known else None
-    return {
-        "id": place.id,
-        "confirmed": place.state is not AllocationState.HELD,
-        "says": say(f"slip.place.{place.state}", language),
-        "people": place.people,
-        "times": [stretch(each.starts, each.ends, place.zone, language) for each in place.slots[:_SHOWN_TIMES]],
-        "more_times": max(len(place.slots) - _SHOWN_TIMES, 0),
-        "arrive_by": moment(place.arrive_by, place.zone, language),
-        "town": f"{known.town} ({country(known.country, language)})" if known else None,
-        "minutes": about(known.minutes) if known and known.minutes is not None else None,
-        "readable_from": moment(known.readable_from, place.zone, language)
-        if known and known.readable_from and not there
-        else None,
-        "there": {"meeting": there.what is Revealed.MEETING_POINT, "name": there.name, "text": there.text}
-        if there
-        else None,
-        "bring": [say(f"slip.bring.{each}", language) for each in known.bring] if known else [],
-    }
-
-
-def _uuid(written: str) -> UUID | None:
-    try:
-        return UUID(written)
-    except ValueError:
-        return None

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import events, holds, project_plans, seekers
+from db import events, holds, project_answers, seekers
 from db.pages import Page, Place, reading
 from db.roles import Role, acting_as
 from db.tables import Allocation as AllocationRow
@@ -89,7 +89,7 @@ class AllocationFacts:
 
 SELECT = f"""
     select {columns(AllocationRow, "a")}, n.category, n.adults, n.minors, n.requires, n.audience,
-           a.state = 'held' and a.firm_from > now() as tentative,
+           a.state = 'held' and (a.awaits_people or a.firm_from > now()) as tentative,
            array(select s.starts from allocation_slot k join slot s on s.id = k.slot_id
                   where k.allocation_id = a.id order by s.starts) as starts,
            array(select s.ends from allocation_slot k join slot s on s.id = k.slot_id
@@ -118,7 +118,7 @@ _PAGE = text(
 )
 _OWNED = text("select need_id from allocation where id = :id and :organization in (provider_id, poster_id)")
 _LOCK = text("""
-    select state, provider_id, poster_id, held_until <= clock_timestamp() as overdue
+    select state, provider_id, poster_id, awaits_people, held_until <= clock_timestamp() as overdue
       from allocation where id = :id for update
 """)
 # Who comes in the afternoon for a night that begins in the evening has arrived. Who may come until an hour that was
@@ -225,7 +225,7 @@ async def _move_owned(
     if state is to:
         return
     _check(allocation_id, state, to, overdue=row.overdue)
-    if to is AllocationState.CONFIRMED and await project_plans.awaits_the_people(tx, need_id):
+    if to is AllocationState.CONFIRMED and row.awaits_people:
         raise Conflict("awaits_the_people", state)
     if to in _HAPPENS_THERE and not (await tx.execute(_COME, {"id": allocation_id, "to": to})).scalar_one():
         raise Conflict("not_yet", state)
@@ -335,7 +335,7 @@ async def _end_or_keep(
     await events.record(tx, f"allocation.{to}", allocation_id, sides, need_id=str(need_id))
     await holds.settle(tx, need_id)
     if ended:
-        await project_plans.after_loss(tx, need_id)
+        await project_answers.after_loss(tx, need_id)
 
 
 def _as_told(facts: AllocationFacts, organization_id: UUID) -> AllocationFacts:

@@ -78,8 +78,8 @@ _IN_HOUSE = """
 _AWAITING = text(
     _IN_HOUSE.format(
         condition=allocations.SELECT
-        + """ where a.provider_id = :organization and a.state = 'held' and coalesce(a.firm_from <= now(), true)
-                and a.held_until > now()"""
+        + """ where a.provider_id = :organization and a.state = 'held' and not a.awaits_people
+                and coalesce(a.firm_from <= now(), true) and a.held_until > now()"""
     )
     + " order by x.held_until, x.id limit :limit"
 )

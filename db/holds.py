@@ -64,11 +64,12 @@ _TAKE = text("""
          where slot.id = wanted.id
         returning slot.id
     ), placed as (
-        insert into allocation (need_id, offer_id, provider_id, poster_id, people, state, firm_from, held_until,
-                                last_arrival, ends, distance_km, travel_minutes, policy_version, way, terms, round_id)
+        insert into allocation (need_id, offer_id, provider_id, poster_id, people, state, awaits_people, firm_from,
+                                held_until, last_arrival, ends, distance_km, travel_minutes, policy_version, way, terms,
+                                round_id)
         select :need, o.id, o.organization_id, :poster, :people,
                case when o.confirmation = 'standing' and not :awaits then 'confirmed' else 'held' end,
-               now() + cast(:tentative as interval),
+               :awaits, now() + cast(:tentative as interval),
                least(now() + cast(:tentative as interval) + make_interval(mins => o.confirm_within_minutes),
                      f.last_arrival),
                f.last_arrival, f.ends, :km,

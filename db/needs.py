@@ -153,7 +153,7 @@ _ANSWERED = text("""
 """)
 _LEFT_OUT = text("""
     select exists (select from need n join project p on p.id = n.project_id
-                    where n.id = :id and n.state in ('open', 'unmet') and p.state = 'accepted')
+                    where n.id = :id and n.state in ('open', 'unmet') and p.state in ('proposed', 'accepted'))
 """)
 _LIVE = text("select id from allocation where need_id = :id and state in ('held', 'confirmed', 'arrived')")
 _WITHDRAW = text("""

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from db import allocations, events, locations, needs, preferences, project_plans, projects, seekers, stays
+from db import allocations, events, locations, needs, preferences, project_answers, projects, seekers, stays
 from db.addresses import Vault
 from db.allocations import SlotTimes
 from db.connection import transaction
@@ -25,7 +25,7 @@ from matching.bringing import Thing, what_to_bring
 from matching.projects import ProjectState
 from matching.refusals import Conflict, Flaw, Invalid, NoLongerHeld, NotFound
 from matching.reveal import Occasion, Revealed, reading_time, revealed
-from matching.states import LIVE, AllocationState, NeedState
+from matching.states import LIVE, SEEKING, AllocationState, NeedState
 from matching.vocabulary import RATINGS, FeedbackWord, RefuseReason, SiteKind, Visibility
 
 __all__ = [
@@ -102,18 +102,18 @@ class Slip:
     """Whether they have been in a place and did not tell yet how it was."""
     project: ProjectState | None = None
     """Where the project stands of which it is a party."""
+    awaits: bool = False
+    """Whether its place is part of a plan that the people have not answered."""
     others: tuple["Slip", ...] = ()
     """Of a pathway the other steps, and first comes the bed, while there is one; of a project the other parties."""
 
     @property
     def stands(self) -> str:
         """Where it stands, as its people are told: by the need's state, unless their project says more."""
-        match self.project, self.state:
-            case ProjectState.PROPOSED, NeedState.HELD:
-                return "plan"
-            case ProjectState.ACCEPTED, NeedState.OPEN | NeedState.UNMET:
-                return "left_out"
-        return self.state.value
+        if self.awaits:
+            return "plan"
+        planned = self.project in (ProjectState.PROPOSED, ProjectState.ACCEPTED)
+        return "left_out" if planned and self.state in SEEKING else self.state.value
 
 
 # Whether it has expired stands in the answer: an old code costs the same look as one that never was.
@@ -121,6 +121,7 @@ _FIND = text("""
     select n.id, n.organization_id, n.category, n.town_id, n.state, n.starts, n.ends, n.minors, n.feedback_given,
            n.ended_at is null as lives, n.project_id,
            (select p.state from project p where p.id = n.project_id) as project,
+           exists (select from allocation a where a.need_id = n.id and a.state = 'held' and a.awaits_people) as awaits,
            t.timezone, t.name as town, clock_timestamp() as now,
            n.ended_at + cast(:open_for as interval) <= clock_timestamp() as over,
            exists (select from allocation a
@@ -222,6 +223,7 @@ async def _slip(tx: AsyncConnection, need: Row[tuple[object, ...]], vault: Vault
         said=await preferences.of_need(tx, need.id),
         may_tell=need.had_a_place and not need.feedback_given,
         project=None if need.project is None else ProjectState(need.project),
+        awaits=need.awaits,
     )
 
 
@@ -263,7 +265,7 @@ async def _leave(
     for need in [each for each in ending if each.lives] or ending[:1]:
         await needs.end(tx, await needs.read(tx, need.id, need.organization_id), reason)
     if need_id is not None:
-        await project_plans.after_loss(tx, need_id)
+        await project_answers.after_loss(tx, need_id)
 
 
 async def prefer(tx: AsyncConnection, slip: bytes, said_of: Callable[[int], Said], leave_by: datetime | None) -> None:

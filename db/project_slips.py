@@ -17,7 +17,10 @@ __all__ = ["PlanFacts", "PlanHouse", "find", "read"]
 
 @dataclass(frozen=True, slots=True)
 class PlanHouse:
-    """One house of a plan: its town, how far it is, and the people of each party that goes there."""
+    """One house of a plan: its town, how far it is, and the people of each party that goes there.
+
+    It `awaits` their answer; to the others they have said yes before. One house may be both, for some of its parties.
+    """
 
     offer_id: UUID
     town: str
@@ -25,6 +28,7 @@ class PlanHouse:
     distance_km: int
     parties: tuple[int, ...]
     states: frozenset[AllocationState]
+    awaits: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +56,14 @@ _PROJECT = text("""
      group by p.id
 """)
 _HOUSES = text("""
-    select a.offer_id, t.name as town, t.country, a.distance_km, a.people, a.state
+    select a.offer_id, t.name as town, t.country, a.distance_km, a.people, a.state,
+           a.awaits_people as awaits
       from need n
       join allocation a on a.need_id = n.id and a.state in ('held', 'confirmed', 'arrived')
       join offer o on o.id = a.offer_id
       join town t on t.id = o.town_id
      where n.project_id = :id
-     order by a.distance_km, a.offer_id, n.step
+     order by a.awaits_people desc, a.distance_km, a.offer_id, n.step
 """)
 
 
@@ -78,7 +83,7 @@ async def read(tx: AsyncConnection, slip: bytes) -> PlanFacts:
         raise NotFound
     by_house = defaultdict(list)
     for each in await tx.execute(_HOUSES, {"id": project_id}):
-        by_house[each.offer_id].append(each)
+        by_house[each.offer_id, each.awaits].append(each)
     return PlanFacts(
         state=ProjectState(row.state),
         category=row.category,
@@ -97,7 +102,8 @@ async def read(tx: AsyncConnection, slip: bytes) -> PlanFacts:
                 distance_km=places[0].distance_km,
                 parties=tuple(place.people for place in places),
                 states=frozenset(AllocationState(place.state) for place in places),
+                awaits=awaits,
             )
-            for offer, places in by_house.items()
+            for (offer, awaits), places in by_house.items()
         ),
     )

@@ -46,6 +46,8 @@ class Seeker:
     people_left: int
     version: int
     now: datetime
+    in_project: bool = False
+    """Whether it is a party of a project, which takes no place alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,4 +315,5 @@ def _seeker(row: Row[tuple[object, ...]], now: datetime) -> Seeker:
         turned_down=frozenset(OfferId(offer) for offer in row.turned_down),
         preferences=said,
     )
-    return Seeker(need, row.organization_id, NeedState(row.state), int(row.people_left), row.version, now)
+    in_project = row.project_id is not None
+    return Seeker(need, row.organization_id, NeedState(row.state), int(row.people_left), row.version, now, in_project)

@@ -62,7 +62,9 @@ class Term(StrEnum):
     IMPROVES = "improves"
     """It has become better since, and much nearer: a round may still move the party there."""
     TOGETHER = "together"
-    """It would be better by itself, but the steps of a pathway were chosen to be near each other."""
+    """It would be better by itself, but steps of a pathway or parties of a project were chosen to be close together."""
+    PLAN = "plan"
+    """It fits, but a party of a project has a place by a plan alone, with enough of the others near it."""
     FITS = "fits"
     """It fits, and people of the need still lack a place: the next look takes it."""
 
@@ -148,12 +150,18 @@ _SAME_KM = 1e-6
 
 
 def explain(
-    need: Need, placements: Sequence[Placement], had: Sequence[Offer], around: Sequence[Offer], at: Circumstances
+    need: Need,
+    placements: Sequence[Placement],
+    had: Sequence[Offer],
+    around: Sequence[Offer],
+    at: Circumstances,
+    *,
+    in_project: bool = False,
 ) -> Explanation:
     """Explain a need.
 
     `had` are the offers of its placements, their slots counted as if its own people were not there; `around` are
-    the others, nearest first.
+    the others, nearest first. A party `in_project` takes no place by itself.
     """
     offers = {offer.id: offer for offer in had}
     chosen = tuple(_chosen(need, placement, offers.get(placement.offer_id), at.policy) for placement in placements)
@@ -161,7 +169,8 @@ def explain(
     # Places were taken from best to worst, so who came after lost to the last.
     last = max(chosen, key=lambda each: each.cost.total, default=None) if left == 0 else None
     beyond = None if last is None else _beyond(need, last, had, around, at)
-    others = [_other(need, offer, last, beyond, at) for offer in around if offer.id not in offers]
+    fits = Term.PLAN if in_project else Term.FITS
+    others = [_other(need, offer, last, beyond, at, fits) for offer in around if offer.id not in offers]
     return Explanation(
         chosen=chosen,
         others=tuple(others[:MOST_OTHERS]),
@@ -170,10 +179,13 @@ def explain(
     )
 
 
-def unmet_reasons(need: Need, offers: Sequence[Offer], at: Circumstances) -> dict[str, int]:
+def unmet_reasons(
+    need: Need, offers: Sequence[Offer], at: Circumstances, *, in_project: bool = False
+) -> dict[str, int]:
     """Why a need got no place: how often each rule was the first to fail among the offers within its reach.
 
-    `{"category": 0}` when nobody offers this help at all, `{"distance": n}` when all who do are too far.
+    `{"category": 0}` when nobody offers this help at all, `{"distance": n}` when all who do are too far. Of a party
+    `in_project` `plan` counts those that fit it, but not enough of the others near it.
     """
     same = [offer for offer in offers if offer.category == need.category]
     if not same:
@@ -182,17 +194,20 @@ def unmet_reasons(need: Need, offers: Sequence[Offer], at: Circumstances) -> dic
     near = [offer for offer in same if kilometres_between(need.cell, offer.cell) <= most]
     if not near:
         return {"distance": len(same)}
-    first = (next(failures(need, offer, at), None) for offer in near)
-    return _counted(failure.rule for failure in first if failure is not None)
+    first = [next(failures(need, offer, at), None) for offer in near]
+    fitting = [Term.PLAN.value for failure in first if failure is None and in_project]
+    return _counted([*(failure.rule for failure in first if failure is not None), *fitting])
 
 
-def _other(need: Need, offer: Offer, last: Chosen | None, beyond: _Beyond | None, at: Circumstances) -> Other:
+def _other(
+    need: Need, offer: Offer, last: Chosen | None, beyond: _Beyond | None, at: Circumstances, fits: Term
+) -> Other:
     km = kilometres_between(need.cell, offer.cell)
     failure = next(failures(need, offer, at), None)
     if failure is not None:
         return Other(offer, km, failure)
     if last is None or beyond is None:
-        return Other(offer, km, Lost(Term.FITS))
+        return Other(offer, km, Lost(fits))
     cost = _cost(need, cover(need, offer, at.now), offer, km, at.policy)
     if cost.total < last.cost.total and _away(need, offer) > beyond.km:
         return Other(offer, km, Lost(Term.BEYOND, (("count", beyond.weighed),)))

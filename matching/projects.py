@@ -15,7 +15,16 @@ import highspy
 from geo.cells import Cell
 from geo.distance import Kilometres, kilometres_between
 
-__all__ = ["MOST_PARTIES", "House", "Household", "ProjectPlan", "ProjectState", "flaws_of_plan", "plan_project"]
+__all__ = [
+    "MOST_PARTIES",
+    "House",
+    "Household",
+    "ProjectPlan",
+    "ProjectState",
+    "flaws_of_plan",
+    "near_all",
+    "plan_project",
+]
 
 MOST_PARTIES: Final = 60
 _PERSON: Final = 1000.0
@@ -60,6 +69,11 @@ class ProjectPlan:
     def people(self, parties: Sequence[Household]) -> int:
         """How many people it houses."""
         return sum(party.people for party, house in zip(parties, self.houses, strict=True) if house is not None)
+
+
+def near_all(cell: Cell, others: Sequence[Cell], together: Kilometres) -> bool:
+    """Whether a house there would be near each of the others."""
+    return all(kilometres_between(cell, other) <= together for other in others)
 
 
 def plan_project(

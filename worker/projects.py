@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import policies, project_plans
+from db import policies, project_answers, project_plans
 from db.bell import Bell
 from db.connection import looking, snapshot, transaction
 from matching.policy import Policy
@@ -27,13 +27,13 @@ async def look_after_projects(engine: AsyncEngine, bell: Bell, processes: Execut
     """Do everything about projects that has fallen due by the database's clock. How many things changed."""
     async with looking(engine) as connection:
         policy = await policies.in_force(connection)
-        unanswered = await project_plans.list_unanswered(connection, _AT_ONCE)
+        unanswered = await project_answers.list_unanswered(connection, _AT_ONCE)
         waiting = await project_plans.list_due(connection, _AT_ONCE)
     async with transaction(engine) as tx:
-        changed = await project_plans.close_ended(tx)
+        changed = await project_answers.close_ended(tx)
     for project_id in unanswered:
         async with transaction(engine) as tx:
-            changed += await project_plans.expire(tx, project_id, policy)
+            changed += await project_answers.expire(tx, project_id, policy)
     for project_id in waiting:
         changed += await _plan_one(engine, project_id, policy, processes)
     if changed:

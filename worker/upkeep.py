@@ -88,6 +88,7 @@ async def _record_unmet(engine: AsyncEngine, need_id: UUID) -> bool:
         await seekers.lock_need(tx, need_id)
         seeker = await seekers.read_seeker(tx, need_id, policy)
         near = await surroundings.offers_around(tx, seeker.need, policy, seeker.now)
-        reasons = unmet_reasons(seeker.need, near, Circumstances(policy, seeker.now))
+        at = Circumstances(policy, seeker.now)
+        reasons = unmet_reasons(seeker.need, near, at, in_project=seeker.in_project)
         reasons |= await referring.reasons(tx, need_id, policy)
         return await due.record_unmet(tx, need_id, json.dumps(reasons))

@@ -137,7 +137,8 @@ class Allocation(Row):
     """People of one need placed in the slots of one offer.
 
     `provider_id` owns the offer, `poster_id` posted the need. A hold is tentative until `firm_from` and ends at
-    `held_until`; both are judged by the database's clock. `travel_minutes` is how long the way by road takes, as it was
+    `held_until`; both are judged by the database's clock. One that `awaits_people` is part of a plan to which they have
+    not said yes: its provider is not asked before. `travel_minutes` is how long the way by road takes, as it was
     known then. `way` is how it was chosen and `terms` what its place cost
     then, in kilometres by term; `round_id` names the round, which is written down after its allocations.
     """
@@ -152,6 +153,7 @@ class Allocation(Row):
     people: Mapped[int]
     state: Mapped[str]
     firm_from: Mapped[datetime]
+    awaits_people: Mapped[bool] = mapped_column(server_default=text("false"))
     held_until: Mapped[datetime]
     last_arrival: Mapped[datetime]
     ends: Mapped[datetime]

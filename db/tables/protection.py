@@ -51,6 +51,7 @@ KEPT: Final[dict[str, Kept]] = {
             "state reason": "where it stands and why, from closed lists",
             "firm_from held_until last_arrival ends created_at ended_at": "its times",
             "distance_km travel_minutes": "whole kilometres and minutes between the centres of two cells",
+            "awaits_people": "whether a project's people have to say yes first",
             "policy_version": "the policy that decided",
             "way terms round_id": "at once or in which round, and what the place cost then, in kilometres by term",
             "version": "counts changes",

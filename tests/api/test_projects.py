@@ -7,6 +7,7 @@ import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api.wording import SLIP_LANGUAGES, say
 from db.bell import Bell
 from db.roles import Role
 from db.settings import Settings
@@ -15,8 +16,10 @@ from tests.api.bodies import project_body
 from tests.api.conftest import JoinNetwork, Organization
 from tests.api.hearing import hears
 from tests.api.scenes import Json, assert_every_place_is_counted_once, open_offer
+from tests.api.test_slip_page import Page
 from tests.db.acts import rows
 from worker.projects import look_after_projects
+from worker.upkeep import keep_up
 
 
 async def post(who: Organization, **changes: object) -> Json:
@@ -84,10 +87,14 @@ async def test_its_representatives_look_at_the_plan_and_accept_it(
     assert (plan["state"], plan["plan"], plan["people"], plan["housed"], plan["minimum"]) == ("proposed", 1, 7, 7, 7)
     (house,) = plan["houses"]
     assert (house["town"], sorted(house["parties"]), house["states"]) == ("Briançon", [3, 4], ["held"])
+    assert house["awaits"]
     assert (await anyone.post("/v1/slip/plan/accept", json=code | {"plan": 2})).status_code == 409
     accepted = await anyone.post("/v1/slip/plan/accept", json=code | {"plan": 1})
     assert accepted.status_code == 200, accepted.text
     assert (accepted.json()["state"], accepted.json()["answer_by"]) == ("accepted", None)
+    assert not accepted.json()["houses"][0]["awaits"]
+    assert (await anyone.post("/v1/slip/plan/accept", json=code | {"plan": 1})).status_code == 200
+    assert (await anyone.post("/v1/slip/plan/accept", json=code | {"plan": 2})).status_code == 409
     assert (await read(coordination, proposed))["state"] == "accepted"
     slip = (await anyone.post("/v1/slip", json=code)).json()
     assert [len(part["places"]) for part in (slip, *slip["others"])] == [1, 1]
@@ -184,10 +191,65 @@ async def test_a_plan_that_waits_for_the_people_tells_them_so(proposed: Json, an
     code = {"code": proposed["code"]}
     waits = (await anyone.post("/v1/slip", json=code, headers={"Accept-Language": "en"})).json()
     assert "say yes or no" in waits["says"]
-    assert "say yes or no" in (await anyone.post("/slip", data=code | {"language": "en"})).text
+    page = Page((await anyone.post("/slip", data=code | {"language": "en"})).text)
+    assert page.says("A plan waits for your answer")
+    assert page.says("It has places for 7 of 7 people.")
+    assert page.says("Briançon (France)")
 
 
-async def test_who_lost_a_place_of_an_accepted_plan_is_told_so_and_may_be_posted_anew(
+@pytest.mark.parametrize("language", SLIP_LANGUAGES)
+async def test_the_people_say_yes_on_their_page(proposed: Json, anyone: httpx.AsyncClient, language: str) -> None:
+    form = {"code": proposed["code"], "language": language, "plan": "1"}
+    assert Page((await anyone.post("/slip", data=form)).text).says(say("slip.plan.yes", language))
+    assert (await anyone.post("/slip/plan/accept", data=form | {"plan": "2"})).status_code == 409
+    said = await anyone.post("/slip/plan/accept", data=form)
+    assert said.status_code == 200
+    page = Page(said.text)
+    assert page.says(say("slip.refuse.done", language))
+    assert not page.says(say("slip.plan.title", language))
+    assert page.says(say("slip.state.held", language))
+
+
+async def test_the_people_say_no_to_a_house_on_their_page(
+    proposed: Json, anyone: httpx.AsyncClient, coordination: Organization
+) -> None:
+    form = {"code": proposed["code"], "language": "en", "plan": "1"}
+    shown = Page((await anyone.post("/slip", data=form)).text)
+    (house,) = [each["value"] for each in shown.all("input") if each.get("name") == "houses"]
+    for wrong in ({"plan": "x"}, {"reason": "moved_on"}, {"reason": "nonsense"}):
+        seen = await anyone.post("/slip/plan/refuse", data=form | {"reason": "too_far"} | wrong)
+        assert seen.status_code == 200
+        assert (await read(coordination, proposed))["state"] == "proposed", "what is no answer changes nothing"
+    no = form | {"reason": "too_far", "houses": house}
+    assert (await anyone.post("/slip/plan/refuse", data=no | {"houses": str(uuid4())})).status_code == 404
+    assert (await anyone.post("/slip/plan/refuse", data=no)).status_code == 200
+    assert (await read(coordination, proposed))["state"] == "open"
+    assert (await anyone.post("/slip/plan/refuse", data=no)).status_code == 409
+
+
+async def test_an_explanation_says_that_a_party_goes_with_the_others_alone(
+    engine: AsyncEngine, settings: Settings, municipality: Organization, coordination: Organization
+) -> None:
+    """And with room for all of them it does: that it was alone is what kept it from the place."""
+    await open_offer(municipality, capacity=4)
+    project = await post(coordination)
+    assert not await look(engine, settings)
+    need = project["parties"][0]["id"]
+    for language in ("en", "fr", "it", "es", "ar"):
+        path, headers = f"/v1/needs/{need}/explanation", {"Accept-Language": language}
+        told = (await coordination.http.get(path, headers=headers)).json()
+        assert [other["term"] for other in told["others"]] == ["plan"]
+        assert told["summary"] == say("summary.plan", language)
+    await rows(engine, "update need set deadline = now() - interval '1 second' where id = :id", id=UUID(need))
+    await keep_up(in_role(engine, Role.MATCHER), Bell(settings))
+    unmet = (await read(coordination, project))["parties"][0]
+    assert (unmet["state"], unmet["unmet_reasons"]) == ("unmet", {"plan": 1})
+    await open_offer(municipality, capacity=7)
+    assert await look(engine, settings)
+    assert (await read(coordination, project))["state"] == "proposed"
+
+
+async def test_who_lost_a_place_of_an_accepted_plan_is_told_so_and_may_leave_alone(
     accepted: Json, coordination: Organization, municipality: Organization, anyone: httpx.AsyncClient
 ) -> None:
     code, english = {"code": accepted["code"]}, {"Accept-Language": "en"}
@@ -195,7 +257,7 @@ async def test_who_lost_a_place_of_an_accepted_plan_is_told_so_and_may_be_posted
     lost = f"/v1/allocations/{party['allocations'][0]['id']}/decline"
     assert (await municipality.http.post(lost, json={"reason": "unsuitable"})).status_code == 200
     told = (await anyone.post("/v1/slip", json=code, headers=english)).json()
-    assert "none is looked for by itself" in told["says"]
+    assert "still being looked for" in told["says"]
     assert (await coordination.http.post(f"/v1/needs/{party['id']}/withdraw")).status_code == 200
 
 

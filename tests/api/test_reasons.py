@@ -226,8 +226,8 @@ async def serve(evening: Evening, gym: UUID, pledge: UUID, volunteers: int) -> N
 
 def test_every_reason_that_can_be_told_has_its_case() -> None:
     # Of another kind of help no offer is around; equals are drawn by lot, and there is nothing to take away; why not
-    # the nearer bed of a pathway is told in `test_pathways`.
-    assert set(CASES) | {"refused_before", "staffing", "category", "tie", "together"} == {*RULES, *Term}
+    # the nearer bed of a pathway is told in `test_pathways`, and why not alone in `test_projects`.
+    assert set(CASES) | {"refused_before", "staffing", "category", "tie", "together", "plan"} == {*RULES, *Term}
 
 
 async def test_what_a_place_cost_when_it_was_chosen_stays_told(evening: Evening) -> None:

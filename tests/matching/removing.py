@@ -24,11 +24,13 @@ class Scene:
     placement: Placement | None
     other: Offer
     at: Circumstances
+    in_project: bool = False
 
     def told(self) -> Explanation:
         """The explanation as of now."""
         had = [] if self.placement is None else [self.chosen]
-        return explain(self.need, [self.placement] if self.placement else [], had, [self.other], self.at)
+        placements = [self.placement] if self.placement else []
+        return explain(self.need, placements, had, [self.other], self.at, in_project=self.in_project)
 
     @property
     def code(self) -> str:
@@ -135,6 +137,7 @@ REMOVE: Mapping[str, Callable[[Scene], Scene]] = {
     "kept": _promised_to_nobody,
     "small_gain": lambda scene: _saying_nothing(scene).under(move_gain_km=0, minute_km=0.0),
     "together": _chosen_alone,
+    "plan": lambda scene: replace(scene, in_project=False),
     "improves": lambda scene: scene.under(move_gain_km=500),
     "beyond": lambda scene: scene.under(candidates=100, round_candidates=500),
     "fits": lambda scene: scene.with_slots(lambda slot: replace(slot, capacity=slot.capacity - slot.free, free=0)),

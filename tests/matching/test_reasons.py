@@ -43,9 +43,9 @@ def scene_of(seed: int) -> Scene:
     if random.random() < 0.05:
         asked = replace(asked, turned_down=frozenset({other.id}))
     asked, policy = _leaning(Random(seed + 1), asked, policy)  # noqa: S311 - as above
-    return Scene(
-        asked, chosen, _placement(random, asked, chosen) if placed else None, other, Circumstances(policy, NOW)
-    )
+    placement = _placement(random, asked, chosen) if placed else None
+    in_project = Random(seed + 2).random() < 0.2  # noqa: S311 - as above
+    return Scene(asked, chosen, placement, other, Circumstances(policy, NOW), in_project)
 
 
 def _leaning(random: Random, asked: Need, policy: Policy) -> tuple[Need, Policy]:

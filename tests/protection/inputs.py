@@ -17,10 +17,10 @@ __all__ = ["FORM_FIELDS", "FORM_PATHS", "Asking", "Known", "Supply", "forms", "p
 
 Json = dict[str, Any]
 Made = TypeVar("Made")
-FORM_PATHS = ("/slip", "/slip/refuse", "/slip/preferences", "/slip/feedback")
+FORM_PATHS = ("/slip", "/slip/refuse", "/slip/preferences", "/slip/feedback", "/slip/plan/accept", "/slip/plan/refuse")
 FORM_FIELDS = (
     *("code", "language", "reason", "place", "rating", "words"),
-    *("near_km", "most_km", "wishes", "wait_for", "leave_by"),
+    *("near_km", "most_km", "wishes", "wait_for", "leave_by", "plan", "houses"),
 )
 _USUAL_FORM = {"language": "fr", "reason": "afraid", "rating": "3", "words": "clean", "near_km": "5", "wishes": "quiet"}
 _FORM_TYPE = "application/x-www-form-urlencoded"

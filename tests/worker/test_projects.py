@@ -12,11 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db import projects
 from db.bell import Bell
 from db.connection import transaction
-from db.project_plans import accept, refuse
+from db.project_answers import accept, refuse
 from db.projects import ProjectTerms
 from db.roles import Role
 from db.settings import Settings
-from matching.refusals import Conflict, NoLongerHeld
+from matching.refusals import Conflict, NoLongerHeld, NotFound
 from matching.states import AllocationState
 from matching.vocabulary import OrganizationKind, RefuseReason, Urgency
 from tests.acting import in_role
@@ -70,6 +70,22 @@ class Camp:
         )
         return [row.id for row in found]
 
+    async def firm_unasked(self) -> list[UUID]:
+        """Places that are confirmed though nobody said yes since they were put on hold, by the events alone."""
+        found = await rows(
+            self.engine,
+            """
+            select a.id
+              from allocation a join need n on n.id = a.need_id
+              join event h on h.object_id = a.id and h.kind = 'allocation.held'
+             where n.project_id is not null and a.state in ('confirmed', 'arrived')
+             group by a.id, n.project_id
+            having not exists (select from event y where y.object_id = n.project_id
+                                  and y.kind = 'project.accepted' and y.id > min(h.id))
+            """,
+        )
+        return [row.id for row in found]
+
     async def flaws(self) -> list[str]:
         """What the checker finds in the tables: nothing of the planner is asked."""
         found = await rows(
@@ -90,7 +106,7 @@ class Camp:
             room[fact.house] = int(row.spare) + sum(each.people for each in facts if each.house == fact.house)
         cells = {number[row.offer]: int(row.cell) for row in found}
         wrong = broken(facts, cells, room, TOGETHER, MINIMUM)
-        if await self.state() == "proposed" and await self.held("confirmed"):
+        if await self.firm_unasked():
             wrong.append("firm before the people said yes")
         if await self.state() == "open" and found:
             wrong.append("held without a plan")
@@ -217,6 +233,114 @@ async def test_who_has_moved_in_stays(camp: Camp) -> None:
     assert (await camp.state(), await camp.held()) == ("accepted", [first])
 
 
+@dataclass
+class Left:
+    """Three parties have places by a plan that was accepted; a party of two is left out of it."""
+
+    camp: Camp
+    near: UUID
+    need: UUID
+
+    async def waits(self) -> list[UUID]:
+        """Its places that wait for the people."""
+        found = await rows(
+            self.camp.engine,
+            "select id, need_id from allocation where state = 'held' and awaits_people order by id",
+        )
+        assert {row.need_id for row in found} <= {self.need}
+        return [row.id for row in found]
+
+
+@pytest.fixture
+async def left(camp: Camp) -> Left:
+    near = await camp.places(BRIANCON, capacity=9)
+    assert await camp.look()
+    await camp.answered(accept)
+    out = await one(camp.engine, "select id from need where state = 'open'")
+    assert not await camp.look()
+    return Left(camp, near, out.id)
+
+
+async def test_who_is_left_out_is_seated_near_the_others_and_asked_first(left: Left) -> None:
+    await left.camp.places(GAP, capacity=20)
+    assert not await left.camp.look(), "far from the others, there is no place for them"
+    await left.camp.places(MONTGENEVRE, capacity=1)
+    assert not await left.camp.look()
+    await left.camp.places(BRIANCON, capacity=2, confirmation="standing")
+    assert await left.camp.look()
+    assert await left.camp.state() == "proposed"
+    (waits,) = await left.waits()
+    with pytest.raises(Conflict):
+        await answer(left.camp.engine, waits, left.camp.town_hall, AllocationState.CONFIRMED)
+    firm = [each for each in await left.camp.held("held") if each != waits]
+    await answer(left.camp.engine, firm[0], left.camp.town_hall, AllocationState.CONFIRMED)
+    await left.camp.answered(accept, 2)
+    assert await left.camp.state() == "accepted"
+    assert len(await left.camp.held()) == len(PEOPLE)
+    assert waits in await left.camp.held("confirmed")
+    assert await left.camp.flaws() == []
+
+
+async def test_who_says_no_to_the_second_plan_keeps_the_first(left: Left) -> None:
+    added = await left.camp.places(BRIANCON, capacity=2)
+    await left.camp.look()
+    with pytest.raises(NotFound):
+        await left.camp.answered(refuse, RefuseReason.TOO_FAR, [left.near])
+    await left.camp.answered(refuse, RefuseReason.TOO_FAR, [added], 2)
+    assert (await left.camp.state(), len(await left.camp.held())) == ("accepted", 3)
+    assert not await left.camp.look(), "what they refused is not proposed again"
+    await assert_every_place_is_counted_once(left.camp.engine)
+
+
+async def test_a_second_plan_that_nobody_answers_ends_alone(left: Left) -> None:
+    await left.camp.places(BRIANCON, capacity=2)
+    await left.camp.look()
+    await rows(left.camp.engine, "update project set answer_by = now() - interval '1 second'")
+    assert await look_after_projects(in_role(left.camp.engine, Role.MATCHER), Bell(left.camp.settings), None)
+    assert (await left.camp.state(), len(await left.camp.held())) == ("accepted", 3)
+    assert await left.waits() == []
+
+
+async def test_a_second_plan_falls_with_the_first_and_alone(left: Left) -> None:
+    await left.camp.places(BRIANCON, capacity=2)
+    await left.camp.look()
+    (waits,) = await left.waits()
+    await answer(left.camp.engine, waits, left.camp.town_hall, AllocationState.DECLINED)
+    assert (await left.camp.state(), len(await left.camp.held())) == ("accepted", 3)
+    await left.camp.places(BRIANCON, capacity=2)
+    await left.camp.look()
+    assert await left.camp.state() == "proposed"
+    largest = await one(left.camp.engine, "select id from allocation where people = 4")
+    await answer(left.camp.engine, largest.id, left.camp.town_hall, AllocationState.DECLINED)
+    assert (await left.camp.state(), await left.camp.held()) == ("open", [])
+    await assert_every_place_is_counted_once(left.camp.engine)
+
+
+async def test_what_the_second_plan_held_up_falls_when_they_say_no_to_it(left: Left) -> None:
+    """Seven who stay are too few without the two of the second plan."""
+    await left.camp.places(BRIANCON, capacity=2)
+    await left.camp.look()
+    of_two = await one(
+        left.camp.engine, "select id from allocation where people = 2 and state = 'held' and not awaits_people"
+    )
+    await answer(left.camp.engine, of_two.id, left.camp.town_hall, AllocationState.DECLINED)
+    assert (await left.camp.state(), len(await left.camp.held())) == ("proposed", 3)
+    await left.camp.answered(refuse, RefuseReason.UNSUITABLE)
+    assert (await left.camp.state(), await left.camp.held()) == ("open", [])
+    await assert_every_place_is_counted_once(left.camp.engine)
+
+
+async def test_beside_who_has_moved_in_no_minimum_stands_in_the_way_of_a_plan(left: Left) -> None:
+    await rows(left.camp.engine, "update allocation set state = 'arrived' where people = 4")
+    for each in await left.camp.held("held"):
+        await answer(left.camp.engine, each, left.camp.town_hall, AllocationState.DECLINED)
+    assert await left.camp.state() == "accepted"
+    await rows(left.camp.engine, "update offer set state = 'paused'")
+    await left.camp.places(BRIANCON, capacity=2)
+    assert await left.camp.look()
+    assert len(await left.camp.held()) == 2
+
+
 class _Evening:
     """Everybody acts at random: the people, the town hall, time, others who look for a bed, and the worker."""
 
@@ -290,3 +414,10 @@ async def test_the_checker_finds_a_party_that_is_taken_away(camp: Camp) -> None:
     assert await camp.flaws() == []
     await rows(camp.engine, "update allocation set state = 'released' where people >= 3")
     assert await camp.flaws() == ["too few"]
+
+
+async def test_the_checker_finds_a_place_that_was_firm_before_a_yes(camp: Camp) -> None:
+    await camp.places(capacity=20)
+    await camp.look()
+    await rows(camp.engine, "update allocation set state = 'confirmed'")
+    assert await camp.flaws() == ["firm before the people said yes"]
