@@ -23,11 +23,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import keys, organizations, towns
 from db.connection import connect, transaction
+from matching.states import PactState
 from matching.vocabulary import OrganizationKind
 from relais.account import Account
 from relais.desk import Body, Desk, DeskProblem
 from relais.gazetteer import DEFAULT_COUNTRIES
-from relais.region import COUNTRIES, ORGANIZATIONS, SITES, TOWNS, DemoOffer, DemoOrganization, DemoSite
+from relais.region import (
+    COUNTRIES,
+    ORGANIZATIONS,
+    PACTS,
+    SITES,
+    TOWNS,
+    DemoOffer,
+    DemoOrganization,
+    DemoPact,
+    DemoSite,
+)
 from relais.running import ROOT
 from relais.story import Ended, Evening, Pace, Place
 from relais.up import House, in_words, open_house, write_private
@@ -36,6 +47,7 @@ __all__ = ["FAST", "TOLD", "Manner", "demo", "play"]
 
 _DAYS_AHEAD: Final = timedelta(days=7)
 """How far ahead an offer must reach, or the days after it are offered too."""
+_PACT_LASTS: Final = timedelta(days=3 * 365)
 
 
 @dataclass(frozen=True)
@@ -98,6 +110,7 @@ def play(root: Path, account: Account, manner: Manner) -> int:
         try:
             with account.waiting("Town halls and associations declare their sites and offers…"):
                 places = _declare(desks)
+                _agree(desks, {member.name: member.id for member in members})
             account.title("An evening at three crossings (times of Paris)")
             ended = Evening(desks, places, account, manner.pace).play()
         except DeskProblem:
@@ -147,10 +160,12 @@ async def _member(
     if organization_id is None:
         organization_id = await organizations.add(tx, organization.kind, organization.name, ids)
     before = known.get(organization_id)
-    if before is not None and await keys.holder(tx, before.key, hashing) is not None:
+    holder = None if before is None else await keys.holder(tx, before.key, hashing)
+    if before is not None and holder is not None and holder.scopes == keys.SCOPES[organization.kind]:
         return before
     live = [key for key in await keys.of_organization(tx, organization_id) if key.live]
-    # Secrets are not stored, so a key that was lost with its file can only be replaced.
+    # Secrets are not stored, so a key that was lost with its file can only be replaced; so is one from before there
+    # were rights that the evening needs.
     for key in live[: len(live) - keys.MOST_LIVE + 1]:
         await keys.revoke(tx, key.prefix)
     issued = await keys.issue(tx, organization_id, hashing)
@@ -191,6 +206,16 @@ def _declare(desks: Mapping[str, Desk]) -> dict[UUID, Place]:
                 if first is not None:
                     places[desk.post_offer(_offer(offer, site, site_id, first)).id] = place
     return places
+
+
+def _agree(desks: Mapping[str, Desk], ids: Mapping[str, UUID]) -> None:
+    """Pacts over HTTP, proposed by one town hall and signed by the other; those that are there already stay."""
+    for pact in PACTS:
+        mine = [each for each in desks[pact.proposer].pacts() if each.state is not PactState.ENDED]
+        if any(each.partner.town == pact.partner_town.id for each in mine):
+            continue
+        proposed = desks[pact.proposer].propose_pact(_pact(pact, ids[pact.partner]))
+        desks[pact.partner].sign_pact(proposed.id, 1)
 
 
 def _first_day(site: DemoSite, last_days: Iterable[date]) -> date | None:
@@ -235,6 +260,23 @@ def _offer(offer: DemoOffer, site: DemoSite, site_id: UUID, first: date) -> Body
         "party_max": offer.party_max,
         "nights_max": offer.nights_max,
         "language": offer.language,
+    }
+
+
+def _pact(pact: DemoPact, partner: UUID) -> Body:
+    # Also for a night that began yesterday.
+    first = datetime.now(ZoneInfo("Europe/Paris")).date() - timedelta(days=1)
+    return {
+        "town": pact.town.id,
+        "partner": str(partner),
+        "partner_town": pact.partner_town.id,
+        "terms": {
+            "to_partner_per_week": pact.people_per_week,
+            "categories": ["shelter"],
+            "transport": "people",
+            "first_day": first.isoformat(),
+            "last_day": (first + _PACT_LASTS).isoformat(),
+        },
     }
 
 

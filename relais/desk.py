@@ -12,10 +12,21 @@ from uuid import UUID, uuid4
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from matching.states import AllocationState, NeedState
+from matching.states import AllocationState, NeedState, PactState
 from relais.embedded import StackProblem
 
-__all__ = ["Allocation", "Body", "Desk", "DeskProblem", "Need", "OfferSeen", "SiteSeen", "Times"]
+__all__ = [
+    "Allocation",
+    "Body",
+    "Desk",
+    "DeskProblem",
+    "Need",
+    "OfferSeen",
+    "PactSeen",
+    "ReferralSeen",
+    "SiteSeen",
+    "Times",
+]
 
 Body = Mapping[str, object]
 """What is sent, as JSON."""
@@ -80,6 +91,28 @@ class OfferSeen(_Seen):
     site_id: UUID
     category: str
     last_day: date
+
+
+class PactSideSeen(_Seen):
+    """One of the two towns of a pact."""
+
+    town: int
+
+
+class PactSeen(_Seen):
+    """A pact as one of its towns sees it."""
+
+    id: UUID
+    state: PactState
+    proposer: PactSideSeen
+    partner: PactSideSeen
+
+
+class ReferralSeen(_Seen):
+    """People passed from one town to another, as either sees them."""
+
+    id: UUID
+    distance_km: int
 
 
 class _Page(_Seen):
@@ -152,6 +185,30 @@ class Desk:
     def decline(self, allocation_id: UUID, reason: str) -> Allocation:
         """Say no to a hold."""
         return self._post(f"/v1/allocations/{allocation_id}/decline", {"reason": reason}, Allocation)
+
+    def pacts(self) -> list[PactSeen]:
+        """All pacts of the organization."""
+        return self._list("/v1/pacts", PactSeen)
+
+    def propose_pact(self, pact: Body) -> PactSeen:
+        """Propose a pact, which signs it for this town."""
+        return self._post("/v1/pacts", pact, PactSeen)
+
+    def sign_pact(self, pact_id: UUID, number: int) -> PactSeen:
+        """Sign the version of this number for this town."""
+        return self._post(f"/v1/pacts/{pact_id}/sign", {"number": number}, PactSeen)
+
+    def refer(self, need_id: UUID) -> Need:
+        """Ask a partner town to take the people of a need."""
+        return self._post(f"/v1/needs/{need_id}/refer", None, Need)
+
+    def offered(self) -> list[ReferralSeen]:
+        """The referrals that wait for an answer."""
+        return self._list("/v1/referrals", ReferralSeen, state="offered")
+
+    def accept_referral(self, referral_id: UUID) -> ReferralSeen:
+        """Say yes to people from another town."""
+        return self._post(f"/v1/referrals/{referral_id}/accept", None, ReferralSeen)
 
     def wait_for(self, need_id: UUID, true: Callable[[Need], bool], seconds: float = _PATIENCE_SECONDS) -> Need:
         """Look at a need until something is true of it, or for so many seconds; the need as it stood last."""

@@ -14,10 +14,12 @@ from matching.vocabulary import OrganizationKind, SiteKind, TownRole, Visibility
 __all__ = [
     "COUNTRIES",
     "ORGANIZATIONS",
+    "PACTS",
     "SITES",
     "TOWNS",
     "DemoOffer",
     "DemoOrganization",
+    "DemoPact",
     "DemoSite",
     "DemoTown",
     "Names",
@@ -108,6 +110,7 @@ class Names:
     MOUNTAIN: Final = "Pass Coordination (demo)"
     BRIANCON: Final = "Town Hall of Briançon (demo)"
     MONTGENEVRE: Final = "Town Hall of Montgenèvre (demo)"
+    GAP: Final = "Town Hall of Gap (demo)"
     DURANCE: Final = "Durance Welcome (demo)"
     OULX: Final = "Town Hall of Oulx (demo)"
     VALLEY: Final = "Upper Valley Welcome (demo)"
@@ -132,6 +135,7 @@ ORGANIZATIONS: Final = (
     ),
     DemoOrganization(OrganizationKind.MUNICIPALITY, Names.BRIANCON, (Towns.BRIANCON,)),
     DemoOrganization(OrganizationKind.MUNICIPALITY, Names.MONTGENEVRE, (Towns.MONTGENEVRE,)),
+    DemoOrganization(OrganizationKind.MUNICIPALITY, Names.GAP, (Towns.GAP,)),
     DemoOrganization(OrganizationKind.ASSOCIATION, Names.DURANCE, (Towns.BRIANCON, Towns.EMBRUN, Towns.GAP)),
     DemoOrganization(OrganizationKind.MUNICIPALITY, Names.OULX, (Towns.OULX,)),
     DemoOrganization(
@@ -150,14 +154,18 @@ ORGANIZATIONS: Final = (
     DemoOrganization(OrganizationKind.MUNICIPALITY, Names.BAYONNE, (Towns.BAYONNE,)),
     DemoOrganization(OrganizationKind.ASSOCIATION, Names.ADOUR, (Towns.BAYONNE, Towns.SAINT_JEAN_DE_LUZ)),
 )
-"""Three coordinations, seven town halls, four associations."""
+"""Three coordinations, eight town halls, four associations."""
 
 TOWNS: Final = tuple({town.id: town for organization in ORGANIZATIONS for town in organization.towns}.values())
 """Every town of the network."""
 
 
-def _beds(capacity: int, confirmation: str = "each", provides: Sequence[str] = ()) -> DemoOffer:
-    return DemoOffer("shelter", capacity, "19:00", "08:00", confirmation, provides=provides, party_max=12, nights_max=7)
+def _beds(
+    capacity: int, confirmation: str = "each", provides: Sequence[str] = (), party_max: int | None = 12
+) -> DemoOffer:
+    return DemoOffer(
+        *("shelter", capacity, "19:00", "08:00", confirmation), provides=provides, party_max=party_max, nights_max=7
+    )
 
 
 def _showers(heads: int) -> DemoOffer:
@@ -223,6 +231,11 @@ SITES: Final = (
         provides=("step_free",),
     ),
     DemoSite(
+        *(Names.GAP, "Former barracks", Towns.GAP, _PARIS, (6.0850, 44.5620), _HALL),
+        (_beds(40, party_max=None),),
+        provides=("step_free", "showers", "toilets"),
+    ),
+    DemoSite(
         *(Names.OULX, "Multipurpose hall", Towns.OULX, _ROME, (6.8337, 45.0364), _HALL),
         (_beds(24),),
         provides=("step_free", "toilets"),
@@ -284,3 +297,18 @@ SITES: Final = (
     ),
 )
 """Sites in the sizes that are published for such places: a gym of 30, a night reception of 80, a centre of 200."""
+
+
+@dataclass(frozen=True)
+class DemoPact:
+    """A pact: who proposes for which town, who signs for the other, and how many people a week the other takes."""
+
+    proposer: str
+    town: DemoTown
+    partner: str
+    partner_town: DemoTown
+    people_per_week: int
+
+
+PACTS: Final = (DemoPact(Names.MONTGENEVRE, Towns.MONTGENEVRE, Names.GAP, Towns.GAP, 200),)
+"""Towns that take people from each other."""

@@ -92,6 +92,7 @@ class Evening:
         self._couple_in_hendaye()
         self._group_in_hendaye()
         self._young_person_in_montgenevre()
+        self._large_group_at_the_pass()
         self._showers_in_ventimiglia()
         self._class_in_gap()
         self._what_became_of(waiting)
@@ -156,6 +157,24 @@ class Evening:
             ),
         )
         need = self._confirmed(Names.MOUNTAIN, town, need)
+        self._end(party, town, need, NeedState.CONFIRMED)
+
+    def _large_group_at_the_pass(self) -> None:
+        """No house near the pass takes so many: the town's pact with another does."""
+        party, town, partner = "fourteen people who stay together", Towns.MONTGENEVRE, Towns.GAP
+        need = self._post(
+            *(Names.MOUNTAIN, town, f"{party} need beds tonight, in France"),
+            _shelter(14, 0, town, urgency="high"),
+            wait=1,
+        )
+        if _live(need) is None:
+            self._fact(town, Mark.NOTE, "nothing near takes fourteen; the town has a pact, so a partner is asked")
+            need = self.desks[Names.MOUNTAIN].refer(need.id)
+            for asked in self.desks[Names.GAP].offered():
+                self.desks[Names.GAP].accept_referral(asked.id)
+                line = f"{Names.GAP}, {asked.distance_km} km away, takes them: a place is looked for there"
+                self._fact(partner, Mark.YES, line)
+        need = self._confirmed(Names.MOUNTAIN, partner, need)
         self._end(party, town, need, NeedState.CONFIRMED)
 
     def _showers_in_ventimiglia(self) -> None:

@@ -25,7 +25,7 @@ from matching.rules import RULES
 from relais.embedded.ports import free_port
 from relais.embedded.processes import wait_until
 from relais.gazetteer import load_countries
-from relais.region import COUNTRIES, ORGANIZATIONS, SITES, TOWNS
+from relais.region import COUNTRIES, ORGANIZATIONS, PACTS, SITES, TOWNS
 from relais.story import REASONS
 from relais.supervision import MOST_DEATHS
 from tests.conftest import ROOT, Servers, run_on_server, settings_for
@@ -166,6 +166,7 @@ def test_the_demonstration_plays_to_its_end_and_leaves_nothing_running(empty_fol
     assert "declined" in said
     assert "passed on at once" in said
     assert "recorded as unmet" in said
+    assert re.search(r"Gap: Town Hall of Gap .*takes them", said), said
     assert folder.still_running() == []
 
 
@@ -271,6 +272,9 @@ def test_every_site_belongs_to_an_organization_of_its_town_that_says_it_is_a_dem
     assert all("(demo)" in name for name in organizations)
     for site in SITES:
         assert site.town in organizations[site.owner].towns
+    for pact in PACTS:
+        assert pact.town in organizations[pact.proposer].towns
+        assert pact.partner_town in organizations[pact.partner].towns
 
 
 def test_every_reason_for_an_unmet_need_has_words() -> None:
