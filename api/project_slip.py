@@ -19,9 +19,10 @@ from api.reading import StrictRoute
 from api.slip import SlipIn
 from api.slip_desk import with_code
 from api.wire import CategoryCode, CountryCode, Instant, Wire
-from db import own_slip, project_answers, project_slips
+from db import project_answers, project_slips, projects
 from db.project_slips import PlanFacts, PlanHouse
 from matching.projects import MOST_PARTIES, ProjectState
+from matching.refusals import NotFound
 from matching.states import AllocationState
 from matching.vocabulary import RefuseReason
 
@@ -70,6 +71,9 @@ class PlanOut(Wire):
     plan: Annotated[Count, Field(description="Its number: name it in the answer, so that no other is answered.")]
     answer_by: Instant | None
     houses: Annotated[list[PlanHouseOut], Field(max_length=2 * MOST_PARTIES)]
+    others_stay: Annotated[
+        bool, Field(description="Whether places to which you said yes before stay yours when you say no.")
+    ]
 
     @classmethod
     def of(cls, facts: PlanFacts) -> "PlanOut":
@@ -86,13 +90,14 @@ class PlanOut(Wire):
             plan=facts.plan,
             answer_by=facts.answer_by,
             houses=[PlanHouseOut.of(house) for house in facts.houses],
+            others_stay=facts.others_stay,
         )
 
 
 class AcceptPlanIn(SlipIn):
     """Yes, to the plan of this number."""
 
-    plan: PlanNumber = None
+    plan: PlanNumber
 
 
 class RefuseHousesIn(SlipIn):
@@ -100,7 +105,7 @@ class RefuseHousesIn(SlipIn):
 
     reason: RefuseReason
     houses: Unwanted = Field(default_factory=list)
-    plan: PlanNumber = None
+    plan: PlanNumber | None = None
 
 
 @router.post("", responses=problems(404, 422, 429))
@@ -114,7 +119,7 @@ async def accept_plan(body: AcceptPlanIn, request: Request, house: TheHouse, _pu
     """The people say yes: from now on the houses are asked to confirm."""
 
     async def act(tx: AsyncConnection, slip: bytes) -> PlanFacts:
-        await project_answers.accept(tx, await project_slips.find(tx, slip), body.plan)
+        await project_answers.accept(tx, (await project_slips.find(tx, slip)).id, body.plan)
         return await project_slips.read(tx, slip)
 
     return PlanOut.of(await with_code(house, request, body.code, act))
@@ -122,20 +127,24 @@ async def accept_plan(body: AcceptPlanIn, request: Request, house: TheHouse, _pu
 
 @router.post("/refuse", responses=problems(404, 409, 422, 429))
 async def refuse_plan(body: RefuseHousesIn, request: Request, house: TheHouse, _public: Anyone) -> PlanOut:
-    """The people say no: its places go to others at once, and another plan is looked for without what they refused.
+    """The people say no: its places go to others at once, and another plan is looked for without those houses.
 
-    Who has found something elsewhere or has moved on ends the project.
+    Who has found something elsewhere or has moved on leaves the project: those who would go to these houses, or all
+    whom the plan is for. Those who have places keep them; where nobody has one, it is over for all.
     """
 
     async def act(tx: AsyncConnection, slip: bytes) -> PlanFacts:
-        project_id = await project_slips.find(tx, slip)
-        if body.reason.ends_the_need:
-            seen = await project_slips.read(tx, slip)
-            await own_slip.refuse(tx, slip, None, body.reason)
+        project_id, organization_id = await project_slips.find(tx, slip)
+        if not body.reason.ends_the_need:
+            await project_answers.refuse(tx, project_id, body.reason, body.houses, body.plan)
+            return await project_slips.read(tx, slip)
+        seen = await project_slips.read(tx, slip)
+        await projects.leave(tx, project_id, organization_id, body.reason, body.houses, body.plan)
+        try:
+            return await project_slips.read(tx, slip)
+        except NotFound:
             # Behind the code of a project that is over there is no plan any more.
             return replace(seen, state=ProjectState.WITHDRAWN, answer_by=None, houses=())
-        await project_answers.refuse(tx, project_id, body.reason, body.houses, body.plan)
-        return await project_slips.read(tx, slip)
 
     left = await with_code(house, request, body.code, act)
     house.bell.work()

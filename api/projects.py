@@ -32,7 +32,7 @@ TogetherKm = Annotated[
     int, Field(ge=0, le=200, description="How far any two of their houses may be from each other, cell to cell, in km.")
 ]
 PlanNumber = Annotated[
-    int | None, Field(ge=1, le=1_000_000, description="The plan that was looked at; another is then not answered.")
+    int, Field(ge=1, le=1_000_000, description="The plan that was looked at; another is not answered.")
 ]
 Unwanted = Annotated[list[UUID], Field(max_length=MOST_PARTIES, description="Offers of the plan; all where none.")]
 
@@ -144,9 +144,9 @@ class ProjectOut(Wire):
 
 
 class AcceptIn(Wire):
-    """Yes."""
+    """Yes, to the plan of this number."""
 
-    plan: PlanNumber = None
+    plan: PlanNumber
 
 
 class RefusePlanIn(Wire):
@@ -154,7 +154,7 @@ class RefusePlanIn(Wire):
 
     reason: RefuseReason
     houses: Unwanted = Field(default_factory=list)
-    plan: PlanNumber = None
+    plan: PlanNumber | None = None
 
 
 @router.post("", status_code=201, responses=problems(401, 403, 409, 422))
@@ -203,10 +203,13 @@ async def accept_plan(project_id: UUID, body: AcceptIn, who: WritesNeeds, tx: Tx
 
 @router.post("/{project_id}/refuse", responses=problems(401, 403, 404, 409, 422))
 async def refuse_plan(project_id: UUID, body: RefusePlanIn, who: WritesNeeds, tx: Tx, reply: Reply) -> ProjectOut:
-    """Say no to the plan, as the people's own organization: another is looked for, without the houses refused."""
+    """Say no to the plan, as the people's own organization: another is looked for, without the houses refused.
+
+    Who has found something elsewhere or has moved on leaves the project; those who have places keep them.
+    """
     await projects.check_self_organized(tx, project_id, who.organization_id)
     if body.reason.ends_the_need:
-        await projects.withdraw(tx, project_id, who.organization_id, body.reason)
+        await projects.leave(tx, project_id, who.organization_id, body.reason, body.houses, body.plan)
     else:
         async with acting_as(tx, Role.MATCHER):
             await project_answers.refuse(tx, project_id, body.reason, body.houses, body.plan)

@@ -138,7 +138,7 @@ def _let_people_answer(made: APIRouter, leave: str) -> None:
             return await _answer(request, leave, form)
 
         async def act(tx: AsyncConnection, slip: bytes) -> None:
-            await project_answers.accept(tx, await project_slips.find(tx, slip), number)
+            await project_answers.accept(tx, (await project_slips.find(tx, slip)).id, number)
 
         return await _answer(request, leave, form, act, "slip.refuse.done")
 
@@ -151,7 +151,7 @@ def _let_people_answer(made: APIRouter, leave: str) -> None:
             return await _answer(request, leave, form)
 
         async def act(tx: AsyncConnection, slip: bytes) -> None:
-            project_id = await project_slips.find(tx, slip)
+            project_id = (await project_slips.find(tx, slip)).id
             await project_answers.refuse(tx, project_id, RefuseReason(reason), houses_in(form.fields), number)
 
         answer = await _answer(request, leave, form, act, "slip.refuse.done")

@@ -37,11 +37,12 @@ def slip_shown(slip: Slip, language: str) -> dict[str, Any]:
 def plan_shown(plan: PlanFacts, slip: Slip, language: str) -> dict[str, Any]:
     """A plan that the people have not answered: until when they may, and the houses that it asks about."""
     asked = [house for house in plan.houses if house.awaits]
+    others = [house for house in plan.houses if not house.awaits]
     return {
         "number": plan.plan,
         "answer_by": None if plan.answer_by is None else moment(plan.answer_by, slip.zone, language),
         "people": sum(sum(house.parties) for house in asked),
-        "of": plan.people,
+        "of": plan.people - sum(sum(house.parties) for house in others),
         "houses": [
             {
                 "id": house.offer_id,
@@ -51,7 +52,8 @@ def plan_shown(plan: PlanFacts, slip: Slip, language: str) -> dict[str, Any]:
             }
             for house in asked
         ],
-        "more_stay": len(asked) < len(plan.houses),
+        "others": bool(others),
+        "others_stay": plan.others_stay,
     }
 
 

@@ -21,7 +21,7 @@ from db.tables import Allocation as AllocationRow
 from db.tables.metadata import columns
 from matching.assign import Cost, Decision, Way
 from matching.refusals import Conflict, NoLongerHeld, NotFound, OnlyTheProvider
-from matching.states import ALLOCATION_TRANSITIONS, AllocationState
+from matching.states import ALLOCATION_TRANSITIONS, LIVE, AllocationState
 from matching.vocabulary import MoveReason, RefuseReason
 
 __all__ = [
@@ -225,7 +225,8 @@ async def _move_owned(
     if state is to:
         return
     _check(allocation_id, state, to, overdue=row.overdue)
-    if to is AllocationState.CONFIRMED and row.awaits_people:
+    # Who gives the place may take it back; nobody but the people answers for them.
+    if row.awaits_people and (to is AllocationState.CONFIRMED or organization_id != row.provider_id):
         raise Conflict("awaits_the_people", state)
     if to in _HAPPENS_THERE and not (await tx.execute(_COME, {"id": allocation_id, "to": to})).scalar_one():
         raise Conflict("not_yet", state)
@@ -251,6 +252,8 @@ async def turn_down(tx: AsyncConnection, allocation_id: UUID, need_id: UUID, rea
     """The people say no to a live allocation whose need the caller has locked: it is not proposed to them again."""
     row = (await tx.execute(_LOCK, {"id": allocation_id})).one()
     state = AllocationState(row.state)
+    if state not in LIVE:  # it fell with another place of its project
+        return
     to = AllocationState.RELEASED if state is AllocationState.ARRIVED else AllocationState.DECLINED
     await _end_or_keep(tx, allocation_id, need_id, (row.provider_id, row.poster_id), state, to, reason)
 

@@ -104,6 +104,8 @@ class Slip:
     """Where the project stands of which it is a party."""
     awaits: bool = False
     """Whether its place is part of a plan that the people have not answered."""
+    others_go: bool = False
+    """Whether others of its project have places to which they said yes."""
     others: tuple["Slip", ...] = ()
     """Of a pathway the other steps, and first comes the bed, while there is one; of a project the other parties."""
 
@@ -112,8 +114,7 @@ class Slip:
         """Where it stands, as its people are told: by the need's state, unless their project says more."""
         if self.awaits:
             return "plan"
-        planned = self.project in (ProjectState.PROPOSED, ProjectState.ACCEPTED)
-        return "left_out" if planned and self.state in SEEKING else self.state.value
+        return "left_out" if self.others_go and self.state in SEEKING else self.state.value
 
 
 # Whether it has expired stands in the answer: an old code costs the same look as one that never was.
@@ -121,6 +122,7 @@ _FIND = text("""
     select n.id, n.organization_id, n.category, n.town_id, n.state, n.starts, n.ends, n.minors, n.feedback_given,
            n.ended_at is null as lives, n.project_id,
            (select p.state from project p where p.id = n.project_id) as project,
+           exists (select from project p where p.id = n.project_id and p.accepted_plan is not null) as accepted_once,
            exists (select from allocation a where a.need_id = n.id and a.state = 'held' and a.awaits_people) as awaits,
            t.timezone, t.name as town, clock_timestamp() as now,
            n.ended_at + cast(:open_for as interval) <= clock_timestamp() as over,
@@ -224,6 +226,7 @@ async def _slip(tx: AsyncConnection, need: Row[tuple[object, ...]], vault: Vault
         may_tell=need.had_a_place and not need.feedback_given,
         project=None if need.project is None else ProjectState(need.project),
         awaits=need.awaits,
+        others_go=need.accepted_once and need.project in (ProjectState.PROPOSED, ProjectState.ACCEPTED),
     )
 
 
@@ -259,7 +262,7 @@ async def _leave(
 ) -> None:
     """End one need of those on the slip, or all of them with their project."""
     if need_id is None and found[0].project_id is not None:
-        await projects.withdraw(tx, found[0].project_id, found[0].organization_id, reason)
+        await projects.leave(tx, found[0].project_id, found[0].organization_id, reason)
         return
     ending = [each for each in found if need_id in (None, each.id)]
     for need in [each for each in ending if each.lives] or ending[:1]:

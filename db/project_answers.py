@@ -14,10 +14,10 @@ from db import events, holds
 from matching.policy import Policy
 from matching.projects import ProjectState
 from matching.refusals import Conflict, NotFound
-from matching.states import AllocationState
+from matching.states import LIVE, AllocationState
 from matching.vocabulary import MoveReason, RefuseReason
 
-__all__ = ["accept", "after_loss", "close_ended", "expire", "list_unanswered", "refuse"]
+__all__ = ["accept", "after_loss", "close_ended", "expire", "list_unanswered", "refuse", "stay_of", "waiting"]
 
 Found = Row[tuple[object, ...]]
 
@@ -26,13 +26,31 @@ _UNANSWERED = text(
 )
 _LOCK_NEEDS = text("select id from need where project_id = :id order by id for update")
 _LOCK = text("""
-    select id, organization_id, state, minimum, plan, answer_by <= clock_timestamp() as late from project
-     where id = :id for update
+    select p.id, p.organization_id, p.state, p.plan, p.accepted_plan, p.answer_by <= clock_timestamp() as late,
+           least(p.minimum, (select sum(n.people) from need n
+                              where n.project_id = p.id and n.ended_at is null)) as minimum
+      from project p
+     where p.id = :id for update of p
 """)
 _PROJECT_OF = text("select project_id from need where id = :need")
-_GO = text("update project set state = :state, answer_by = null, version = version + 1 where id = :id")
+_GO = text("""
+    update project set state = cast(:state as text), answer_by = null, version = version + 1,
+                       accepted_plan = case when cast(:state as text) = 'open' then null else accepted_plan end
+     where id = :id
+""")
+_ACCEPTED = text("update project set accepted_plan = plan where id = :id")
+_REFUSED = text("""
+    update project set refused = refused || array(select unnest(cast(:houses as uuid[])) except select unnest(refused))
+     where id = :id
+""")
+_LESSER = text("update project set plan = plan + 1, version = version + 1 where id = :id returning plan")
 _STANDING = text("""
-    select a.id, a.need_id, a.offer_id, a.people, a.state, a.provider_id, a.poster_id, a.awaits_people
+    select a.id, a.need_id, a.offer_id, a.people, a.state, a.provider_id, a.poster_id,
+           a.state = 'held' and a.awaits_people as awaits,
+           a.state in ('arrived', 'completed', 'no_show')
+           or (a.state = 'confirmed'
+               and (select min(s.starts) from allocation_slot k join slot s on s.id = k.slot_id
+                     where k.allocation_id = a.id) <= clock_timestamp()) as begun
       from allocation a join need n on n.id = a.need_id
      where n.project_id = :id and a.state in ('held', 'confirmed', 'arrived', 'completed', 'no_show')
      order by a.id
@@ -71,22 +89,23 @@ async def close_ended(tx: AsyncConnection) -> int:
     return (await tx.execute(_CLOSE)).rowcount
 
 
-async def accept(tx: AsyncConnection, project_id: UUID, plan: int | None = None) -> None:
+async def accept(tx: AsyncConnection, project_id: UUID, plan: int) -> None:
     """The people say yes: their holds become firm, and those who give them are asked from now on.
 
     Twice changes nothing. Raises `NotFound`; `Conflict` where no plan waits for them, or another than the one they saw.
     """
     project = await _lock(tx, project_id)
-    if project.state == ProjectState.ACCEPTED and plan in (None, project.plan):
+    if project.state == ProjectState.ACCEPTED and plan == project.plan == project.accepted_plan:
         return
     _check_waits(project, plan)
     for held in await _standing(tx, project_id):
-        if not held.awaits_people:
+        if not held.awaits:
             continue
         state = (await tx.execute(_FIRM, {"id": held.id})).scalar_one()
         sides = [held.provider_id, held.poster_id]
         await events.record(tx, f"allocation.{state}", held.id, sides, need_id=str(held.need_id))
         await holds.settle(tx, held.need_id)
+    await tx.execute(_ACCEPTED, {"id": project_id})
     await _go(tx, project, ProjectState.ACCEPTED, "accepted")
 
 
@@ -95,18 +114,33 @@ async def refuse(
 ) -> None:
     """The people say no, to some houses of a plan or to all: another plan is looked for, without those.
 
-    Raises as `accept`; `NotFound` too for a house that is not in the plan.
+    Raises as `accept`; `Conflict` too for a house that is not in the plan, or is not any more.
     """
-    project = await _lock(tx, project_id)
-    _check_waits(project, plan)
-    proposed = [held for held in await _standing(tx, project_id) if held.awaits_people]
-    if not {held.offer_id for held in proposed}.issuperset(houses):
-        raise NotFound
+    project, proposed = await waiting(tx, project_id, houses, plan)
+    await tx.execute(_REFUSED, {"id": project_id, "houses": list(houses or {held.offer_id for held in proposed})})
+    await holds.lock_places(tx, (), (), [held.id for held in proposed])
     for held in proposed:
         unwanted = not houses or held.offer_id in houses
         state = AllocationState.DECLINED if unwanted else AllocationState.RELEASED
         await _let_go(tx, held, state, reason if unwanted else MoveReason.NOT_TOGETHER)
     await _go_back(tx, project, "refused")
+
+
+async def waiting(
+    tx: AsyncConnection, project_id: UUID, houses: Collection[UUID], plan: int | None
+) -> tuple[Found, list[Found]]:
+    """A project, locked with its needs, and the places of the plan that waits for its people. Raises as `refuse`."""
+    project = await _lock(tx, project_id)
+    _check_waits(project, plan)
+    proposed = [held for held in await _standing(tx, project_id) if held.awaits]
+    if not {held.offer_id for held in proposed}.issuperset(houses):
+        raise Conflict("no_plan_to_answer", str(project.state))
+    return project, proposed
+
+
+async def stay_of(tx: AsyncConnection, project_id: UUID) -> frozenset[UUID]:
+    """The needs of a project that have places to which its people said yes; the caller has locked them."""
+    return frozenset(each.need_id for each in await _standing(tx, project_id) if not each.awaits and each.state in LIVE)
 
 
 async def expire(tx: AsyncConnection, project_id: UUID, policy: Policy) -> bool:
@@ -115,9 +149,10 @@ async def expire(tx: AsyncConnection, project_id: UUID, policy: Policy) -> bool:
     project = (await tx.execute(_LOCK, {"id": project_id})).one_or_none()
     if project is None or project.state != ProjectState.PROPOSED or not project.late:
         return False
-    for held in await _standing(tx, project_id):
-        if held.awaits_people:
-            await _let_go(tx, held, AllocationState.EXPIRED, None)
+    proposed = [held for held in await _standing(tx, project_id) if held.awaits]
+    await holds.lock_places(tx, (), (), [held.id for held in proposed])
+    for held in proposed:
+        await _let_go(tx, held, AllocationState.EXPIRED, None)
     await _go_back(tx, project, "expired")
     await tx.execute(_LATER, {"id": project_id, "minutes": policy.ask_again_minutes})
     return True
@@ -137,8 +172,12 @@ async def after_loss(tx: AsyncConnection, need_id: UUID) -> None:
     left = await _standing(tx, project_id)
     if not await _stands(tx, project, left):
         await _go(tx, project, ProjectState.OPEN, "fell")
-    elif project.state == ProjectState.PROPOSED and not any(each.awaits_people for each in left):
+    elif project.state == ProjectState.PROPOSED and not any(each.awaits for each in left):
         await _go(tx, project, ProjectState.ACCEPTED, "fell")
+    elif project.state == ProjectState.PROPOSED:
+        # It is another plan than the one that somebody may have before their eyes.
+        plan = (await tx.execute(_LESSER, {"id": project_id})).scalar_one()
+        await events.record(tx, "project.proposed", project_id, [project.organization_id], plan=plan)
 
 
 async def _go_back(tx: AsyncConnection, project: Found, why: str) -> None:
@@ -152,9 +191,9 @@ async def _go_back(tx: AsyncConnection, project: Found, why: str) -> None:
 
 async def _stands(tx: AsyncConnection, project: Found, left: Sequence[Found]) -> bool:
     """Whether enough people have places, or somebody has moved in; if not, all that they have is given back."""
-    moved_in = any(each.state not in (AllocationState.HELD, AllocationState.CONFIRMED) for each in left)
-    if moved_in or sum(each.people for each in left) >= project.minimum:
+    if any(each.begun for each in left) or sum(each.people for each in left) >= max(int(project.minimum or 1), 1):
         return True
+    await holds.lock_places(tx, (), (), [each.id for each in left])
     for each in left:
         await _let_go(tx, each, AllocationState.RELEASED, MoveReason.NOT_TOGETHER)
     return False

@@ -34,12 +34,12 @@ class Overtaken(Exception):  # noqa: N818 - a turn of events, not a mistake
 class Wanted:
     """What a plan is made from: parties and houses for `plan_project`, and what is taken where.
 
-    `state` is the project's as it was read; of one that was accepted, `seekers` are those left out, and `houses` lie
+    `version` is the project's as it was read; of one that was accepted, `seekers` are those left out, and `houses` lie
     near all in which others have places. `candidates` has by party and house what would be taken there.
     """
 
     project_id: UUID
-    state: ProjectState
+    version: int
     together: Kilometres
     minimum: int
     answer_within: timedelta
@@ -55,11 +55,19 @@ _DUE = text("""
      where p.state in ('open', 'accepted')
        and exists (select from need n where n.project_id = p.id and n.ended_at is null and n.parked_at is null
                       and n.state in ('open', 'unmet') and n.ends > now() and n.look_at <= now())
+       -- Who let a plan pass unanswered is asked again later, though its own places have become free.
+       and not exists (select from need n join allocation a on a.need_id = n.id
+                        where n.project_id = p.id and a.state = 'expired' and a.awaits_people
+                          and a.ended_at > now() - make_interval(mins => :ask_again_minutes))
      order by p.posted_at limit :limit
 """)
 _PLANNED = text("""
-    select state, together_km, minimum, answer_hours from project
-     where id = :id and state in ('open', 'accepted')
+    select p.state, p.version, p.together_km, p.answer_hours, p.refused,
+           -- Everybody who is left is enough, however many were meant at first.
+           least(p.minimum, (select sum(n.people) from need n
+                              where n.project_id = p.id and n.ended_at is null)) as minimum
+      from project p
+     where p.id = :id and p.state in ('open', 'accepted')
 """)
 _SEEKING = text("""
     select id from need
@@ -75,7 +83,7 @@ _TAKEN = text("""
 """)
 _CELLS = text("select id, cell from offer where id = any(cast(:ids as uuid[]))")
 _LOCK_NEEDS = text("select id, version from need where project_id = :id order by id for update")
-_LOCK = text("select state from project where id = :id for update")
+_LOCK = text("select version from project where id = :id for update")
 _PROPOSE = text("""
     update project set state = 'proposed', plan = plan + 1, version = version + 1,
                        -- No hold lasts longer than one may still come.
@@ -87,9 +95,10 @@ _PROPOSE = text("""
 """)
 
 
-async def list_due(tx: AsyncConnection, limit: int) -> Sequence[UUID]:
+async def list_due(tx: AsyncConnection, policy: Policy, limit: int) -> Sequence[UUID]:
     """Projects that a plan is to be looked for, for all of their parties or for who is left out."""
-    return (await tx.execute(_DUE, {"limit": limit})).scalars().all()
+    values = {"limit": limit, "ask_again_minutes": policy.ask_again_minutes}
+    return (await tx.execute(_DUE, values)).scalars().all()
 
 
 async def read(tx: AsyncConnection, project_id: UUID, policy: Policy) -> Wanted | None:
@@ -103,17 +112,20 @@ async def read(tx: AsyncConnection, project_id: UUID, policy: Policy) -> Wanted 
     found = [await candidates.find(tx, each.need, wide, each.now) for each in asking]
     cells = await _cells_of(tx, {candidate.offer_id for each in found for candidate in each})
     taken = [Cell(cell) for cell in (await tx.execute(_TAKEN, {"id": project_id})).scalars()]
-    offers = sorted(offer for offer, cell in cells.items() if near_all(cell, taken, Kilometres(row.together_km)))
+    together = Kilometres(row.together_km)
+    offers = sorted(
+        offer for offer, cell in cells.items() if offer not in row.refused and near_all(cell, taken, together)
+    )
     number = {offer: at for at, offer in enumerate(offers)}
     near = [[candidate for candidate in each if candidate.offer_id in number] for each in found]
     # What is free is the same for whoever asks: all ask for the same nights.
     room = {candidate.offer_id: candidate.free for each in near for candidate in each}
     return Wanted(
         project_id=project_id,
-        state=ProjectState(row.state),
-        together=Kilometres(row.together_km),
-        # Who has places is enough already, or has moved in.
-        minimum=1 if taken else row.minimum,
+        version=row.version,
+        together=together,
+        # Those who have places are enough already, or have moved in.
+        minimum=1 if row.state == ProjectState.ACCEPTED else int(row.minimum or 1),
         answer_within=timedelta(hours=row.answer_hours),
         seekers=tuple(asking),
         parties=tuple(
@@ -131,8 +143,8 @@ async def propose(tx: AsyncConnection, wanted: Wanted, plan: ProjectPlan, policy
     Raises `Overtaken` when a need or the project has changed, or a place is gone since it was read.
     """
     now = {row.id: row.version for row in await tx.execute(_LOCK_NEEDS, {"id": wanted.project_id})}
-    state = (await tx.execute(_LOCK, {"id": wanted.project_id})).scalar_one_or_none()
-    if state != wanted.state or any(now.get(each.need.id) != each.version for each in wanted.seekers):
+    version = (await tx.execute(_LOCK, {"id": wanted.project_id})).scalar_one_or_none()
+    if version != wanted.version or any(now.get(each.need.id) != each.version for each in wanted.seekers):
         raise Overtaken
     takes = [
         (wanted.seekers[party], wanted.candidates[party, house])
@@ -154,6 +166,7 @@ async def propose(tx: AsyncConnection, wanted: Wanted, plan: ProjectPlan, policy
 
 async def postpone(tx: AsyncConnection, wanted: Wanted) -> None:
     """There is no plan now: look again later, and whenever places appear around them."""
+    await tx.execute(_LOCK_NEEDS, {"id": wanted.project_id})
     for each in wanted.seekers:
         await due.postpone(tx, each.need.id)
 

@@ -3,16 +3,25 @@
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.own_slip import OPEN_AFTER_END
 from matching.projects import ProjectState
 from matching.refusals import NotFound
 from matching.states import AllocationState
 
-__all__ = ["PlanFacts", "PlanHouse", "find", "read"]
+__all__ = ["PlanFacts", "PlanHouse", "Whose", "find", "read"]
+
+
+class Whose(NamedTuple):
+    """A project, and who posted it."""
+
+    id: UUID
+    organization_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +54,29 @@ class PlanFacts:
     plan: int
     answer_by: datetime | None
     houses: tuple[PlanHouse, ...]
+    others_stay: bool
+    """Whether those who have places keep them when the people say no: they are enough, or somebody has moved in."""
 
 
-_FIND = text("select id from project where slip = :slip and state <> 'withdrawn'")
+_FIND = text("""
+    select p.id, p.organization_id from project p
+     where p.slip = :slip and p.state <> 'withdrawn'
+       and exists (select from need n where n.project_id = p.id
+                      and coalesce(n.ended_at + cast(:open_for as interval) > clock_timestamp(), true))
+""")
 _PROJECT = text("""
     select p.state, p.together_km, p.minimum, p.plan, p.answer_by, min(n.category) as category,
            min(n.starts) as starts, max(n.ends) as ends, sum(n.people) as people
-      from project p join need n on n.project_id = p.id
+      from project p join need n on n.project_id = p.id and n.state <> 'withdrawn'
      where p.id = :id
      group by p.id
 """)
 _HOUSES = text("""
     select a.offer_id, t.name as town, t.country, a.distance_km, a.people, a.state,
-           a.awaits_people as awaits
+           a.awaits_people as awaits,
+           a.state = 'arrived' or (a.state = 'confirmed'
+               and (select min(s.starts) from allocation_slot k join slot s on s.id = k.slot_id
+                     where k.allocation_id = a.id) <= clock_timestamp()) as begun
       from need n
       join allocation a on a.need_id = n.id and a.state in ('held', 'confirmed', 'arrived')
       join offer o on o.id = a.offer_id
@@ -67,23 +86,25 @@ _HOUSES = text("""
 """)
 
 
-async def find(tx: AsyncConnection, slip: bytes) -> UUID:
-    """The project that is filed under this. Raises `NotFound`."""
-    project_id: UUID | None = (await tx.execute(_FIND, {"slip": slip})).scalar_one_or_none()
-    if project_id is None:
+async def find(tx: AsyncConnection, slip: bytes) -> Whose:
+    """The project that is filed under this. Raises `NotFound`, also once its code has expired."""
+    row = (await tx.execute(_FIND, {"slip": slip, "open_for": OPEN_AFTER_END})).one_or_none()
+    if row is None:
         raise NotFound
-    return project_id
+    return Whose(row.id, row.organization_id)
 
 
 async def read(tx: AsyncConnection, slip: bytes) -> PlanFacts:
     """The plan that is filed under this. Raises `NotFound`."""
-    project_id = await find(tx, slip)
+    project_id = (await find(tx, slip)).id
     row = (await tx.execute(_PROJECT, {"id": project_id})).one_or_none()
     if row is None:
         raise NotFound
     by_house = defaultdict(list)
-    for each in await tx.execute(_HOUSES, {"id": project_id}):
+    found = (await tx.execute(_HOUSES, {"id": project_id})).all()
+    for each in found:
         by_house[each.offer_id, each.awaits].append(each)
+    firm = sum(each.people for each in found if not each.awaits)
     return PlanFacts(
         state=ProjectState(row.state),
         category=row.category,
@@ -106,4 +127,5 @@ async def read(tx: AsyncConnection, slip: bytes) -> PlanFacts:
             )
             for (offer, awaits), places in by_house.items()
         ),
+        others_stay=firm >= min(row.minimum, row.people) or any(each.begun for each in found),
     )

@@ -3,7 +3,7 @@
 Each party is a need that names its project; it is looked at with the others, and ends with them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -12,15 +12,16 @@ from uuid import UUID, uuid4
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import events, needs, organizations
+from db import events, needs, organizations, project_answers
 from db.needs import NeedFacts
 from db.pages import Page, Place, reading
+from db.roles import Role, acting_as
 from matching.posting import NeedTerms, flaws_of
 from matching.projects import ProjectState
 from matching.refusals import Conflict, Flaw, Invalid, NotFound
 from matching.vocabulary import Coverage, RefuseReason
 
-__all__ = ["ProjectFacts", "ProjectTerms", "add", "check_self_organized", "page", "read", "withdraw"]
+__all__ = ["ProjectFacts", "ProjectTerms", "add", "check_self_organized", "leave", "page", "read", "withdraw"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,37 @@ async def withdraw(
     for need_id in living:
         await needs.end(tx, await needs.read(tx, need_id, organization_id), reason)
     await events.record(tx, "project.withdrawn", project_id, [organization_id])
+
+
+async def leave(
+    tx: AsyncConnection,
+    project_id: UUID,
+    organization_id: UUID,
+    reason: RefuseReason,
+    houses: Collection[UUID] | None = None,
+    plan: int | None = None,
+) -> None:
+    """Some have found something elsewhere or have moved on; who has a place to which they said yes keeps it.
+
+    With `houses`, in answer to a plan: those who would go there, or where none is named all whom the plan is for. Else
+    all who have no place yet. Where nobody has one, or nobody is without, it is over for all. Raises as `withdraw`, and
+    as an answer does.
+    """
+    locked = (await tx.execute(_LOCK_NEEDS, _own(project_id, organization_id))).all()
+    async with acting_as(tx, Role.MATCHER):
+        stay = await project_answers.stay_of(tx, project_id)
+        proposed = [] if houses is None else (await project_answers.waiting(tx, project_id, houses, plan))[1]
+    if houses is None:
+        going = [row.id for row in locked if row.lives and row.id not in stay]
+    else:
+        going = sorted({held.need_id for held in proposed if not houses or held.offer_id in houses})
+    if not going or not (stay or houses):
+        await withdraw(tx, project_id, organization_id, reason)
+        return
+    for need_id in going:
+        await needs.end(tx, await needs.read(tx, need_id, organization_id), reason)
+    async with acting_as(tx, Role.MATCHER):
+        await project_answers.after_loss(tx, going[-1])
 
 
 async def check_self_organized(tx: AsyncConnection, project_id: UUID, organization_id: UUID) -> None:

@@ -2,10 +2,10 @@
 
 import asyncio
 from concurrent.futures import Executor
+from concurrent.futures.process import BrokenProcessPool
 from uuid import UUID
 
 import structlog
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import policies, project_answers, project_plans
@@ -28,7 +28,7 @@ async def look_after_projects(engine: AsyncEngine, bell: Bell, processes: Execut
     async with looking(engine) as connection:
         policy = await policies.in_force(connection)
         unanswered = await project_answers.list_unanswered(connection, _AT_ONCE)
-        waiting = await project_plans.list_due(connection, _AT_ONCE)
+        waiting = await project_plans.list_due(connection, policy, _AT_ONCE)
     async with transaction(engine) as tx:
         changed = await project_answers.close_ended(tx)
     for project_id in unanswered:
@@ -42,27 +42,36 @@ async def look_after_projects(engine: AsyncEngine, bell: Bell, processes: Execut
 
 
 async def _plan_one(engine: AsyncEngine, project_id: UUID, policy: Policy, processes: Executor | None) -> bool:
-    """Whether a plan was proposed.
-
-    It is thought out without a lock; what was taken meanwhile is seen when it is held.
-    """
+    """Whether a plan was proposed. What breaks with one project keeps the others from nothing: it is tried later."""
     async with snapshot(engine) as tx:
         wanted = await project_plans.read(tx, project_id, policy)
     if wanted is None or not wanted.seekers:
         return False
+    try:
+        return await _think_and_propose(engine, wanted, policy, processes)
+    except project_plans.Overtaken:
+        _log.info("project.overtaken")
+    except BrokenProcessPool:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the next project is not to wait for it
+        others = str(getattr(getattr(error, "orig", None), "sqlstate", "")) in _IN_EACH_OTHERS_WAY
+        _log.warning("project.waits_for_others" if others else "project.look_broke", exception=type(error).__name__)
+        if not others:
+            async with transaction(engine) as tx:
+                await project_plans.postpone(tx, wanted)
+    return False
+
+
+async def _think_and_propose(
+    engine: AsyncEngine, wanted: project_plans.Wanted, policy: Policy, processes: Executor | None
+) -> bool:
+    """It is thought out without a lock; what was taken meanwhile is seen when it is held."""
     loop = asyncio.get_running_loop()
     asked = (wanted.parties, wanted.houses, wanted.together, wanted.minimum, _SECONDS)
     plan = await loop.run_in_executor(processes, plan_project, *asked)
-    try:
-        async with transaction(engine) as tx:
-            if plan is not None:
-                await project_plans.propose(tx, wanted, plan, policy)
-                return True
+    async with transaction(engine) as tx:
+        if plan is None:
             await project_plans.postpone(tx, wanted)
-    except project_plans.Overtaken:
-        _log.info("project.overtaken")
-    except DBAPIError as error:
-        if str(getattr(error.orig, "sqlstate", "")) not in _IN_EACH_OTHERS_WAY:
-            raise
-        _log.warning("project.waits_for_others")
-    return False
+        else:
+            await project_plans.propose(tx, wanted, plan, policy)
+    return plan is not None

@@ -1,10 +1,12 @@
 """Where the engine runs: in processes of its own, so that thinking hard never keeps the worker from answering."""
 
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context
 from threading import Lock
 from time import perf_counter
+from typing import TypeVar
 
 from matching import pairing
 from matching.engine.crew import Crew
@@ -13,6 +15,8 @@ from matching.engine.solve import solve, warm
 from worker.apart import begin_apart
 
 __all__ = ["Thinkers", "solve_within"]
+
+Answer = TypeVar("Answer")
 
 
 def solve_within(problem: Problem, seconds: float) -> Plan:
@@ -55,6 +59,18 @@ class Thinkers:
         self._gather()
         until = perf_counter() + seconds
         return solve(problem, clock=perf_counter, deadline=until, seed=0, crew=Crew(self.pool, self._count))
+
+    def asked(self, act: Callable[[ProcessPoolExecutor], Awaitable[Answer]]) -> Callable[[], Awaitable[Answer]]:
+        """The same act with the pool that there is then; where that is broken, the next time there is another."""
+
+        async def ask() -> Answer:
+            try:
+                return await act(self.pool)
+            except BrokenProcessPool as error:
+                self.forget(error)
+                raise
+
+        return ask
 
     def forget(self, _: BrokenProcessPool) -> None:
         """Start anew at the next question: a process of the pool was killed."""

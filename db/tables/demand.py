@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Computed, ForeignKey, Index, LargeBinary, text
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Computed, ForeignKey, Index, LargeBinary, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -213,7 +213,9 @@ class Pathway(Row):
 class Project(Row):
     """Parties that move together, near each other and at least so many people; their needs name it.
 
-    `plan` counts the plans that were proposed; while one waits for the people's answer, `answer_by` is until when.
+    `plan` counts the plans that were proposed, and each loss of a place of one that waits; while one waits for the
+    people's answer, `answer_by` is until when. `accepted_plan` is the last that they said yes to; `refused` are offers
+    that are not proposed to them again.
     `slip` is a keyed hash of the code of their representatives.
     """
 
@@ -226,6 +228,8 @@ class Project(Row):
     answer_hours: Mapped[int]
     state: Mapped[str] = mapped_column(server_default=ProjectState.OPEN.value)
     plan: Mapped[int] = mapped_column(server_default=text("0"))
+    accepted_plan: Mapped[int | None]
+    refused: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default=text("'{}'"))
     answer_by: Mapped[datetime | None]
     posted_at: Mapped[CreatedAt]
     slip: Mapped[bytes | None] = mapped_column(LargeBinary)

@@ -350,6 +350,7 @@ KEPT: Final[dict[str, Kept]] = {
             "id organization_id": "whose",
             "together_km minimum": "how near each other, and how many people at least",
             "answer_hours plan answer_by": "how long its people may think, about which plan, until when",
+            "accepted_plan refused": "which plan they said yes to, and which offers they refused",
             "state posted_at version": "where it stands, since when, and counts changes",
             "slip": "a keyed hash of the code of its representatives",
         },

@@ -65,7 +65,7 @@ async def accepted(
     await open_offer(municipality)
     project = await post(coordination, minimum=3)
     assert await look(engine, settings)
-    assert (await anyone.post("/v1/slip/plan/accept", json={"code": project["code"]})).status_code == 200
+    assert (await anyone.post("/v1/slip/plan/accept", json={"code": project["code"], "plan": 1})).status_code == 200
     return project
 
 
@@ -107,7 +107,7 @@ async def test_a_house_confirms_only_once_the_people_have_said_yes(
     early = await municipality.http.post(f"/v1/allocations/{first}/confirm", headers={"Accept-Language": "fr"})
     assert early.status_code == 409
     assert "accepté" in early.json()["detail"]
-    await anyone.post("/v1/slip/plan/accept", json={"code": proposed["code"]})
+    await anyone.post("/v1/slip/plan/accept", json={"code": proposed["code"], "plan": 1})
     assert (await municipality.http.post(f"/v1/allocations/{first}/confirm")).status_code == 200
 
 
@@ -130,7 +130,7 @@ async def test_only_an_organization_of_their_own_answers_for_them(
     proposed: Json, engine: AsyncEngine, coordination: Organization
 ) -> None:
     path = f"/v1/projects/{proposed['id']}"
-    for act, body in (("accept", {}), ("refuse", {"reason": "afraid"})):
+    for act, body in (("accept", {"plan": 1}), ("refuse", {"reason": "afraid"})):
         refused = await coordination.http.post(f"{path}/{act}", json=body)
         assert (refused.status_code, refused.json()["type"]) == (409, "/problems/conflict")
     await rows(engine, "update organization set self_organized = true where id = :id", id=coordination.id)
@@ -221,7 +221,7 @@ async def test_the_people_say_no_to_a_house_on_their_page(
         assert seen.status_code == 200
         assert (await read(coordination, proposed))["state"] == "proposed", "what is no answer changes nothing"
     no = form | {"reason": "too_far", "houses": house}
-    assert (await anyone.post("/slip/plan/refuse", data=no | {"houses": str(uuid4())})).status_code == 404
+    assert (await anyone.post("/slip/plan/refuse", data=no | {"houses": str(uuid4())})).status_code == 409
     assert (await anyone.post("/slip/plan/refuse", data=no)).status_code == 200
     assert (await read(coordination, proposed))["state"] == "open"
     assert (await anyone.post("/slip/plan/refuse", data=no)).status_code == 409
@@ -261,12 +261,93 @@ async def test_who_lost_a_place_of_an_accepted_plan_is_told_so_and_may_leave_alo
     assert (await coordination.http.post(f"/v1/needs/{party['id']}/withdraw")).status_code == 200
 
 
+@pytest.fixture
+async def left_out(
+    engine: AsyncEngine,
+    settings: Settings,
+    municipality: Organization,
+    coordination: Organization,
+    anyone: httpx.AsyncClient,
+) -> Json:
+    """Four of seven have a place by a plan that they accepted; the family of three is left out."""
+    await open_offer(municipality, capacity=4)
+    project = await post(coordination, minimum=4)
+    assert await look(engine, settings)
+    said = await anyone.post("/v1/slip/plan/accept", json={"code": project["code"], "plan": 1})
+    assert said.status_code == 200
+    return project
+
+
+async def test_who_is_left_out_and_needs_no_place_any_more_ends_nobody_elses(
+    left_out: Json, coordination: Organization, anyone: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    form = {"code": left_out["code"], "language": "en", "reason": "found_elsewhere"}
+    assert (await anyone.post("/slip/refuse", data=form)).status_code == 200
+    shown = await read(coordination, left_out)
+    assert (shown["state"], sorted(party["state"] for party in shown["parties"])) == ("accepted", ["held", "withdrawn"])
+    await assert_every_place_is_counted_once(engine)
+
+
+async def test_a_second_plan_is_asked_about_alone(
+    left_out: Json,
+    engine: AsyncEngine,
+    settings: Settings,
+    municipality: Organization,
+    coordination: Organization,
+    anyone: httpx.AsyncClient,
+) -> None:
+    code = {"code": left_out["code"]}
+    await open_offer(municipality, capacity=3)
+    assert await look(engine, settings)
+    plan = (await anyone.post("/v1/slip/plan", json=code)).json()
+    assert (plan["plan"], plan["others_stay"], [house["awaits"] for house in plan["houses"]]) == (
+        2,
+        True,
+        [True, False],
+    )
+    page = Page((await anyone.post("/slip", data=code | {"language": "en"})).text)
+    assert page.says("It has places for 3 of 3 people.")
+    assert page.says(say("slip.plan.others_stay", "en"))
+    late: dict[str, Any] = code | {"reason": "found_elsewhere", "plan": 1}
+    assert (await anyone.post("/v1/slip/plan/refuse", json=late)).status_code == 409
+    assert (await anyone.post("/v1/slip/plan/accept", json=code)).status_code == 422, "a yes to whatever there is"
+    gone = await anyone.post("/v1/slip/plan/refuse", json=late | {"plan": 2})
+    assert (gone.status_code, gone.json()["state"]) == (200, "accepted")
+    shown = await read(coordination, left_out)
+    assert sorted(party["state"] for party in shown["parties"]) == ["held", "withdrawn"]
+    await assert_every_place_is_counted_once(engine)
+
+
+async def test_the_page_says_when_a_no_would_end_all(
+    left_out: Json,
+    engine: AsyncEngine,
+    settings: Settings,
+    municipality: Organization,
+    anyone: httpx.AsyncClient,
+) -> None:
+    await open_offer(municipality, capacity=3)
+    assert await look(engine, settings)
+    await rows(engine, "update project set minimum = 5")
+    page = Page((await anyone.post("/slip", data={"code": left_out["code"], "language": "en"})).text)
+    assert page.says(say("slip.plan.others_end", "en"))
+
+
+async def test_who_posted_it_does_not_answer_by_giving_the_places_back(
+    proposed: Json, municipality: Organization, coordination: Organization
+) -> None:
+    place = (await read(coordination, proposed))["parties"][0]["allocations"][0]["id"]
+    refused = await coordination.http.post(f"/v1/allocations/{place}/release", json={"reason": "other"})
+    assert refused.status_code == 409, refused.text
+    taken_back = await municipality.http.post(f"/v1/allocations/{place}/decline", json={"reason": "unsuitable"})
+    assert taken_back.status_code == 200
+
+
 async def test_a_house_that_is_not_in_the_plan_cannot_be_refused_and_moving_on_ends_it(
     proposed: Json, coordination: Organization, anyone: httpx.AsyncClient
 ) -> None:
     code = {"code": proposed["code"]}
     other: dict[str, Any] = code | {"reason": "too_far", "houses": [str(uuid4())]}
-    assert (await anyone.post("/v1/slip/plan/refuse", json=other)).status_code == 404
+    assert (await anyone.post("/v1/slip/plan/refuse", json=other)).status_code == 409
     assert (await read(coordination, proposed))["state"] == "proposed"
     await anyone.post("/v1/slip/plan/refuse", json=code | {"reason": "moved_on"})
     assert (await read(coordination, proposed))["state"] == "withdrawn"
@@ -289,7 +370,7 @@ async def test_nobody_else_sees_or_answers_it(proposed: Json, client: JoinNetwor
         for method, path, body in (
             ("GET", "", None),
             ("POST", "/withdraw", None),
-            ("POST", "/accept", {}),
+            ("POST", "/accept", {"plan": 1}),
             ("POST", "/refuse", {"reason": "afraid"}),
         ):
             theirs = await who.http.request(method, f"/v1/projects/{proposed['id']}{path}", json=body)
@@ -314,7 +395,7 @@ async def test_what_cannot_be_is_refused_where_it_is(coordination: Organization)
 async def test_its_events_say_where_it_stands(
     proposed: Json, engine: AsyncEngine, coordination: Organization, anyone: httpx.AsyncClient
 ) -> None:
-    await anyone.post("/v1/slip/plan/accept", json={"code": proposed["code"]})
+    await anyone.post("/v1/slip/plan/accept", json={"code": proposed["code"], "plan": 1})
     kinds = await rows(engine, "select kind from event where object_id = :id order by id", id=UUID(proposed["id"]))
     assert [row.kind for row in kinds] == ["project.posted", "project.proposed", "project.accepted"]
     assert coordination

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -16,7 +18,7 @@ from db.project_answers import accept, refuse
 from db.projects import ProjectTerms
 from db.roles import Role
 from db.settings import Settings
-from matching.refusals import Conflict, NoLongerHeld, NotFound
+from matching.refusals import Conflict, NoLongerHeld
 from matching.states import AllocationState
 from matching.vocabulary import OrganizationKind, RefuseReason, Urgency
 from tests.acting import in_role
@@ -55,6 +57,9 @@ class Camp:
 
     async def state(self) -> str:
         return str((await one(self.engine, "select state from project")).state)
+
+    async def plan(self) -> int:
+        return int((await one(self.engine, "select plan from project")).plan)
 
     async def answered(self, act: Callable[..., Awaitable[None]], *how: object) -> None:
         async with transaction(in_role(self.engine, Role.MATCHER)) as tx:
@@ -148,7 +153,7 @@ async def test_nothing_is_firm_before_the_people_said_yes(camp: Camp) -> None:
     with pytest.raises(Conflict) as refused:
         await answer(camp.engine, held[0], camp.town_hall, AllocationState.CONFIRMED)
     assert refused.value.reason == "awaits_the_people"
-    await camp.answered(accept)
+    await camp.answered(accept, 1)
     assert await camp.state() == "accepted"
     assert len(await camp.held("confirmed")) == len(PEOPLE)
 
@@ -160,7 +165,7 @@ async def test_once_accepted_the_houses_are_asked(camp: Camp) -> None:
     for allocation in await camp.held("held"):
         await answer(camp.engine, allocation, camp.town_hall, AllocationState.CONFIRMED)
     assert len(await camp.held("confirmed")) == len(PEOPLE)
-    await camp.answered(accept)
+    await camp.answered(accept, 1)
 
 
 async def test_another_plan_than_they_saw_is_not_accepted(camp: Camp) -> None:
@@ -192,10 +197,93 @@ async def test_an_unanswered_plan_ends_and_gives_its_places_back(camp: Camp) -> 
     await camp.look()
     await rows(camp.engine, "update project set answer_by = now() - interval '1 second'")
     with pytest.raises(Conflict):
-        await camp.answered(accept)
+        await camp.answered(accept, 1)
     assert await look_after_projects(in_role(camp.engine, Role.MATCHER), Bell(camp.settings), None)
     assert (await camp.state(), await camp.held()) == ("open", [])
     assert [row.used for row in await rows(camp.engine, "select used from slot where used > 0")] == []
+
+
+async def test_what_was_refused_is_not_proposed_to_the_neighbours(camp: Camp) -> None:
+    """Two houses, and each takes what the other took: refused, they do not come back the other way round."""
+    await camp.places(BRIANCON, capacity=6)
+    await camp.places(BRIANCON, capacity=5)
+    await camp.look()
+    await camp.answered(refuse, RefuseReason.AFRAID)
+    assert not await camp.look()
+    assert await camp.state() == "open"
+
+
+async def test_who_lets_a_plan_pass_is_asked_again_later_whatever_becomes_free(camp: Camp) -> None:
+    await camp.places(capacity=20)
+    await camp.look()
+    await rows(camp.engine, "update project set answer_by = now() - interval '1 second'")
+    await look_after_projects(in_role(camp.engine, Role.MATCHER), Bell(camp.settings), None)
+    assert not await camp.look()
+    await rows(camp.engine, "update allocation set ended_at = now() - interval '61 minutes' where state = 'expired'")
+    assert await camp.look()
+
+
+async def test_a_plan_that_has_lost_a_place_is_another_plan(camp: Camp) -> None:
+    """Who pressed yes to eleven places has not said yes to nine."""
+    await camp.places(capacity=20)
+    await camp.look()
+    smallest = await one(camp.engine, "select min(cast(a.id as text)) as id from allocation a where a.people = 2")
+    await answer(camp.engine, UUID(smallest.id), camp.town_hall, AllocationState.DECLINED)
+    assert (await camp.state(), await camp.plan()) == ("proposed", 2)
+    with pytest.raises(Conflict):
+        await camp.answered(accept, 1)
+    await camp.answered(accept, 2)
+
+
+async def test_nobody_is_put_out_of_a_house_in_which_they_have_slept(camp: Camp) -> None:
+    """No house has to press that they have arrived: the first night has begun, and that is enough."""
+    await camp.places(capacity=20, confirmation="standing")
+    await camp.look()
+    await camp.answered(accept, 1)
+    await rows(
+        camp.engine,
+        "update slot set starts = now() - interval '1 hour' where id = (select min(slot_id) from allocation_slot)",
+    )
+    first, *others = await camp.held("confirmed")
+    for each in others:
+        await answer(camp.engine, each, camp.town_hall, AllocationState.DECLINED)
+    assert (await camp.state(), await camp.held()) == ("accepted", [first])
+
+
+async def test_who_is_left_of_a_project_is_enough(camp: Camp) -> None:
+    """Four of eleven have moved on: seven can never be eight, and are placed as the seven that they are."""
+    await rows(camp.engine, "update need set state = 'withdrawn', ended_at = now() where people = 4")
+    await camp.places(capacity=6)
+    assert not await camp.look(), "not fewer than all who are left"
+    await camp.places(capacity=1)
+    await camp.places(capacity=7)
+    assert await camp.look()
+    assert len(await camp.held()) == 3
+
+
+class _Breaking(ThreadPoolExecutor):
+    """Where thinking breaks the first time."""
+
+    broke = False
+
+    def submit(self, *asked: Any, **more: Any) -> Any:
+        if not self.broke:
+            self.broke = True
+            raise ArithmeticError
+        return super().submit(*asked, **more)
+
+
+async def test_one_project_that_breaks_keeps_no_other_from_its_plan(camp: Camp) -> None:
+    await camp.places(capacity=20)
+    async with transaction(camp.engine) as tx:
+        parties = [need_terms(people=people, urgency=Urgency.NORMAL) for people in (1, 1)]
+        later = await projects.add(tx, camp.poster, ProjectTerms(TOGETHER, 2, 72), parties, filed)
+    with _Breaking(1) as thinks:
+        assert await look_after_projects(in_role(camp.engine, Role.MATCHER), Bell(camp.settings), thinks)
+    states = {row.id: row.state for row in await rows(camp.engine, "select id, state from project")}
+    assert states == {camp.project: "open", later.id: "proposed"}
+    due = await rows(camp.engine, "select id from need where project_id = :id and look_at <= now()", id=camp.project)
+    assert due == [], "it does not come first again at once"
 
 
 async def test_a_place_taken_meanwhile_leaves_nothing_half_held(camp: Camp) -> None:
@@ -212,7 +300,7 @@ async def test_a_place_taken_meanwhile_leaves_nothing_half_held(camp: Camp) -> N
 async def test_below_the_minimum_all_that_is_left_falls(camp: Camp) -> None:
     await camp.places(capacity=20)
     await camp.look()
-    await camp.answered(accept)
+    await camp.answered(accept, 1)
     largest = await one(camp.engine, "select a.id from allocation a where a.people = 4")
     smallest = await one(camp.engine, "select min(cast(a.id as text)) as id from allocation a where a.people = 2")
     await answer(camp.engine, UUID(smallest.id), camp.town_hall, AllocationState.DECLINED)
@@ -225,7 +313,7 @@ async def test_below_the_minimum_all_that_is_left_falls(camp: Camp) -> None:
 async def test_who_has_moved_in_stays(camp: Camp) -> None:
     await camp.places(capacity=20, confirmation="standing")
     await camp.look()
-    await camp.answered(accept)
+    await camp.answered(accept, 1)
     first, *others = await camp.held("confirmed")
     await rows(camp.engine, "update allocation set state = 'arrived' where id = :id", id=first)
     for each in others:
@@ -255,7 +343,7 @@ class Left:
 async def left(camp: Camp) -> Left:
     near = await camp.places(BRIANCON, capacity=9)
     assert await camp.look()
-    await camp.answered(accept)
+    await camp.answered(accept, 1)
     out = await one(camp.engine, "select id from need where state = 'open'")
     assert not await camp.look()
     return Left(camp, near, out.id)
@@ -284,7 +372,7 @@ async def test_who_is_left_out_is_seated_near_the_others_and_asked_first(left: L
 async def test_who_says_no_to_the_second_plan_keeps_the_first(left: Left) -> None:
     added = await left.camp.places(BRIANCON, capacity=2)
     await left.camp.look()
-    with pytest.raises(NotFound):
+    with pytest.raises(Conflict):
         await left.camp.answered(refuse, RefuseReason.TOO_FAR, [left.near])
     await left.camp.answered(refuse, RefuseReason.TOO_FAR, [added], 2)
     assert (await left.camp.state(), len(await left.camp.held())) == ("accepted", 3)
@@ -330,6 +418,23 @@ async def test_what_the_second_plan_held_up_falls_when_they_say_no_to_it(left: L
     await assert_every_place_is_counted_once(left.camp.engine)
 
 
+async def test_a_yes_to_a_plan_that_is_gone_is_no_yes(left: Left) -> None:
+    await left.camp.places(BRIANCON, capacity=2)
+    await left.camp.look()
+    await rows(left.camp.engine, "update project set answer_by = now() - interval '1 second'")
+    await look_after_projects(in_role(left.camp.engine, Role.MATCHER), Bell(left.camp.settings), None)
+    with pytest.raises(Conflict):
+        await left.camp.answered(accept, 2)
+
+
+async def test_who_came_to_nothing_leaves_no_minimum_behind(left: Left) -> None:
+    """Those of the plan did not come: the one left out is enough for a plan of its own."""
+    await rows(left.camp.engine, "update allocation set state = 'no_show', ended_at = now() where state = 'held'")
+    await left.camp.places(BRIANCON, capacity=2)
+    assert await left.camp.look()
+    assert len(await left.waits()) == 1
+
+
 async def test_beside_who_has_moved_in_no_minimum_stands_in_the_way_of_a_plan(left: Left) -> None:
     await rows(left.camp.engine, "update allocation set state = 'arrived' where people = 4")
     for each in await left.camp.held("held"):
@@ -363,7 +468,8 @@ class _Evening:
     async def _answer(self) -> None:
         yes = self._rng.random() < 0.6
         self.history.append("yes" if yes else "no")
-        await (self._camp.answered(accept) if yes else self._camp.answered(refuse, RefuseReason.UNSUITABLE))
+        act = (accept, await self._camp.plan()) if yes else (refuse, RefuseReason.UNSUITABLE)
+        await self._camp.answered(*act)
 
     async def _provider(self) -> None:
         held = await self._camp.held("held", "confirmed")

@@ -1,4 +1,4 @@
-"""Places say themselves whether they await the people's own answer: a plan may be added to one that was accepted."""
+"""Places say whether they await the people's answer; projects, what they said yes to and which houses they refused."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,6 +14,9 @@ def upgrade() -> None:
     op.add_column(
         "allocation", sa.Column("awaits_people", sa.Boolean(), server_default=sa.text("false"), nullable=False)
     )
+    op.add_column("project", sa.Column("accepted_plan", sa.Integer(), nullable=True))
+    op.add_column("project", sa.Column("refused", sa.ARRAY(sa.Uuid()), server_default=sa.text("'{}'"), nullable=False))
+    op.execute("update project set accepted_plan = plan where state = 'accepted'")
     op.execute("""
         update allocation set awaits_people = true
          where state = 'held'
@@ -23,4 +26,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Go back."""
+    op.drop_column("project", "refused")
+    op.drop_column("project", "accepted_plan")
     op.drop_column("allocation", "awaits_people")
