@@ -45,7 +45,7 @@ from api import (
     towns,
     webhooks,
 )
-from api.console import board, posting, queue, signing, tonight
+from api.console import board, offline, posting, queue, signing, tonight
 from api.console import calendar as evenings
 from api.console.pages import is_of_the_console, refused
 from api.documents import Service
@@ -146,6 +146,7 @@ def create(settings: ApiSettings | None = None, presence: Presence | None = None
         project_slip.router,
         slip_page.router(chosen),
         signing.public,
+        offline.router,
         signing.router,
         board.router,
         queue.router,

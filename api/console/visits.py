@@ -85,6 +85,12 @@ class Visit:
         """What each form of this session carries."""
         return form_token(self.house, self.session)
 
+    @property
+    def whose(self) -> str:
+        """What a browser may call this organization: what it keeps for one is not sent for another."""
+        organization = self.who.organization_id.bytes
+        return hmac.digest(self.house.form_hashing, b"kept" + organization, "sha256")[:8].hex()
+
     def note(self, *objects: UUID) -> None:
         """Write this request down in the audit, with what it was done to."""
         self.noted = True

@@ -108,6 +108,7 @@ CONSOLE: Final = frozenset(
         "/console",
         "/console/allocations/{allocation_id}/answer",
         "/console/allocations/{allocation_id}/arrive",
+        "/console/app.webmanifest",
         "/console/changes",
         "/console/files/{name}",
         "/console/language",
@@ -116,6 +117,8 @@ CONSOLE: Final = frozenset(
         "/console/needs/queue",
         "/console/needs/{need_id}",
         "/console/needs/{need_id}/withdraw",
+        "/console/offline",
+        "/console/offline.js",
         "/console/sessions",
         "/console/sessions/{session_id}/end",
         "/console/sign-in",
@@ -131,6 +134,8 @@ OUTSIDE_THE_DOCUMENT: Final = CONSOLE | {
     "/slip/refuse",
     "/slip/preferences",
     "/slip/feedback",
+    "/slip/plan/accept",
+    "/slip/plan/refuse",
     "/v1/needs/batch",
 }
 """Paths of routes that the document does not name: itself, people's pages, and the refusal of other methods."""

@@ -1,0 +1,243 @@
+"""The console without a network: what opens, what is kept, and that a need is posted once whatever breaks."""
+
+import json
+from collections.abc import AsyncIterator
+from functools import partial
+from random import Random
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import BrowserContext, Error, Page, Route, expect
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from api.wording import say
+from db.settings import Settings
+from matching.vocabulary import OrganizationKind
+from tests.api.conftest import JoinNetwork, Organization
+from tests.api.served import served
+from tests.chromium import found
+from tests.conftest import Logins
+from tests.console.browsing import DESKTOP, PHONE, Watched, chromium, enter, opened
+from tests.db.acts import one, rows
+from tests.waiting import eventually
+
+CHROMIUM = found()
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium here, and none was fetched: python -m tests.chromium"
+)
+KEPT = say("console.kept.waits", "en")
+
+
+class Door:
+    """A coordination's telephone: on the way to the service its network is there, or not."""
+
+    def __init__(self, watched: Watched, desk: Organization, engine: AsyncEngine) -> None:
+        self.watched, self.page, self.desk, self.engine = watched, watched.page, desk, engine
+
+    @property
+    def context(self) -> BrowserContext:
+        return self.page.context
+
+    async def network(self, *, there: bool) -> None:
+        await self.context.set_offline(not there)
+
+    async def kept_by_the_worker(self) -> None:
+        """Wait until the script that keeps pages looks after this one, and has kept the form."""
+        await self.page.evaluate("navigator.serviceWorker.ready.then(() => undefined)")
+        await self.watched.go("/console")
+        await self.watched.go("/console/needs/new")
+        for path in ("/console", "/console/needs/new"):
+            await eventually(partial(self.keeps, path), f"{path} is kept")
+
+    async def keeps(self, path: str) -> bool:
+        """Whether the page of this path would open without a network."""
+        return bool(await self.page.evaluate("path => caches.match(path).then(Boolean)", path))
+
+    async def fill_in(self, minors: int = 1) -> None:
+        await self.page.wait_for_selector("#minors + button")
+        for _ in range(minors):
+            await self.page.click("#minors + button")
+
+    async def needs(self) -> int:
+        return int((await one(self.engine, "select count(*) as n from need")).n)
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def door(engine: AsyncEngine, settings: Settings, logins: Logins, client: JoinNetwork) -> AsyncIterator[Door]:
+    desk = await client(OrganizationKind.COORDINATION)
+    address = settings.model_copy(update={"database_url": logins.address(settings.database_url, logins.api)})
+    assert CHROMIUM
+    async with (
+        served(address) as house,
+        chromium(CHROMIUM) as browser,
+        opened(browser, house.url, PHONE, "en") as watched,
+    ):
+        await enter(watched, desk.key)
+        yield Door(watched, desk, engine)
+
+
+async def test_a_need_filled_in_without_a_network_is_sent_once_when_it_is_back(door: Door) -> None:
+    await door.kept_by_the_worker()
+    await door.network(there=False)
+    await door.watched.go("/console/needs/new")
+    await door.fill_in()
+    await door.page.click(".last .act")
+    await expect(door.page.locator("#kept")).to_contain_text(KEPT)
+    await door.watched.go("/console")
+    await expect(door.page.locator("#kept")).to_contain_text(KEPT)
+    await expect(door.page.locator("[data-fresh]")).to_have_text(say("console.fresh.lost", "en"))
+    assert await door.needs() == 0
+    await door.watched.shot("phone-en-kept")
+    await door.network(there=True)
+    await door.page.evaluate("dispatchEvent(new Event('online'))")
+    await expect(door.page.locator("#kept a")).to_have_text(say("console.kept.open", "en"))
+    assert await door.needs() == 1
+    await door.page.click("#kept a")
+    await door.page.wait_for_selector(".qr")
+    await expect(door.page.locator("#kept")).to_be_hidden()
+    door.watched.broken.clear()
+
+
+async def test_two_families_alike_without_a_network_are_two_needs(door: Door) -> None:
+    await door.kept_by_the_worker()
+    await door.network(there=False)
+    for _ in range(2):
+        await door.watched.go("/console/needs/new")
+        await door.fill_in()
+        await door.page.dblclick(".last .act")
+        await expect(door.page.locator("#kept")).to_contain_text(KEPT)
+    await door.network(there=True)
+    await door.page.evaluate("dispatchEvent(new Event('online'))")
+    await expect(door.page.locator("#kept a")).to_have_count(2)
+    assert await door.needs() == 2
+
+
+async def test_what_is_kept_says_so_until_who_filled_it_in_signs_in_again(door: Door) -> None:
+    await door.kept_by_the_worker()
+    await door.network(there=False)
+    await door.watched.go("/console/needs/new")
+    await door.fill_in()
+    await door.page.click(".last .act")
+    await expect(door.page.locator("#kept")).to_contain_text(KEPT)
+    await rows(door.engine, "update session set ends_at = now() - interval '1 second'")
+    await door.network(there=True)
+    await door.page.evaluate("dispatchEvent(new Event('online'))")
+    await expect(door.page.locator("#kept")).to_contain_text(say("console.kept.signed_out", "en"))
+    assert await door.needs() == 0
+    await door.watched.go("/console")
+    await expect(door.page.locator("#key")).to_be_visible()
+    assert not await door.keeps("/console"), "what was the session's is gone"
+    await enter(door.watched, door.desk.key)
+    await expect(door.page.locator("#kept a")).to_have_text(say("console.kept.open", "en"))
+    assert await door.needs() == 1
+
+
+async def test_leaving_leaves_nothing_on_the_device(door: Door) -> None:
+    await door.kept_by_the_worker()
+    await door.network(there=False)
+    await door.watched.go("/console/needs/new")
+    await door.fill_in()
+    await door.page.click(".last .act")
+    await expect(door.page.locator("#kept")).to_contain_text(KEPT)
+    await door.network(there=True)
+    await door.page.click("#leave")
+    await door.page.wait_for_url("**/calendar")
+    left = await door.page.evaluate("""
+        Promise.all([caches.keys(), navigator.serviceWorker.getRegistrations()])
+            .then(([kept, workers]) => [kept.length, workers.length, localStorage.length])
+    """)
+    assert left == [0, 0, 0]
+
+
+async def test_pages_with_a_code_are_never_kept(door: Door) -> None:
+    await door.kept_by_the_worker()
+    await door.fill_in()
+    await door.page.click(".last .act")
+    await door.page.wait_for_selector(".qr")
+    need = door.page.url
+    kept = await door.page.evaluate(
+        "caches.open('relais-kept').then((kept) => kept.keys())"
+        ".then((all) => all.map((each) => new URL(each.url).pathname))"
+    )
+    assert {path for path in kept if not path.startswith("/console/files/")} <= {
+        *("/console", "/console/offline", "/console/needs/new", "/console/needs/queue", "/console/tonight")
+    }
+    await door.network(there=False)
+    await door.page.goto(need)
+    await expect(door.page.locator("h1")).to_have_text(say("console.no_network", "en"))
+
+
+class Breaking:
+    """Cuts the connection of a POST: before it is sent, or after the service has done it and before its answer."""
+
+    def __init__(self, chance: Random) -> None:
+        self._chance = chance
+        self.cuts = 0
+
+    async def __call__(self, route: Route) -> None:
+        if route.request.method != "POST" or self._chance.random() < 0.4:
+            await route.continue_()
+            return
+        self.cuts += 1
+        if self._chance.random() < 0.5:
+            await route.abort("connectionreset")
+            return
+        await route.fetch(max_redirects=0)
+        await route.abort("connectionreset")
+
+
+async def posted(page: Page) -> None:
+    """Post what is filled in, and let the page try again as it does, until nothing waits."""
+    await page.click(".last .act")
+
+    async def nothing_waits() -> bool:
+        try:
+            left = await page.evaluate("""
+                dispatchEvent(new Event('online'));
+                document.querySelector('.last .act:disabled') ? 'busy' : localStorage.getItem('relais-kept') || '[]'
+            """)
+        except Error:  # the page was left for that of the need
+            return False
+        return bool(left == "[]")
+
+    await eventually(nothing_waits, "it was sent")
+
+
+async def test_a_network_that_is_cut_while_posting_makes_one_need(door: Door, *, long: bool) -> None:
+    breaking = Breaking(Random(7))  # noqa: S311 - the same cuts each time
+    times = 1000 if long else 12
+    await door.context.route("**/console/needs/new", breaking)
+    for number in range(times):
+        await door.watched.go("/console/needs/new")
+        await door.fill_in()
+        await posted(door.page)
+        assert await door.needs() == number + 1
+    assert breaking.cuts > times / 2, "the control: it was cut, and often"
+
+
+async def test_without_the_name_of_the_form_a_cut_makes_two(door: Door) -> None:
+    """The control: a form that is sent again as another one is another need."""
+    await door.watched.go("/console/needs/new")
+    await door.fill_in()
+    await door.page.evaluate("""
+        const token = document.body.dataset.token;
+        const form = new URLSearchParams(new FormData(document.querySelector('.asking')));
+        window.twice = (async () => {
+            for (const name of ['one', 'two']) {
+                form.set('form', name);
+                await fetch('/console/needs/new', { method: 'POST', body: form });
+            }
+        })();
+    """)
+    await door.page.evaluate("window.twice")
+    assert await door.needs() == 2
+
+
+async def test_at_a_desk_it_can_be_installed(door: Door) -> None:
+    """Chromium reads what it is called, and finds nothing wrong with it."""
+    await door.kept_by_the_worker()
+    session = await door.context.new_cdp_session(door.page)
+    described = await session.send("Page.getAppManifest")
+    assert described["errors"] == []
+    assert json.loads(described["data"])["start_url"] == "/console"
+    assert DESKTOP
