@@ -57,4 +57,5 @@ LAWFUL: Final[dict[str, dict[str, str]]] = {
     },
     "0017_pre_pacts": {"prefer-bigint-over-int": _COUNTS},
     "0024_pre_travel": {"prefer-bigint-over-int": _COUNTS},
+    "0025_pre_awaits": {"prefer-bigint-over-int": _COUNTS},
 }

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import events, feed
@@ -33,6 +34,7 @@ APPEND = """
     insert into event (kind, object_id, organizations, facts)
     values ('thing.changed', $1, array[$2::uuid], jsonb_build_object('turn', $3::int))
 """
+ANY_EVENT = text("insert into event (kind, object_id, organizations) values ('thing.changed', gen_random_uuid(), '{}')")
 
 
 async def page(engine: AsyncEngine, after: Mark | None = None, limit: int = 100) -> FeedPage:
@@ -274,3 +276,26 @@ async def test_an_event_has_one_id_wherever_it_is_read(engine: AsyncEngine) -> N
     assert ids == [each.id(b"key") for each in others.events]
     assert ids != [each.id(b"another key") for each in ours.events]
     assert nobody.events == about_nothing.events == ()
+
+
+async def test_events_are_placed_by_their_index_however_few_there_were_when_it_was_planned(engine: AsyncEngine) -> None:
+    """The control: the same function without that setting reads the whole table for each of them."""
+    async with engine.begin() as tx:
+        await tx.execute(ANY_EVENT)
+    async with engine.begin() as tx:
+        await tx.execute(text("analyze event"))
+    assert await _read_from_end_to_end(engine) == 0
+    async with engine.begin() as tx:
+        await tx.execute(text("alter function event_in_order() reset enable_seqscan"))
+    assert await _read_from_end_to_end(engine) > 1000
+
+
+async def _read_from_end_to_end(engine: AsyncEngine) -> int:
+    """How many rows of events are read without an index where a hundred are added one after the other."""
+    async with engine.connect() as connection:
+        for _ in range(100):
+            await connection.execute(ANY_EVENT)
+        read = text("select seq_tup_read from pg_stat_xact_user_tables where relname = 'event'")
+        rows_read = int((await connection.execute(read)).scalar_one())
+        await connection.rollback()
+    return rows_read
