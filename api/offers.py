@@ -26,6 +26,7 @@ from api.wire import CategoryCode, Instant, LocalTime, TimezoneName, TownId, Wir
 from db import offers
 from db.offers import Filter, OfferFacts
 from geo.cells import cell_text
+from matching.bounds import CAPACITY, CONFIRM_MINUTES, NIGHTS_MAX, PARTY_MAX, RECURRENCE_CHARACTERS, SLOT_MINUTES
 from matching.offering import OfferTerms
 from matching.states import OfferState
 from matching.vocabulary import Audience, Confirmation, OrganizationKind
@@ -34,12 +35,15 @@ __all__ = ["Recurrence", "router", "seen_towns"]
 
 router = APIRouter(prefix="/v1/offers", tags=["offers"], route_class=TransactionalRoute)
 Reserved = Annotated[list[Audience], Field(min_length=1, max_length=5)]
-Capacity = Annotated[int, Field(ge=1, le=10_000)]
-Minutes = Annotated[int, Field(ge=5, le=2880)]
-PartyMax = Annotated[int, Field(ge=1, le=10_000)]
-NightsMax = Annotated[int, Field(ge=1, le=366, description="Nights of one stay, those slept already among them.")]
-SlotMinutes = Annotated[int, Field(ge=5, le=1440)]
-Recurrence = Annotated[str, Field(min_length=1, max_length=300, examples=["FREQ=WEEKLY;BYDAY=TU,TH"])]
+Capacity = Annotated[int, Field(ge=CAPACITY.least, le=CAPACITY.most)]
+Minutes = Annotated[int, Field(ge=CONFIRM_MINUTES.least, le=CONFIRM_MINUTES.most)]
+PartyMax = Annotated[int, Field(ge=PARTY_MAX.least, le=PARTY_MAX.most)]
+NightsMax = Annotated[
+    int,
+    Field(ge=NIGHTS_MAX.least, le=NIGHTS_MAX.most, description="Nights of one stay, those slept already among them."),
+]
+SlotMinutes = Annotated[int, Field(ge=SLOT_MINUTES.least, le=SLOT_MINUTES.most)]
+Recurrence = Annotated[str, Field(min_length=1, max_length=RECURRENCE_CHARACTERS, examples=["FREQ=WEEKLY;BYDAY=TU,TH"])]
 Act = Callable[[AsyncConnection, UUID, UUID], Awaitable[None]]
 """What an organization does to an offer of its own."""
 

@@ -16,15 +16,26 @@ from api.versions import IfMatch
 from api.wire import Instant, LocalTime, Skill, TimezoneName, TownId, Wire, emptied
 from db import pledges
 from db.pledges import Limits, PledgeFacts
+from matching.bounds import HEADCOUNT, RADIUS_KM, SHIFTS_PER_WEEK
 from matching.pledging import PledgeTerms
 from matching.states import PledgeState
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/v1/pledges", tags=["pledges"], route_class=TransactionalRoute)
-Headcount = Annotated[int, Field(ge=1, le=1000, description="Volunteers who can serve at the same time.")]
-Radius = Annotated[int, Field(ge=0, le=500, description="How far from their town they go.")]
-Weekly = Annotated[int, Field(ge=1, le=100, description="Shifts in one calendar week, Monday to Sunday; never passed.")]
+Headcount = Annotated[
+    int,
+    Field(ge=HEADCOUNT.least, le=HEADCOUNT.most, description="Volunteers who can serve at the same time."),
+]
+Radius = Annotated[int, Field(ge=RADIUS_KM.least, le=RADIUS_KM.most, description="How far from their town they go.")]
+Weekly = Annotated[
+    int,
+    Field(
+        ge=SHIFTS_PER_WEEK.least,
+        le=SHIFTS_PER_WEEK.most,
+        description="Shifts in one calendar week, Monday to Sunday; never passed.",
+    ),
+]
 
 
 class PledgeIn(Wire):

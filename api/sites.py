@@ -16,14 +16,15 @@ from api.wire import Instant, Latitude, Longitude, Provision, ShortText, Skill, 
 from db import sites
 from db.sites import Address, SiteFacts, SiteTerms, Staffing
 from geo.cells import Point, cell_text
+from matching.bounds import ADDRESS_CHARACTERS, MINIMUM_VOLUNTEERS, PEOPLE_PER_VOLUNTEER, PROVISIONS_MOST
 from matching.vocabulary import SiteKind, Visibility
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/v1/sites", tags=["sites"], route_class=TransactionalRoute)
-Provisions = Annotated[list[Provision], Field(max_length=40)]
+Provisions = Annotated[list[Provision], Field(max_length=PROVISIONS_MOST)]
 CellText = Annotated[str, Field(max_length=16, pattern="^[0-9a-f]{15,16}$", examples=["871f95433ffffff"])]
-AddressText = Annotated[str, Field(min_length=1, max_length=400)]
+AddressText = Annotated[str, Field(min_length=1, max_length=ADDRESS_CHARACTERS)]
 
 
 class PointIn(Wire):
@@ -41,8 +42,8 @@ class StaffingWire(Wire):
     """Volunteers that the site needs for each slot."""
 
     skill: Skill
-    people_per_volunteer: Annotated[int, Field(ge=1, le=1000)]
-    minimum: Annotated[int, Field(ge=0, le=100)] = 0
+    people_per_volunteer: Annotated[int, Field(ge=PEOPLE_PER_VOLUNTEER.least, le=PEOPLE_PER_VOLUNTEER.most)]
+    minimum: Annotated[int, Field(ge=MINIMUM_VOLUNTEERS.least, le=MINIMUM_VOLUNTEERS.most)] = 0
 
 
 class SiteIn(Wire):

@@ -5,7 +5,6 @@ refused, and nothing is bent into shape: "1" is no number, `true` is no count, a
 """
 
 import re
-import unicodedata
 from collections.abc import Callable, Collection
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Final
@@ -23,6 +22,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from matching.bounds import LATITUDE, LONGITUDE, NAME_CHARACTERS, TOWN_ID, VISIBLE_LINE, visible_line
 from matching.refusals import Flaw, Invalid
 from matching.vocabulary import LANGUAGES, PROVISIONS, SKILLS, is_provision, is_skill
 
@@ -130,20 +130,17 @@ LocalTime = Annotated[
 ]
 """A time on the wall of the place, hours and minutes: `19:00`."""
 
-_HIDDEN = r"\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
-_SHORT = re.compile(rf"[^\s{_HIDDEN}]([^{_HIDDEN}]*[^\s{_HIDDEN}])?")
-
 
 def _short_text(text: str) -> str:
-    composed = unicodedata.normalize("NFC", text)
-    if not _SHORT.fullmatch(composed):
+    composed = visible_line(text)
+    if composed is None:
         raise PydanticCustomError("unseen_characters", "holds characters that cannot be seen")
     return composed
 
 
 ShortText = Annotated[
     str,
-    Field(min_length=1, max_length=120, json_schema_extra={"pattern": f"^{_SHORT.pattern}$"}),
+    Field(min_length=1, max_length=NAME_CHARACTERS, json_schema_extra={"pattern": f"^{VISIBLE_LINE.pattern}$"}),
     AfterValidator(_short_text),
 ]
 """A name of a building or of an organization: one visible line. There is no such text about people."""
@@ -188,11 +185,11 @@ TimezoneName = Annotated[
     str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$", examples=["Europe/Paris"])
 ]
 """A name of the IANA time zone database."""
-TownId = Annotated[int, Field(ge=1, le=2_147_483_647, examples=[3030142])]
+TownId = Annotated[int, Field(ge=TOWN_ID.least, le=TOWN_ID.most, examples=[3030142])]
 """A town's number in GeoNames."""
-Longitude = Annotated[float, Field(ge=-180, le=180)]
+Longitude = Annotated[float, Field(ge=LONGITUDE.least, le=LONGITUDE.most)]
 """Degrees east."""
-Latitude = Annotated[float, Field(ge=-90, le=90)]
+Latitude = Annotated[float, Field(ge=LATITUDE.least, le=LATITUDE.most)]
 """Degrees north."""
 
 

@@ -1,0 +1,69 @@
+"""How much may be said: the least and the most of each number, and how long a text may be.
+
+The one copy of these figures: requests, and whatever else brings in what organizations have, go by them.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = [
+    "ADDRESS_CHARACTERS",
+    "CAPACITY",
+    "CONFIRM_MINUTES",
+    "HEADCOUNT",
+    "LATITUDE",
+    "LONGITUDE",
+    "MINIMUM_VOLUNTEERS",
+    "NAME_CHARACTERS",
+    "NIGHTS_MAX",
+    "PARTY_MAX",
+    "PEOPLE_PER_VOLUNTEER",
+    "PROVISIONS_MOST",
+    "RADIUS_KM",
+    "RECURRENCE_CHARACTERS",
+    "SHIFTS_PER_WEEK",
+    "SLOT_MINUTES",
+    "TOWN_ID",
+    "VISIBLE_LINE",
+    "Bounds",
+    "visible_line",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The least and the most that a number may be, both allowed."""
+
+    least: int
+    most: int
+
+
+CAPACITY: Final = Bounds(1, 10_000)
+CONFIRM_MINUTES: Final = Bounds(5, 2880)
+PARTY_MAX: Final = Bounds(1, 10_000)
+NIGHTS_MAX: Final = Bounds(1, 366)
+SLOT_MINUTES: Final = Bounds(5, 1440)
+PEOPLE_PER_VOLUNTEER: Final = Bounds(1, 1000)
+MINIMUM_VOLUNTEERS: Final = Bounds(0, 100)
+HEADCOUNT: Final = Bounds(1, 1000)
+RADIUS_KM: Final = Bounds(0, 500)
+SHIFTS_PER_WEEK: Final = Bounds(1, 100)
+LONGITUDE: Final = Bounds(-180, 180)
+LATITUDE: Final = Bounds(-90, 90)
+TOWN_ID: Final = Bounds(1, 2_147_483_647)
+
+NAME_CHARACTERS: Final = 120
+ADDRESS_CHARACTERS: Final = 400
+RECURRENCE_CHARACTERS: Final = 300
+PROVISIONS_MOST: Final = 40
+
+_HIDDEN = r"\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
+VISIBLE_LINE: Final = re.compile(rf"[^\s{_HIDDEN}]([^{_HIDDEN}]*[^\s{_HIDDEN}])?")
+
+
+def visible_line(text: str) -> str | None:
+    """The text, composed (NFC), if it is one line of characters that can be seen; `None` if not."""
+    composed = unicodedata.normalize("NFC", text)
+    return composed if VISIBLE_LINE.fullmatch(composed) else None
