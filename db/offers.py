@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, text
+from sqlalchemy import Row, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import events, slots, staffing
@@ -23,10 +23,24 @@ from matching.needs import language_of
 from matching.offering import OfferTerms, check
 from matching.refusals import CapacityInUse, Conflict, Invalid, NotFound, StaleVersion
 from matching.reveal import is_public
+from matching.schedule import Session
 from matching.states import OfferState
 from matching.vocabulary import Audience, Confirmation, Coverage, SiteKind, Visibility
 
-__all__ = ["Filter", "OfferFacts", "add", "change", "close", "facts_of", "page", "pause", "read", "resume", "verify"]
+__all__ = [
+    "Filter",
+    "OfferFacts",
+    "add",
+    "change",
+    "check_new",
+    "close",
+    "facts_of",
+    "page",
+    "pause",
+    "read",
+    "resume",
+    "verify",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +101,13 @@ _ADD = text("""
       from site h join town t on t.id = h.town_id
      where h.id = :site_id
 """)
-_SITE = text("""
+_SITE_SEEN = """
     select h.cell, h.kind, h.visibility, t.timezone, t.country, clock_timestamp() as now
       from site h join town t on t.id = h.town_id
      where h.id = :site_id and h.organization_id = :organization
-       for share of h
-""")
+"""
+_SITE = text(_SITE_SEEN + " for share of h")
+_SITE_UNLOCKED = text(_SITE_SEEN)
 _TOWN = text("""
     select t.timezone, t.country, clock_timestamp() as now from offer o join town t on t.id = o.town_id where o.id = :id
 """)
@@ -127,12 +142,7 @@ async def add(
 
     Raises `Invalid` with every flaw, among them a site that is unknown or somebody else's.
     """
-    coverage = await _coverage(tx, terms.category)
-    site = (await tx.execute(_SITE, {"site_id": site_id, "organization": organization_id})).one_or_none()
-    if site is None:
-        raise Invalid.one("/site_id", "unknown_site")
-    complete = terms if terms.timezone else replace(terms, timezone=site.timezone)
-    sessions = check(complete, coverage, _countries(site), site.now)
+    site, complete, sessions = await _checked(tx, _SITE, organization_id, site_id, terms)
     offer_id = uuid4()
     middle = centroid(Cell(site.cell))
     await tx.execute(
@@ -146,6 +156,11 @@ async def add(
     await tx.execute(_NEWS, {"id": offer_id})
     await events.record(tx, "offer.opened", offer_id, [organization_id])
     return offer_id
+
+
+async def check_new(tx: AsyncConnection, organization_id: UUID, site_id: UUID, terms: OfferTerms) -> None:
+    """Whether such an offer can be opened: raises what `add` raises, writes nothing and locks nothing."""
+    await _checked(tx, _SITE_UNLOCKED, organization_id, site_id, terms)
 
 
 async def read(tx: AsyncConnection, offer_id: UUID, organization_id: UUID, towns: frozenset[int]) -> OfferFacts:
@@ -278,6 +293,18 @@ def facts_of(row: Row[tuple[object, ...]]) -> OfferFacts:
         created_at=values["created_at"],
         version=values["version"],
     )
+
+
+async def _checked(
+    tx: AsyncConnection, which: TextClause, organization_id: UUID, site_id: UUID, terms: OfferTerms
+) -> tuple[Row[tuple[object, ...]], OfferTerms, tuple[Session, ...]]:
+    """The site, the terms with their time zone, and the slots that they make. Raises `Invalid`."""
+    coverage = await _coverage(tx, terms.category)
+    site = (await tx.execute(which, {"site_id": site_id, "organization": organization_id})).one_or_none()
+    if site is None:
+        raise Invalid.one("/site_id", "unknown_site")
+    complete = terms if terms.timezone else replace(terms, timezone=site.timezone)
+    return site, complete, check(complete, coverage, _countries(site), site.now)
 
 
 async def _set_state(tx: AsyncConnection, offer_id: UUID, organization_id: UUID, to: OfferState, event: str) -> bool:

@@ -11,7 +11,7 @@ from db.tables import Organization, OrganizationTown, Town
 from matching.refusals import Flaw, Invalid, NotFound
 from matching.vocabulary import OrganizationKind
 
-__all__ = ["OrganizationFacts", "add", "every", "read"]
+__all__ = ["OrganizationFacts", "add", "bringing_in", "every", "read"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,8 @@ _SELECT = """
       from organization o
 """
 _READ = text(_SELECT + " where o.id = :id")
+# Who adds rows that name the organization is not kept waiting by this lock.
+_LOCK = text("select from organization where id = :id for no key update")
 _EVERY = text(_SELECT + " order by o.created_at, o.id")
 
 
@@ -69,6 +71,11 @@ async def read(tx: AsyncConnection, organization_id: UUID) -> OrganizationFacts:
     if row is None:
         raise NotFound
     return _facts(row)
+
+
+async def bringing_in(tx: AsyncConnection, organization_id: UUID) -> None:
+    """Wait until nobody else brings in a file for this organization, and keep others waiting."""
+    await tx.execute(_LOCK, {"id": organization_id})
 
 
 async def every(tx: AsyncConnection) -> list[OrganizationFacts]:

@@ -4,7 +4,7 @@ A pledge is locked before its shifts are counted, so that no limit is passed by 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -22,7 +22,7 @@ from matching.refusals import Conflict, Invalid, NotFound, StaleVersion
 from matching.schedule import Session
 from matching.states import PledgeState
 
-__all__ = ["Limits", "PledgeFacts", "add", "change", "page", "read"]
+__all__ = ["Limits", "PledgeFacts", "add", "change", "check_new", "page", "read"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,20 +96,20 @@ _CHANGE = text("""
 
 async def add(tx: AsyncConnection, organization_id: UUID, terms: PledgeTerms) -> UUID:
     """Declare a pledge; an empty `timezone` is the town's. Raises `Invalid`, among others for an unknown town."""
-    town = (await tx.execute(_TOWN, {"id": terms.town_id})).one_or_none()
-    if town is None:
-        raise Invalid.one("/town", "unknown_town")
-    timezone = terms.timezone or town.timezone
+    town, complete, turns = await _checked(tx, terms)
     cell = cell_of(Point(town.longitude, town.latitude))
     middle = centroid(cell)
-    columns = _columns(terms) | {"timezone": timezone}
-    turns = turns_of(_terms(columns), town.now)
     pledge_id = uuid4()
     where = {"cell": cell, "longitude": middle.longitude, "latitude": middle.latitude}
-    await tx.execute(_ADD, columns | where | {"id": pledge_id, "organization": organization_id})
+    await tx.execute(_ADD, _columns(complete) | where | {"id": pledge_id, "organization": organization_id})
     await _add_turns(tx, pledge_id, turns)
     await events.record(tx, "pledge.posted", pledge_id, [organization_id])
     return pledge_id
+
+
+async def check_new(tx: AsyncConnection, terms: PledgeTerms) -> None:
+    """Whether such a pledge can be declared: raises what `add` raises, and writes nothing."""
+    await _checked(tx, terms)
 
 
 async def read(tx: AsyncConnection, pledge_id: UUID, organization_id: UUID) -> PledgeFacts:
@@ -151,6 +151,17 @@ async def change(
     await events.record(tx, "pledge.changed", pledge_id, [organization_id])
 
 
+async def _checked(
+    tx: AsyncConnection, terms: PledgeTerms
+) -> tuple[Row[tuple[object, ...]], PledgeTerms, tuple[Session, ...]]:
+    """The town, the terms with their time zone, and the turns that they make. Raises `Invalid`."""
+    town = (await tx.execute(_TOWN, {"id": terms.town_id})).one_or_none()
+    if town is None:
+        raise Invalid.one("/town", "unknown_town")
+    complete = terms if terms.timezone else replace(terms, timezone=town.timezone)
+    return town, complete, turns_of(complete, town.now)
+
+
 async def _add_turns(tx: AsyncConnection, pledge_id: UUID, turns: Sequence[Session]) -> None:
     await tx.execute(
         _ADD_TURNS,
@@ -165,10 +176,6 @@ async def _add_turns(tx: AsyncConnection, pledge_id: UUID, turns: Sequence[Sessi
 
 def _columns(terms: PledgeTerms) -> dict[str, object]:
     return {name: getattr(terms, name) for name in PledgeTerms.__slots__}
-
-
-def _terms(columns: dict[str, object]) -> PledgeTerms:
-    return PledgeTerms(**{name: columns[name] for name in PledgeTerms.__slots__})  # type: ignore[arg-type]
 
 
 def _facts(row: Row[tuple[object, ...]]) -> PledgeFacts:

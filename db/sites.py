@@ -25,7 +25,19 @@ from matching.refusals import CapacityInUse, Invalid, NotFound, StaleVersion
 from matching.reveal import is_public
 from matching.vocabulary import SiteKind, Visibility
 
-__all__ = ["Address", "SiteFacts", "SiteTerms", "Staffing", "add", "change", "page", "read", "set_address", "vet"]
+__all__ = [
+    "Address",
+    "SiteFacts",
+    "SiteTerms",
+    "Staffing",
+    "add",
+    "change",
+    "check_new",
+    "page",
+    "read",
+    "set_address",
+    "vet",
+]
 
 FARTHEST_FROM_TOWN_KM: Final = 50
 SAME_PLACE_KM: Final = 0.1
@@ -122,6 +134,11 @@ async def add(tx: AsyncConnection, organization_id: UUID, terms: SiteTerms, loca
     await locations.keep_place(tx, site_id, location, vault)
     await events.record(tx, "site.added", site_id, [organization_id])
     return site_id
+
+
+async def check_new(tx: AsyncConnection, terms: SiteTerms, location: Point) -> None:
+    """Whether such a site can be added: raises what `add` raises, and writes nothing."""
+    await _country(tx, terms, location)
 
 
 async def read(tx: AsyncConnection, site_id: UUID, organization_id: UUID) -> SiteFacts:

@@ -12,7 +12,7 @@ from geo.names import fold
 from matching.refusals import NotFound
 from matching.vocabulary import TownRole
 
-__all__ = ["TownFacts", "add", "countries_around", "get", "loaded_countries", "names", "search", "set_roles"]
+__all__ = ["TownFacts", "add", "countries_around", "get", "loaded_countries", "named", "names", "search", "set_roles"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,15 @@ _SEARCH = text(f"""
               t.id
      limit :limit
 """)
+_NAMED = text(f"""
+    {_SELECT}
+      from town t
+     where t.id in (select town_id from town_name where folded = :folded)
+       and (cast(:country as text) is null or t.country = :country)
+     order by t.population desc, t.id
+     limit :limit
+""")
+_MOST_NAMESAKES = 100
 _NAMES = text("select id, name from town where id = any(cast(:ids as int[]))")
 _LOADED = text("select distinct country from town")
 _COUNTRIES_AROUND = text("""
@@ -102,6 +111,15 @@ async def search(
         },
     )
     return [_facts(row) for row in rows]
+
+
+async def named(tx: AsyncConnection, name: str, country: str | None) -> list[TownFacts]:
+    """Towns that have this name, whole, in some language; largest first. Accents, case and hyphens do not matter."""
+    folded = fold(name)
+    if not folded:
+        return []
+    asked = {"folded": folded, "country": country, "limit": _MOST_NAMESAKES}
+    return [_facts(row) for row in await tx.execute(_NAMED, asked)]
 
 
 async def names(tx: AsyncConnection, ids: Sequence[int]) -> dict[int, str]:

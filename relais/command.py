@@ -10,13 +10,13 @@ from relais.demo import demo
 from relais.doctor import doctor
 from relais.evidence.commands import evidence_commands
 from relais.feed import feed_commands
+from relais.importing.commands import import_commands
 from relais.migrations import migrate, migration_commands
 from relais.moving import export
 from relais.organizations import key_commands, org_commands
 from relais.policy import policy_commands
 from relais.solve import solve
 from relais.tombstones import tombstone_commands
-from relais.towns import import_towns
 from relais.up import stop, up
 from relais.whatif import whatif
 
@@ -31,7 +31,6 @@ main = typer.Typer(
 main.command("demo")(demo)
 main.command("up")(up)
 main.command("stop")(stop)
-main.command("import")(import_towns)
 main.command("export")(export)
 main.command("migrate")(migrate)
 main.command("backup")(backup)
@@ -39,6 +38,7 @@ main.command("restore")(restore)
 main.command("doctor")(doctor)
 main.command("solve")(solve)
 main.command("whatif")(whatif)
+main.add_typer(import_commands, name="import")
 main.add_typer(migration_commands, name="migrations")
 main.add_typer(org_commands, name="org")
 main.add_typer(key_commands, name="key")

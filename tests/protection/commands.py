@@ -87,7 +87,12 @@ def exported(house: OwnHouse, supply: Supply, folder: Path) -> Iterator[tuple[st
 
 
 def _values(words: Path_, name: str, supply: Supply, folder: Path) -> Iterator[str]:
-    if name in _FILES:
+    if (words[0], name) == ("import", "file"):
+        sheet = folder / "planted.csv"
+        for header in ("name;town;kind;longitude;latitude;nationality", supply.slug()):
+            sheet.write_text(f"{header}\n{';'.join([supply.any()] * 6)}\n")
+            yield str(sheet)
+    elif name in _FILES:
         for content in (supply.any(), json.dumps({"nationality": supply.any(), supply.slug(): supply.any()})):
             file = folder / "planted.json"
             file.write_text(content)
@@ -110,8 +115,11 @@ def _usual(words: Path_, planted: str, organization: str) -> Iterator[str]:
             yield from () if planted == "organization" else (organization,)
         case ("solve",) | ("policy", "set"):
             yield from () if planted == "file" else ("/nowhere",)
-        case ("import",):
+        case ("import", "towns"):
             yield from () if planted == "countries" else ("MC",)
+        case ("import", _):
+            yield from () if planted == "file" else ("/nowhere.csv",)
+            yield from () if planted == "organization" else ("--organization", organization)
 
 
 def _run(house: OwnHouse, *words: str) -> Any:

@@ -1,0 +1,78 @@
+"""A spreadsheet as rows of text, whatever program has written it; hostile ones are refused before they cost anything.
+
+A cell is only ever read as text: what looks like a formula is what its letters say.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from relais.importing import delimited, workbook
+from relais.importing.limits import MOST_BYTES, MOST_COLUMNS, MOST_ROWS, NotASheet
+
+__all__ = ["NotASheet", "Row", "Sheet", "read_sheet"]
+
+_KINDS: Final = {".csv": delimited.rows, ".xlsx": workbook.rows}
+_OLD_OFFICE: Final = bytes.fromhex("d0cf11e0a1b11ae1")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: its number in the spreadsheet, from 1, and its cells without space around them."""
+
+    number: int
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The first row, which says what the columns are, and the rows under it that are not empty."""
+
+    headers: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def read_sheet(path: Path) -> Sheet:
+    """Read a `.csv` or the first sheet of an `.xlsx`. Raises `NotASheet`."""
+    kind = _KINDS.get(path.suffix.lower())
+    if kind is None:
+        raise NotASheet("Only files that end in .csv or .xlsx are read. What to do: save it as one of them.")
+    return _sheet(kind(_content(path)))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        if not path.is_file():
+            raise NotASheet("There is no such file.")
+        if path.stat().st_size > MOST_BYTES:
+            raise NotASheet(f"The file is larger than {MOST_BYTES // 1_000_000} MB. What to do: cut it into several.")
+        content = path.read_bytes()
+    except OSError as error:
+        raise NotASheet(f"The file cannot be read ({error.strerror}).") from None
+    if content.startswith(_OLD_OFFICE):
+        raise NotASheet("This is an old workbook, or one with a password. What to do: save it as .xlsx, without one.")
+    return content
+
+
+def _sheet(lines: Iterable[tuple[str, ...]]) -> Sheet:
+    told = _told(lines)
+    headers = next(told, None)
+    if headers is None:
+        raise NotASheet("The file is empty.")
+    return Sheet(headers.cells, tuple(told))
+
+
+def _told(lines: Iterable[tuple[str, ...]]) -> Iterator[Row]:
+    """Rows with something in them."""
+    found = 0
+    for number, line in enumerate(lines, 1):
+        cells = tuple(cell.strip() for cell in line)
+        if not any(cells):
+            continue
+        found += 1
+        if len(cells) > MOST_COLUMNS:
+            raise NotASheet(f"Row {number} has more than {MOST_COLUMNS} columns.")
+        if found > MOST_ROWS + 1:
+            raise NotASheet(f"There are more than {MOST_ROWS} rows. What to do: cut the file into several.")
+        yield Row(number, cells)
