@@ -24,6 +24,8 @@ __all__ = ["act", "told", "with_any_engine", "with_engine"]
 Result = TypeVar("Result")
 _NOT_ALLOWED: Final = "42501"
 """SQLSTATE: the database's user has not the right."""
+_LOCKED: Final = "55P03"
+"""SQLSTATE: a lock was not to be had in time."""
 
 _CONFLICTS = {
     "two_keys_already": "This organization has two live keys already. No key was made. What to do: see them with "
@@ -100,7 +102,13 @@ def told() -> Iterator[None]:
         flaws = ", ".join(f"{flaw.at} ({flaw.code})" for flaw in invalid.flaws)
         _end(f"This cannot be used: {flaws}. Nothing was changed. What to do: correct it and try again.")
     except (SQLAlchemyError, OSError) as error:
-        if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == _NOT_ALLOWED:
+        state = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
+        if state == _LOCKED:
+            _end(
+                "Something else is at work on the same, and was waited for in vain. Nothing was changed. What to do: "
+                "try again once it is done."
+            )
+        if state == _NOT_ALLOWED:
             _end(
                 "The database does not allow this to the user of RELAIS_DATABASE_URL. Nothing was changed. What to do: "
                 "give the command the operator's user; docs/decisions/0001-roles.md says what that one may do."

@@ -26,6 +26,7 @@ from geo.cells import Point
 from geo.gazetteer import GazetteerTown
 from geo.names import starts_of
 from matching.vocabulary import Audience, OrganizationKind, SiteKind, Visibility
+from relais.importing import telling
 from tests.builders import TONIGHT
 from tests.places import BRIANCON, GAP, OULX, PLACES
 from tests.relais.conftest import Relais
@@ -314,6 +315,71 @@ async def test_who_brings_in_the_same_file_at_the_same_moment_waits_and_finds_it
         await add_gym(tx, settings, association)
     assert "0 new, 1 there already" in (await second).stdout
     assert len(await all_sites(engine, association)) == 1
+
+
+async def test_who_waits_in_vain_for_another_is_told_so(
+    relais: Relais, engine: AsyncEngine, association: UUID, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RELAIS_LOCK_SECONDS", "1")
+    file = csv_file(tmp_path / "s.csv", [FRENCH[:5], GYM[:5]])
+    async with transaction(engine) as tx:
+        await organizations.bringing_in(tx, association)
+        # Who only looks waits for nobody.
+        assert (await bring(relais, "sites", file, association)).exit_code == 0
+        refused = await bring(relais, "sites", file, association, "--yes")
+    assert refused.exit_code == 1
+    assert "waited for in vain" in refused.stderr
+    assert not await all_sites(engine, association)
+
+
+async def test_when_the_database_takes_one_row_for_wrong_none_is_kept(
+    relais: Relais, engine: AsyncEngine, association: UUID, tmp_path: Path
+) -> None:
+    rows = [(f"Gym {number}", "Oulx", "association", OULX.longitude, OULX.latitude, STREET) for number in range(5)]
+    file = csv_file(tmp_path / "s.csv", [FRENCH[:6], *rows])
+    async with transaction(engine) as tx:
+        await tx.execute(text("alter table site add constraint breaks check (name <> 'Gym 3')"))
+    broken = await bring(relais, "sites", file, association, "--yes")
+    assert broken.exit_code == 1
+    assert "Nothing was changed" in broken.stderr
+    async with transaction(engine) as tx:
+        for table in ("site", "site_location", "event", "audit_pending"):
+            assert (await tx.execute(text(f"select count(*) from {table}"))).scalar_one() == 0, table
+        await tx.execute(text("alter table site drop constraint breaks"))
+    assert (await bring(relais, "sites", file, association, "--yes")).exit_code == 0
+    assert len(await all_sites(engine, association)) == 5
+
+
+async def test_two_rows_that_are_one_thing_are_one_and_must_say_the_same(
+    relais: Relais, engine: AsyncEngine, association: UUID, tmp_path: Path
+) -> None:
+    elsewhere = (GYM[0].upper(), *GYM[1:5], "18 impasse du Secret-Bien-Gardé", *GYM[6:])
+    refused = await bring(relais, "sites", csv_file(tmp_path / "s.csv", [FRENCH, GYM, elsewhere]), association, "--yes")
+    assert refused.exit_code == 1
+    assert "row 3: this is the same as row 2" in refused.stderr
+    assert "Secret" not in refused.output
+    done = await bring(relais, "sites", csv_file(tmp_path / "s.csv", [FRENCH, GYM, GYM]), association, "--yes")
+    assert "1 new, 1 there already" in done.stdout
+    assert len(await all_sites(engine, association)) == 1
+
+
+async def test_what_is_no_spreadsheet_ends_the_command_in_words(
+    relais: Relais, association: UUID, tmp_path: Path
+) -> None:
+    for name, content in (("a.xlsx", b"PK\x03\x04" + STREET.encode() * 99), ("a.csv", b"\0\1"), ("a.doc", b"")):
+        (tmp_path / name).write_bytes(content)
+        refused = await bring(relais, "sites", tmp_path / name, association, "--yes")
+        assert refused.exit_code == 2
+        assert "What to do" in refused.stderr
+
+
+def test_there_is_a_bar_where_somebody_looks_and_waits(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for looks, rows, shown in (("1", 200, True), ("1", 20, False), ("", 200, False)):
+        monkeypatch.setenv("FORCE_COLOR", looks)
+        assert list(telling.progress(range(rows), "Looking")) == list(range(rows))
+        assert ("Looking" in capsys.readouterr().err) is shown
 
 
 async def test_who_has_nothing_of_its_own_or_is_not_there_is_told_so(
