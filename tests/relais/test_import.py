@@ -27,6 +27,7 @@ from geo.gazetteer import GazetteerTown
 from geo.names import starts_of
 from matching.vocabulary import Audience, OrganizationKind, SiteKind, Visibility
 from relais.importing import telling
+from relais.importing.limits import MOST_ROWS
 from tests.builders import TONIGHT
 from tests.places import BRIANCON, GAP, OULX, PLACES
 from tests.relais.conftest import Relais
@@ -293,6 +294,16 @@ async def test_nothing_that_is_guarded_is_logged_even_when_everything_is(
     assert not [secret for secret in GUARDED if secret in caplog.text]
 
 
+async def test_control_an_address_that_is_shown_is_noticed(
+    relais: Relais, association: UUID, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = csv_file(tmp_path / "s.csv", [FRENCH, GYM])
+    assert (await bring(relais, "sites", file, association)).exit_code == 0
+    monkeypatch.setattr("relais.importing.sites._GIVEN", STREET)
+    with pytest.raises(AssertionError, match=STREET):
+        await bring(relais, "sites", file, association)
+
+
 async def test_who_brings_in_the_same_file_at_the_same_moment_waits_and_finds_it_there(
     relais: Relais, engine: AsyncEngine, settings: Settings, association: UUID, tmp_path: Path
 ) -> None:
@@ -348,6 +359,18 @@ async def test_when_the_database_takes_one_row_for_wrong_none_is_kept(
         await tx.execute(text("alter table site drop constraint breaks"))
     assert (await bring(relais, "sites", file, association, "--yes")).exit_code == 0
     assert len(await all_sites(engine, association)) == 5
+
+
+async def test_as_many_rows_as_may_be_come_in_at_once(
+    relais: Relais, association: UUID, tmp_path: Path, *, long: bool
+) -> None:
+    many = MOST_ROWS if long else 250
+    rows = [(f"Gym {number}", "Oulx", "association", OULX.longitude, OULX.latitude) for number in range(many)]
+    done = await bring(relais, "sites", xlsx_file(tmp_path / "s.xlsx", [FRENCH[:5], *rows]), association, "--yes")
+    assert done.exit_code == 0, done.output
+    assert f"{many} sites were brought in" in done.stdout
+    again = await bring(relais, "sites", csv_file(tmp_path / "s.csv", [FRENCH[:5], *rows]), association)
+    assert f"0 new, {many} there already" in again.stdout
 
 
 async def test_two_rows_that_are_one_thing_are_one_and_must_say_the_same(
