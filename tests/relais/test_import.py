@@ -1,143 +1,44 @@
-"""`relais import sites|offers|pledges`: a spreadsheet is brought in whole or not at all, and safely twice."""
+"""`relais import sites|offers|pledges`: what a spreadsheet says is there afterwards, once, with its places sealed."""
 
-import asyncio
 import logging
-from collections.abc import Sequence
-from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-import pytest_asyncio
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from typer.testing import Result
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import locations, offers, organizations, pledges, sites, towns
+from db import locations, organizations, pledges, towns
 from db.addresses import Vault
 from db.connection import transaction
 from db.locations import Address
-from db.offers import Filter, OfferFacts
 from db.settings import Settings
-from db.sites import SiteFacts, SiteTerms
 from db.towns import TownFacts
 from geo.cells import Point
-from geo.gazetteer import GazetteerTown
-from geo.names import starts_of
-from matching.vocabulary import Audience, OrganizationKind, SiteKind, Visibility
-from relais.importing import telling
-from relais.importing.limits import MOST_ROWS
-from tests.builders import TONIGHT
-from tests.places import BRIANCON, GAP, OULX, PLACES
+from matching.vocabulary import Audience, OrganizationKind, SiteKind
+from tests.places import BRIANCON, GAP, OULX
+from tests.relais.bringing import (
+    FIRST,
+    FRENCH,
+    GUARDED,
+    GYM,
+    HOME,
+    LAST,
+    LATITUDE,
+    LONGITUDE,
+    MEETING,
+    NIGHTS,
+    OFFER_HEADERS,
+    PLEDGE_HEADERS,
+    STREET,
+    WATCH,
+    add_gym,
+    all_offers,
+    all_sites,
+    bring,
+)
 from tests.relais.conftest import Relais
 from tests.relais.spreadsheets import Rows, csv_file, xlsx_file
-from tests.waiting import eventually
-
-STREET = "17 impasse du Secret-Bien-Gardé"
-MEETING = "devant la fontaine cachée"
-LONGITUDE, LATITUDE = "6.6412345", "44.9012345"
-FRENCH = ("Nom", "Ville", "Type", "Longitude", "Latitude", "Adresse", "Point de rencontre", "Équipements", "Remarques")
-GYM = (
-    "Gymnase du Prorel",
-    "briancon",
-    "bâtiment communal",
-    LONGITUDE,
-    LATITUDE.replace(".", ","),
-    STREET,
-    MEETING,
-    "douches, sans marches",
-    "",
-)
-HOME = ("Chez l'habitant", "Gap", "domicile privé", GAP.longitude, GAP.latitude, "", "", "", "Anna, 06 12 34 56 78")
-GUARDED = (STREET, MEETING, LONGITUDE, LATITUDE, LATITUDE.replace(".", ","), "Anna", "06 12")
-OFFER_HEADERS = (
-    "Lieu",
-    "Aide",
-    "Places",
-    "Premier jour",
-    "Dernier jour",
-    "Nuit de…",
-    "à",
-    "Jours",
-    "Public",
-    "Arrivée avant",
-)
-FIRST, LAST = TONIGHT, TONIGHT + timedelta(days=9)
-NIGHTS = (
-    "gymnase du prorel",
-    "hébergement",
-    "30",
-    f"{FIRST:%d/%m/%Y}",
-    f"{LAST:%Y-%m-%d}",
-    "20h",
-    "8:00",
-    "tous les jours",
-    "femmes, familles",
-    "22h30",
-)
-PLEDGE_HEADERS = (
-    "Skill",
-    "Volunteers",
-    "Town",
-    "Radius (km)",
-    "First day",
-    "Last day",
-    "From",
-    "Until",
-    "Weekdays",
-    "Shifts per week",
-)
-WATCH = ("night watch", 4, "Oulx", 20, FIRST, LAST, "18:00", "09:00", "Fri-Sun", 6)
-
-
-@pytest_asyncio.fixture(loop_scope="function")
-async def association(engine: AsyncEngine) -> UUID:
-    """An association, where towns can be found by name; Gap has a namesake over the border."""
-    namesake = replace(GAP, id=1, country="IT", population=12)
-    async with transaction(engine) as tx:
-        await towns.add(
-            tx,
-            [
-                GazetteerTown(
-                    place.id,
-                    place.name,
-                    place.country,
-                    place.population,
-                    place.timezone,
-                    place.point,
-                    dict.fromkeys(starts_of(place.name), place.name),
-                )
-                for place in (*PLACES, namesake)
-            ],
-        )
-        return await organizations.add(tx, OrganizationKind.ASSOCIATION, "Refuge", [BRIANCON.id])
-
-
-async def bring(relais: Relais, kind: str, file: Path, organization: UUID, *more: str) -> Result:
-    """Run the command; it never breaks, and never shows what is guarded."""
-    result = await relais("import", kind, str(file), "--organization", str(organization), *more)
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    assert not [secret for secret in GUARDED if secret in result.output], result.output
-    return result
-
-
-async def add_gym(tx: AsyncConnection, settings: Settings, organization: UUID, name: str = GYM[0]) -> UUID:
-    terms = SiteTerms(
-        name, BRIANCON.id, SiteKind.MUNICIPAL_BUILDING, Visibility.ON_CONFIRMATION, frozenset({"showers"}), None
-    )
-    return await sites.add(tx, organization, terms, BRIANCON.point, Vault.of_file(settings.address_key_file))
-
-
-async def all_sites(engine: AsyncEngine, organization: UUID) -> Sequence[SiteFacts]:
-    async with transaction(engine) as tx:
-        found = (await sites.page(tx, organization, None, 100)).items
-    return sorted(found, key=lambda site: site.terms.town_id, reverse=True)
-
-
-async def all_offers(engine: AsyncEngine, organization: UUID) -> Sequence[OfferFacts]:
-    async with transaction(engine) as tx:
-        return (await offers.page(tx, organization, frozenset(), Filter(), None, 100)).items
 
 
 async def test_sites_are_shown_first_then_brought_in_with_their_places_sealed_and_only_once(
@@ -238,46 +139,6 @@ async def test_pledges_are_brought_in_from_text_and_workbook_alike(
     assert "0 new, 1 there already" in again.stdout
 
 
-async def test_one_row_with_errors_keeps_the_whole_file_out_and_all_errors_are_told_at_once(
-    relais: Relais, engine: AsyncEngine, settings: Settings, association: UUID, tmp_path: Path
-) -> None:
-    async with transaction(engine) as tx:
-        await add_gym(tx, settings, association)
-    wrong = [
-        ("Nowhere", *NIGHTS[1:]),
-        (NIGHTS[0], "hugs", "many", "tomorrow", *NIGHTS[4:]),
-        (*NIGHTS[:3], "01/01/2020", "02/01/2020", *NIGHTS[5:]),
-        (*NIGHTS[:5], "9:00", "17:00", *NIGHTS[7:9], ""),
-        (NIGHTS[0], "hugs", *NIGHTS[2:]),
-        (*NIGHTS[:2], "29", *NIGHTS[3:]),
-        ("x" * 10_000, *NIGHTS[1:]),
-        ('=HYPERLINK("https://example.org")', *NIGHTS[1:]),
-    ]
-    refused = await bring(
-        relais, "offers", csv_file(tmp_path / "o.csv", [OFFER_HEADERS, NIGHTS, *wrong]), association, "--yes"
-    )
-    assert refused.exit_code == 1
-    told = [line.strip() for line in refused.stderr.splitlines()]
-    for row, column, said in (
-        (3, "“Lieu” (site)", "no site that is called so"),
-        (4, "“Places” (capacity)", "a whole number"),
-        (4, "“Premier jour” (first_day)", "a day is needed"),
-        (5, "“Dernier jour” (last_day)", "over already"),
-        (6, "“à” (closes)", "no night between"),
-        (7, "“Aide” (category)", "no such kind of help"),
-        (9, "“Lieu” (site)", "too long"),
-        (10, "“Lieu” (site)", "no site that is called so"),
-    ):
-        assert [line for line in told if f"row {row}, column {column}: " in line and said in line], (row, told)
-    assert [line for line in told if "row 8: this is the same as row 2" in line], told
-    assert not [secret for secret in ("HYPERLINK", "xxx", "hugs", "tomorrow", "Nowhere") if secret in refused.output]
-    assert await all_offers(engine, association) == ()
-    # It was those rows: without them, the same file is taken in.
-    done = await bring(relais, "offers", csv_file(tmp_path / "o.csv", [OFFER_HEADERS, NIGHTS]), association, "--yes")
-    assert done.exit_code == 0, done.output
-    assert len(await all_offers(engine, association)) == 1
-
-
 async def test_nothing_that_is_guarded_is_logged_even_when_everything_is(
     relais: Relais, association: UUID, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -302,107 +163,6 @@ async def test_control_an_address_that_is_shown_is_noticed(
     monkeypatch.setattr("relais.importing.sites._GIVEN", STREET)
     with pytest.raises(AssertionError, match=STREET):
         await bring(relais, "sites", file, association)
-
-
-async def test_who_brings_in_the_same_file_at_the_same_moment_waits_and_finds_it_there(
-    relais: Relais, engine: AsyncEngine, settings: Settings, association: UUID, tmp_path: Path
-) -> None:
-    file = csv_file(tmp_path / "s.csv", [FRENCH[:5], GYM[:5]])
-
-    async def waits() -> bool:
-        async with transaction(engine) as looking:
-            found = await looking.execute(
-                text(
-                    "select count(*) from pg_stat_activity where wait_event_type = 'Lock' "
-                    "and application_name = 'relais-command' and datname = current_database()"
-                )
-            )
-            return bool(found.scalar_one())
-
-    async with transaction(engine) as tx:
-        await organizations.bringing_in(tx, association)
-        second = asyncio.create_task(bring(relais, "sites", file, association, "--yes"))
-        await eventually(waits, "the second waits for the first", 4)
-        await add_gym(tx, settings, association)
-    assert "0 new, 1 there already" in (await second).stdout
-    assert len(await all_sites(engine, association)) == 1
-
-
-async def test_who_waits_in_vain_for_another_is_told_so(
-    relais: Relais, engine: AsyncEngine, association: UUID, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RELAIS_LOCK_SECONDS", "1")
-    file = csv_file(tmp_path / "s.csv", [FRENCH[:5], GYM[:5]])
-    async with transaction(engine) as tx:
-        await organizations.bringing_in(tx, association)
-        # Who only looks waits for nobody.
-        assert (await bring(relais, "sites", file, association)).exit_code == 0
-        refused = await bring(relais, "sites", file, association, "--yes")
-    assert refused.exit_code == 1
-    assert "waited for in vain" in refused.stderr
-    assert not await all_sites(engine, association)
-
-
-async def test_when_the_database_takes_one_row_for_wrong_none_is_kept(
-    relais: Relais, engine: AsyncEngine, association: UUID, tmp_path: Path
-) -> None:
-    rows = [(f"Gym {number}", "Oulx", "association", OULX.longitude, OULX.latitude, STREET) for number in range(5)]
-    file = csv_file(tmp_path / "s.csv", [FRENCH[:6], *rows])
-    async with transaction(engine) as tx:
-        await tx.execute(text("alter table site add constraint breaks check (name <> 'Gym 3')"))
-    broken = await bring(relais, "sites", file, association, "--yes")
-    assert broken.exit_code == 1
-    assert "Nothing was changed" in broken.stderr
-    async with transaction(engine) as tx:
-        for table in ("site", "site_location", "event", "audit_pending"):
-            assert (await tx.execute(text(f"select count(*) from {table}"))).scalar_one() == 0, table
-        await tx.execute(text("alter table site drop constraint breaks"))
-    assert (await bring(relais, "sites", file, association, "--yes")).exit_code == 0
-    assert len(await all_sites(engine, association)) == 5
-
-
-async def test_as_many_rows_as_may_be_come_in_at_once(
-    relais: Relais, association: UUID, tmp_path: Path, *, long: bool
-) -> None:
-    many = MOST_ROWS if long else 250
-    rows = [(f"Gym {number}", "Oulx", "association", OULX.longitude, OULX.latitude) for number in range(many)]
-    done = await bring(relais, "sites", xlsx_file(tmp_path / "s.xlsx", [FRENCH[:5], *rows]), association, "--yes")
-    assert done.exit_code == 0, done.output
-    assert f"{many} sites were brought in" in done.stdout
-    again = await bring(relais, "sites", csv_file(tmp_path / "s.csv", [FRENCH[:5], *rows]), association)
-    assert f"0 new, {many} there already" in again.stdout
-
-
-async def test_two_rows_that_are_one_thing_are_one_and_must_say_the_same(
-    relais: Relais, engine: AsyncEngine, association: UUID, tmp_path: Path
-) -> None:
-    elsewhere = (GYM[0].upper(), *GYM[1:5], "18 impasse du Secret-Bien-Gardé", *GYM[6:])
-    refused = await bring(relais, "sites", csv_file(tmp_path / "s.csv", [FRENCH, GYM, elsewhere]), association, "--yes")
-    assert refused.exit_code == 1
-    assert "row 3: this is the same as row 2" in refused.stderr
-    assert "Secret" not in refused.output
-    done = await bring(relais, "sites", csv_file(tmp_path / "s.csv", [FRENCH, GYM, GYM]), association, "--yes")
-    assert "1 new, 1 there already" in done.stdout
-    assert len(await all_sites(engine, association)) == 1
-
-
-async def test_what_is_no_spreadsheet_ends_the_command_in_words(
-    relais: Relais, association: UUID, tmp_path: Path
-) -> None:
-    for name, content in (("a.xlsx", b"PK\x03\x04" + STREET.encode() * 99), ("a.csv", b"\0\1"), ("a.doc", b"")):
-        (tmp_path / name).write_bytes(content)
-        refused = await bring(relais, "sites", tmp_path / name, association, "--yes")
-        assert refused.exit_code == 2
-        assert "What to do" in refused.stderr
-
-
-def test_there_is_a_bar_where_somebody_looks_and_waits(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for looks, rows, shown in (("1", 200, True), ("1", 20, False), ("", 200, False)):
-        monkeypatch.setenv("FORCE_COLOR", looks)
-        assert list(telling.progress(range(rows), "Looking")) == list(range(rows))
-        assert ("Looking" in capsys.readouterr().err) is shown
 
 
 async def test_who_has_nothing_of_its_own_or_is_not_there_is_told_so(
