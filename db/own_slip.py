@@ -14,7 +14,18 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from db import allocations, events, locations, needs, preferences, project_answers, projects, seekers, stays
+from db import (
+    allocations,
+    events,
+    locations,
+    needs,
+    preferences,
+    project_answers,
+    projects,
+    referred_changes,
+    seekers,
+    stays,
+)
 from db.addresses import Vault
 from db.allocations import SlotTimes
 from db.connection import transaction
@@ -297,6 +308,7 @@ async def _leave_by(tx: AsyncConnection, need_id: UUID, organization_id: UUID, l
     before = await needs.lock(tx, need_id, organization_id)
     try:
         await stays.change(tx, need_id, organization_id, None, replace(before.terms, ends=leave_by))
+            await referred_changes.come_home(tx, need.id)
     except Invalid as refused:
         # Whatever is wrong is wrong with the one thing that they said.
         raise Invalid(tuple(Flaw("/leave_by", flaw.code, flaw.facts) for flaw in refused.flaws)) from None

@@ -13,7 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from matching.states import ReferralState
 
-__all__ = ["WEEKS_SHOWN", "Week", "WeekFacts", "last_weeks", "resize", "step", "take"]
+__all__ = ["MONDAY", "WEEKS_SHOWN", "Week", "WeekFacts", "last_weeks", "move", "resize", "step", "take"]
+
+MONDAY: Final = """
+    cast(date_trunc('week', greatest(cast(:starts as timestamptz), now()) at time zone home.timezone) as date)
+"""
+"""The Monday of the week in which people count who come at `:starts`; `home` is the town that proposed the pact."""
 
 WEEKS_SHOWN: Final = 8
 """Weeks of the past that a pact shows beside this one and those to come."""
@@ -61,6 +66,23 @@ _RESIZE = text(f"""
        set people = people + :more, people_placed = people_placed + case when :placed then :more else 0 end
      {_OF} and (:more <= 0 or people + :more <= :most) returning people
 """)
+_BOTH = text("""
+    select week from pact_week where pact_id = :pact and to_town_id = :town and week in (:week, :monday)
+     order by week for update
+""")
+_LEAVE = """
+    update pact_week
+       set people = people - :before, people_placed = people_placed - :placed_before, referred = referred - 1,
+           {state} = {state} - 1
+     where pact_id = :pact and to_town_id = :town and week = :week
+"""
+_ENTER = """
+    update pact_week
+       set people = people + :after, people_placed = people_placed + :placed_after, referred = referred + 1,
+           {state} = {state} + 1
+     where pact_id = :pact and to_town_id = :town and week = :monday and people + :after <= :most
+    returning people
+"""
 _COUNTED: Final = frozenset(ReferralState) - {ReferralState.OFFERED}
 _LIVE: Final = frozenset({ReferralState.OFFERED, ReferralState.ACCEPTED, ReferralState.PLACED})
 _READ = text(f"""
@@ -81,6 +103,27 @@ async def resize(tx: AsyncConnection, week: Week, state: ReferralState, more: in
     values = {"pact": week.pact_id, "town": week.to_town_id, "week": week.monday}
     values |= {"more": more, "most": most, "placed": state is ReferralState.PLACED}
     return (await tx.execute(_RESIZE, values)).one_or_none() is not None
+
+
+async def move(
+    tx: AsyncConnection, week: Week, to_monday: date, state: ReferralState, people: tuple[int, int], most: int
+) -> bool:
+    """Count an accepted or placed party in another week, where that has room for it. Whether it was done.
+
+    `people` are so many in the week that it leaves, and in the one it goes to: it may have grown meanwhile.
+    """
+    before, after = people
+    placed = state is ReferralState.PLACED
+    values = {"pact": week.pact_id, "town": week.to_town_id, "week": week.monday, "monday": to_monday, "most": most}
+    values |= {"before": before, "placed_before": before * placed, "after": after, "placed_after": after * placed}
+    await tx.execute(_OPEN, values | {"week": to_monday})
+    # In the order of their days: two parties that change places wait for each other, and never in a ring.
+    await tx.execute(_BOTH, values)
+    # The word is a state, and nothing that anybody sent.
+    if (await tx.execute(text(_ENTER.format(state=state)), values)).one_or_none() is None:
+        return False
+    await tx.execute(text(_LEAVE.format(state=state)), values)
+    return True
 
 
 async def step(tx: AsyncConnection, week: Week, before: ReferralState, after: ReferralState, people: int) -> None:

@@ -10,15 +10,12 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import events, pact_weeks, policies, seekers
-from db.pact_weeks import Week
+from db import events, policies, seekers
+from db.referral_steps import COLUMNS, ask_next, bring_home, go, have_stayed, lock_live
 from db.roles import Role, acting_as
-from db.tables import Referral as ReferralRow
-from db.tables.metadata import columns
 from matching.policy import Policy
-from matching.posting import NeedTerms
 from matching.refusals import Conflict, NotFound
-from matching.states import REFERRAL_TRANSITIONS, NeedState, ReferralState
+from matching.states import NeedState, ReferralState
 from matching.vocabulary import DeclineReason, ReferralReason
 
 __all__ = [
@@ -27,30 +24,15 @@ __all__ = [
     "decline",
     "expire",
     "keep_up",
-    "leave_for_change",
     "list_overdue",
     "return_home",
     "withdraw",
 ]
 
-
-_COLUMNS: Final = columns(ReferralRow, "r")
 _ASKED = text("select need_id from referral where id = :id and :organization in (to_id)")
 _LOCK = text(f"""
-    select {_COLUMNS}, r.answer_by <= clock_timestamp() as unanswered, r.return_by <= clock_timestamp() as searched
+    select {COLUMNS}, r.answer_by <= clock_timestamp() as unanswered, r.return_by <= clock_timestamp() as searched
       from referral r where r.id = :id for update
-""")
-_LIVE = text(f"""
-    select {_COLUMNS} from referral r
-     where r.need_id = :need and r.state in ('offered', 'accepted', 'placed') order by r.id for update
-""")
-_GO = text("""
-    update referral
-       set state = :state, reason = :reason, version = version + 1,
-           answered_at = case when state = 'offered' and :answered then clock_timestamp() else answered_at end,
-           return_by = case when :search then clock_timestamp() + make_interval(mins => :minutes) end,
-           ended_at = case when :ended then clock_timestamp() end
-     where id = :id
 """)
 _SEND = text("""
     update need n
@@ -65,16 +47,6 @@ _SEND = text("""
                           and a.state in ('held', 'confirmed', 'arrived', 'completed', 'no_show'))
     returning n.organization_id
 """)
-_BRING_HOME = text("""
-    update need n
-       set state = case when n.state <> 'referred' then n.state when n.unmet_at is null then 'open' else 'unmet' end,
-           searched_town_id = null, searched_km = null, cell = t.cell, point = t.point,
-           look_at = now(), fruitless = 0, refer_at = now(), version = n.version + 1
-      from town t
-     where n.id = :need and t.id = n.town_id
-    returning n.organization_id, n.state
-""")
-_ASK_NEXT = text("update need set refer_at = now() where id = :need and ended_at is null")
 _STATE = text("""
     select state, ends <= clock_timestamp() as over,
            exists (select from allocation a
@@ -99,25 +71,6 @@ _OVERDUE = {
          order by r.id limit :limit
     """),
 }
-# Nights that began were slept there, or kept for them.
-_STAYED = text("""
-    select exists (select from allocation a
-                    where a.need_id = :need
-                      and (a.state in ('arrived', 'completed', 'no_show')
-                           or (a.state = 'confirmed'
-                               and (select min(s.starts) from allocation_slot k join slot s on s.id = k.slot_id
-                                     where k.allocation_id = a.id) <= clock_timestamp())))
-""")
-_MOST = text("""
-    select case when p.partner_town_id = :town then v.to_partner_per_week else v.to_proposer_per_week end
-      from pact p join pact_version v on v.pact_id = p.id and v.number = :number where p.id = :pact
-""")
-_RESHAPE = text("""
-    update referral set adults = :adults, minors = :minors, starts = :starts, ends = :ends, version = version + 1
-     where id = :id
-""")
-_AWAY = text("select searched_town_id is not null from need where id = :need")
-_ENDED: Final = frozenset(state for state, following in REFERRAL_TRANSITIONS.items() if not following)
 _HAS_A_PLACE: Final = frozenset({NeedState.HELD, NeedState.CONFIRMED, NeedState.CLOSED})
 
 
@@ -146,8 +99,8 @@ async def decline(tx: AsyncConnection, referral_id: UUID, organization_id: UUID,
         if row.state == ReferralState.DECLINED:
             return
         _check_waits(row)
-        await _go(tx, row, ReferralState.DECLINED, reason)
-        await tx.execute(_ASK_NEXT, {"need": need_id})
+        await go(tx, row, ReferralState.DECLINED, reason)
+        await ask_next(tx, need_id)
 
 
 async def agree(tx: AsyncConnection, referral_id: UUID, policy: Policy) -> None:
@@ -164,10 +117,10 @@ async def agree(tx: AsyncConnection, referral_id: UUID, policy: Policy) -> None:
     poster = sent.scalar_one_or_none()
     if poster is None:
         raise Conflict("referral_is_answered", ReferralState.WITHDRAWN)
-    for other in (await tx.execute(_LIVE, {"need": row.need_id})).all():
+    for other in await lock_live(tx, row.need_id):
         if other.state == ReferralState.ACCEPTED:
-            await _go(tx, other, ReferralState.RETURNED, ReferralReason.PASSED_ON)
-    await _go(tx, row, ReferralState.ACCEPTED, minutes=policy.refer_search_minutes)
+            await go(tx, other, ReferralState.RETURNED, ReferralReason.PASSED_ON)
+    await go(tx, row, ReferralState.ACCEPTED, minutes=policy.refer_search_minutes)
     await events.record(tx, "need.referred", row.need_id, [poster])
 
 
@@ -182,8 +135,8 @@ async def expire(tx: AsyncConnection, referral_id: UUID, need_id: UUID) -> bool:
     row = (await tx.execute(_LOCK, {"id": referral_id})).one_or_none()
     if row is None or row.state != ReferralState.OFFERED or not row.unanswered:
         return False
-    await _go(tx, row, ReferralState.EXPIRED)
-    await tx.execute(_ASK_NEXT, {"need": need_id})
+    await go(tx, row, ReferralState.EXPIRED)
+    await ask_next(tx, need_id)
     return True
 
 
@@ -197,8 +150,8 @@ async def return_home(tx: AsyncConnection, referral_id: UUID, need_id: UUID) -> 
     # Of a party that may be spread some have a place: it stays theirs, and the others are looked after there too.
     if need.some_are_there or not (row.searched or need.over):
         return False
-    await _go(tx, row, ReferralState.RETURNED, ReferralReason.NOTHING_THERE)
-    await _bring_home(tx, need_id)
+    await go(tx, row, ReferralState.RETURNED, ReferralReason.NOTHING_THERE)
+    await bring_home(tx, need_id)
     return True
 
 
@@ -211,11 +164,11 @@ async def keep_up(tx: AsyncConnection, referral_id: UUID, need_id: UUID, policy:
         return False
     state, placed = ReferralState(row.state), NeedState(need.state) in _HAS_A_PLACE
     if state is ReferralState.OFFERED and placed:
-        await _go(tx, row, ReferralState.WITHDRAWN, ReferralReason.PLACED_MEANWHILE)
+        await go(tx, row, ReferralState.WITHDRAWN, ReferralReason.PLACED_MEANWHILE)
     elif state is ReferralState.ACCEPTED and placed:
-        await _go(tx, row, ReferralState.PLACED)
+        await go(tx, row, ReferralState.PLACED)
     elif state is ReferralState.PLACED and need.state == NeedState.REFERRED:
-        await _go(tx, row, ReferralState.ACCEPTED, minutes=policy.refer_search_minutes)
+        await go(tx, row, ReferralState.ACCEPTED, minutes=policy.refer_search_minutes)
     else:
         return False
     return True
@@ -226,41 +179,10 @@ async def withdraw(tx: AsyncConnection, need_id: UUID) -> None:
 
     For a need that the caller has locked, as the matcher.
     """
-    for row in (await tx.execute(_LIVE, {"need": need_id})).all():
-        came = row.state != ReferralState.OFFERED and (await tx.execute(_STAYED, {"need": need_id})).scalar_one()
+    for row in await lock_live(tx, need_id):
+        came = row.state != ReferralState.OFFERED and await have_stayed(tx, need_id)
         if not came:
-            await _go(tx, row, ReferralState.WITHDRAWN, ReferralReason.NEED_ENDED)
-
-
-async def leave_for_change(tx: AsyncConnection, need_id: UUID, terms: NeedTerms, *, has_place: bool) -> bool:
-    """A need gets other terms: whether it stays where it is searched, as its people keep a place there.
-
-    Without a place what was asked of a partner is withdrawn, for it was asked other things, and people are looked
-    after at home. Else the partner's week must have room for them. For a need that the caller has locked, as the
-    matcher. Raises `Conflict`.
-    """
-    stays = False
-    for row in (await tx.execute(_LIVE, {"need": need_id})).all():
-        if row.state == ReferralState.OFFERED or not has_place:
-            await _go(tx, row, ReferralState.WITHDRAWN, ReferralReason.NEED_CHANGED)
-            continue
-        stays = True
-        more = terms.people.count - row.adults - row.minors
-        named = {"pact": row.pact_id, "number": row.number, "town": row.to_town_id}
-        most = int((await tx.execute(_MOST, named)).scalar_one())
-        if more and not await pact_weeks.resize(tx, _week(row), ReferralState(row.state), more, most):
-            raise Conflict("pact_week_is_full", row.state)
-        party = {"adults": terms.people.adults, "minors": terms.people.minors}
-        await tx.execute(_RESHAPE, party | {"id": row.id, "starts": terms.starts, "ends": terms.ends})
-    if not stays and (await tx.execute(_AWAY, {"need": need_id})).scalar_one():
-        await _bring_home(tx, need_id)
-    return stays
-
-
-async def _bring_home(tx: AsyncConnection, need_id: UUID) -> None:
-    home = (await tx.execute(_BRING_HOME, {"need": need_id})).one()
-    if home.state in (NeedState.OPEN, NeedState.UNMET):
-        await events.record(tx, f"need.{home.state}", need_id, [home.organization_id])
+            await go(tx, row, ReferralState.WITHDRAWN, ReferralReason.NEED_ENDED)
 
 
 async def _asked(tx: AsyncConnection, referral_id: UUID, organization_id: UUID) -> UUID:
@@ -283,33 +205,3 @@ def _check_waits(row: Row[tuple[object, ...]]) -> None:
         raise Conflict("referral_is_answered", row.state)
     if row.unanswered:
         raise Conflict("referral_is_answered", ReferralState.EXPIRED)
-
-
-async def _go(
-    tx: AsyncConnection,
-    row: Row[tuple[object, ...]],
-    to: ReferralState,
-    reason: str | None = None,
-    *,
-    minutes: int = 0,
-) -> None:
-    """Move a locked referral: its state, its week and the event, together. `minutes` is how long a place is sought."""
-    before = ReferralState(row.state)
-    values = {
-        "id": row.id,
-        "state": to,
-        "reason": reason,
-        "answered": to in (ReferralState.ACCEPTED, ReferralState.DECLINED),
-        "search": to is ReferralState.ACCEPTED,
-        "minutes": minutes,
-        "ended": to in _ENDED,
-    }
-    await tx.execute(_GO, values)
-    await pact_weeks.step(tx, _week(row), before, to, row.adults + row.minors)
-    sides = [row.poster_id, row.from_id, row.to_id]
-    await events.record(tx, f"referral.{to}", row.id, sides, pact_id=str(row.pact_id))
-
-
-def _week(row: Row[tuple[object, ...]]) -> Week:
-    values = row._mapping
-    return Week(values["pact_id"], values["to_town_id"], values["week"])

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import candidates, events, needs, pact_weeks, policies, referrals, seekers
 from db.pact_facts import IN_FORCE
-from db.pact_weeks import Week
+from db.pact_weeks import MONDAY, Week
 from db.roles import Role, acting_as
 from geo.cells import Cell
 from geo.distance import kilometres_between
@@ -125,9 +125,7 @@ _PARTNERS = text(f"""
           where p.partner_town_id = :town) side
       join town away on away.id = side.to_town_id
       join town here on here.id = :town
-     cross join lateral (
-         select cast(date_trunc('week', greatest(cast(:starts as timestamptz), now()) at time zone home.timezone)
-                     as date) as monday) weeks
+     cross join lateral (select {MONDAY} as monday) weeks
       left join pact_week w on w.pact_id = p.id and w.to_town_id = side.to_town_id and w.week = weeks.monday
      order by p.created_at, p.id
 """)

@@ -272,8 +272,11 @@ def _in_pool(row: Row[tuple[object, ...]]) -> InPool:
 
 
 def _left_to_go(most: int | None, gone: int | None) -> int | None:
-    """What is left of a party's own limit, in kilometres, for who was referred so far from home."""
-    return most if most is None or gone is None else max(most - gone, 0)
+    """What is left of a party's own limit, in kilometres, for who was referred so far from home.
+
+    -1 where that alone is farther than they go: then not even the next house is in reach.
+    """
+    return most if most is None or gone is None else max(most - gone, -1)
 
 
 def _preferences(row: Row[tuple[object, ...]], max_km: int | None) -> Preferences:

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import events, holds, needs, referrals, seekers, surroundings
+from db import events, holds, needs, referred_changes, rides, seekers, surroundings
 from db.roles import Role, acting_as
 from db.tables import Need as NeedRow
 from matching.needs import Need, OfferId, as_posted
@@ -128,7 +128,7 @@ async def change(
             for row in await tx.execute(_LIVE, {"id": need_id})
         ]
         columns = needs.columns_of(terms, setting)
-        if await referrals.leave_for_change(tx, need_id, terms, has_place=bool(placed)):
+        if await referred_changes.leave_for_change(tx, need_id, terms, has_place=bool(placed)):
             # Their place was found, and is kept, around the partner town.
             columns = {name: value for name, value in columns.items() if name not in _WHERE}
         if before.pathway_id is not None and setting.coverage is not Coverage.EVERY:
@@ -149,6 +149,7 @@ async def change(
         await _keep(tx, placed, seeker.need, Circumstances(policy, seeker.now), organization_id)
         await events.record(tx, "need.changed", need_id, [organization_id])
         await holds.settle(tx, need_id)
+        await rides.follow(tx, need_id, before.terms, terms, change)
 
 
 def _keep_the_party(before: NeedTerms, terms: NeedTerms) -> None:

@@ -122,7 +122,8 @@ def home_was_visited(need: Need, offer: Offer, _: Circumstances) -> Verdict:
 def is_near_enough(need: Need, offer: Offer, at: Circumstances) -> Verdict:
     """Within the policy's radius and the party's own limit, cell to cell."""
     km, most = kilometres_between(need.cell, offer.cell), radius(need, at.policy)
-    return ok if km <= most else fails(km=km, most=most)
+    # Who goes less far than the partner town, where they are looked after, has nothing left to go.
+    return ok if km <= most else fails(km=km, most=max(most, 0))
 
 
 @rule("border")

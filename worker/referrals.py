@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from db import pacts, policies, referrals, referring, rides
+from db import pacts, policies, referrals, referred_changes, referring, rides, seekers
 from db.bell import Bell
 from db.connection import looking, transaction
 from matching.policy import Policy
@@ -38,6 +38,7 @@ async def look_after_referrals(engine: AsyncEngine, bell: Bell) -> int:
         (ReferralState.RETURNED, referrals.return_home),
     ):
         changed += await _each_overdue(engine, bell, to, act)
+    changed += await _call_home(engine, bell)
     changed += await _refer_due(engine, bell, policy)
     return changed + await _see_to_rides(engine, bell)
 
@@ -54,6 +55,20 @@ async def _each_overdue(
         if still_due:
             changed += 1
             bell.work()
+    return changed
+
+
+async def _call_home(engine: AsyncEngine, bell: Bell) -> int:
+    """Look after people at home who lost their place, and would not go as far as the partner town any more."""
+    async with transaction(engine) as tx:
+        far = await referred_changes.list_too_far(tx, _AT_ONCE)
+    changed = 0
+    for need_id in far:
+        async with transaction(engine) as tx:
+            await seekers.lock_need(tx, need_id)
+            changed += await referred_changes.come_home(tx, need_id)
+    if changed:
+        bell.work()
     return changed
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -220,3 +221,42 @@ def test_every_word_about_pacts_is_there_in_every_language() -> None:
     for language in LANGUAGES:
         assert catalogue(language).keys() >= wanted, language
         assert [key for key in wanted if catalogue(language)[key] == catalogue("en")[key]] == [] or language == "en"
+
+
+async def test_the_ride_of_one_town_follows_the_need_that_another_changes(both: Both) -> None:
+    await both.pact(transport="receiving")
+    await open_offer(both.gap, GAP)
+    need_id = await both.need()
+    await both.briancon.http.post(f"/v1/needs/{need_id}/refer")
+    await both.towns.work()
+    before = (await both.gap.http.get("/v1/referrals")).json()["items"][0]
+    need = await both.briancon.http.get(f"/v1/needs/{need_id}")
+    changed = await both.briancon.http.patch(
+        f"/v1/needs/{need_id}", json={"people": {"adults": 3, "minors": 2}}, headers={"If-Match": need.headers["ETag"]}
+    )
+    assert changed.status_code == 200, changed.text
+    ride = (await both.gap.http.get(f"/v1/needs/{before['ride_id']}")).json()
+    assert (ride["category"], ride["people"]) == ("transport", {"adults": 3, "minors": 2})
+
+
+@pytest.mark.parametrize("most_km", [20, None], ids=["no farther", "control: anywhere"])
+async def test_who_says_on_their_slip_how_far_they_go_comes_home_and_the_explanation_says_why(
+    both: Both, anyone: httpx.AsyncClient, most_km: int | None
+) -> None:
+    await both.pact()
+    await open_offer(both.gap, GAP)
+    posted = await post_need(both.briancon, max_km=500)
+    await hold(both.engine, UUID(posted["id"]))
+    sent = await both.briancon.http.post(f"/v1/needs/{posted['id']}/refer")
+    assert sent.json()["state"] == "referred"
+    said = await anyone.post("/v1/slip/preferences", json={"code": posted["code"], "most_km": most_km})
+    assert said.status_code == 200, said.text
+    need = (await both.briancon.http.get(f"/v1/needs/{posted['id']}")).json()
+    told = [(each["state"], each["rule"]) for each in (await both.explained(posted["id"]))["partners"]]
+    if most_km is None:
+        assert (need["state"], told) == ("referred", [("accepted", None)])
+    else:
+        assert (need["state"], need["searched_town"]) == ("open", None)
+        assert told == [("withdrawn", None), (None, "distance")]
+        await hears(both.briancon, ["need.open"], "need.o")
+        await hears(both.gap, ["referral.accepted", "referral.withdrawn"], "referral.")

@@ -428,7 +428,7 @@ async def test_a_week_always_counts_its_live_referrals_and_never_passes_its_limi
     random = Random(2)  # noqa: S311 - the same each time
     for to in (GAP, MENTON):
         await towns.pact(to, to_partner_per_week=9, acceptance=random.choice(["each", "standing"]))
-        await towns.places(to, capacity=15)
+        await towns.places(to, capacity=15, nights=9)
     history: list[str] = []
     for _ in range(600 if long else 20):
         acts = [random.choice(ACTS) for _ in range(random.randint(1, 3))]
@@ -483,7 +483,8 @@ async def change_one(towns: Towns, random: Random) -> None:
     if living:
         with suppress(Conflict, CannotKeepPlace):
             async with transaction(towns.engine) as tx:
-                terms = need_terms(people=random.randint(1, 4), max_km=500)
+                window = tonight(first=TONIGHT + timedelta(days=random.choice([0, 7])))
+                terms = need_terms(people=random.randint(1, 4), max_km=random.choice([20, 500, 500]), window=window)
                 await stays.change(tx, random.choice(living).id, towns.briancon, None, terms)
 
 
