@@ -35,7 +35,7 @@ class PreferencesIn(Wire):
     wait_for: _Wishes = Field(default_factory=list)
     leave_by: Instant | None = None
 
-    def said(self, own_town_id: int) -> Said:
+    def said(self, own_town_id: int, _before: Said) -> Said:
         """As the domain knows it; near no town in words is near their own."""
         near = self.near
         return Said(

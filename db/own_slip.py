@@ -109,6 +109,8 @@ class Slip:
     town_id: int
     town: str
     said: Said
+    near_town: str | None
+    """The town that they would stay near to, where they said one."""
     may_tell: bool
     """Whether they have been in a place and did not tell yet how it was."""
     project: ProjectState | None = None
@@ -135,6 +137,8 @@ _FIND = text("""
            (select p.state from project p where p.id = n.project_id) as project,
            exists (select from project p where p.id = n.project_id and p.accepted_plan is not null) as accepted_once,
            exists (select from allocation a where a.need_id = n.id and a.state = 'held' and a.awaits_people) as awaits,
+           (select near.name from preference w join town near on near.id = w.near_town_id
+             where w.need_id = n.id) as near_town,
            t.timezone, t.name as town, clock_timestamp() as now,
            n.ended_at + cast(:open_for as interval) <= clock_timestamp() as over,
            exists (select from allocation a
@@ -234,6 +238,7 @@ async def _slip(tx: AsyncConnection, need: Row[tuple[object, ...]], vault: Vault
         town_id=need.town_id,
         town=need.town,
         said=await preferences.of_need(tx, need.id),
+        near_town=need.near_town,
         may_tell=need.had_a_place and not need.feedback_given,
         project=None if need.project is None else ProjectState(need.project),
         awaits=need.awaits,
@@ -282,12 +287,14 @@ async def _leave(
         await project_answers.after_loss(tx, need_id)
 
 
-async def prefer(tx: AsyncConnection, slip: bytes, said_of: Callable[[int], Said], leave_by: datetime | None) -> None:
+async def prefer(
+    tx: AsyncConnection, slip: bytes, said_of: Callable[[int, Said], Said], leave_by: datetime | None
+) -> None:
     """Say what the people would rather have, in the place of all that they said before; nobody loses a place by it.
 
-    `said_of` is given the id of their own town, near which most would be. Of a pathway or a project it holds for every
-    need. Who leaves sooner than was asked for shortens the stay, and gives back the nights after: of one need alone.
-    Raises `NotFound`, `Conflict` when all have ended, and `Invalid`.
+    `said_of` is given the id of their own town, near which most would be, and what they said before. Of a pathway or a
+    project it holds for every need. Who leaves sooner than was asked for shortens the stay, and gives back the nights
+    after: of one need alone. Raises `NotFound`, `Conflict` when all have ended, and `Invalid`.
     """
     for need_id in sorted(need.id for need in await _find(tx, slip)):
         await seekers.lock_need(tx, need_id)
@@ -298,8 +305,10 @@ async def prefer(tx: AsyncConnection, slip: bytes, said_of: Callable[[int], Said
     if leave_by is not None and len(found) > 1:
         raise Invalid.one("/leave_by", "not_used_here")
     for need in living:
-        if await preferences.say(tx, need.id, said_of(need.town_id)):
+        before = await preferences.of_need(tx, need.id)
+        if await preferences.say(tx, need.id, said_of(need.town_id, before)):
             await events.record(tx, "need.changed", need.id, [need.organization_id])
+            await referred_changes.come_home(tx, need.id)
     if leave_by is not None and leave_by < living[0].ends:
         await _leave_by(tx, living[0].id, living[0].organization_id, leave_by)
 
@@ -308,7 +317,6 @@ async def _leave_by(tx: AsyncConnection, need_id: UUID, organization_id: UUID, l
     before = await needs.lock(tx, need_id, organization_id)
     try:
         await stays.change(tx, need_id, organization_id, None, replace(before.terms, ends=leave_by))
-            await referred_changes.come_home(tx, need.id)
     except Invalid as refused:
         # Whatever is wrong is wrong with the one thing that they said.
         raise Invalid(tuple(Flaw("/leave_by", flaw.code, flaw.facts) for flaw in refused.flaws)) from None
