@@ -119,10 +119,13 @@ async def read_picture(tx: AsyncConnection, nights: int, limit: int) -> Picture:
     by_night = {code for code, rule in (await read_coverages(tx)).items() if rule is Coverage.EVERY}
     offers = [each for each in await surroundings.offers_between(tx, now, last) if each.category in by_night]
     origins = await _origins(tx, [each.seeker.need.id for each in found], policy)
-    guests = tuple(
-        _guest(each, tuple(stays[each.seeker.need.id]), origins.get(each.seeker.need.id))
-        for each in found
-        if each.seeker.need.days
+    guests, in_projects = (
+        tuple(
+            _guest(each, tuple(stays[each.seeker.need.id]), origins.get(each.seeker.need.id))
+            for each in found
+            if each.seeker.need.days and each.seeker.in_project is together
+        )
+        for together in (False, True)
     )
     return Picture(
         now=now,
@@ -135,6 +138,7 @@ async def read_picture(tx: AsyncConnection, nights: int, limit: int) -> Picture:
             for row in await tx.execute(_SHIFTS, {"before": last})
         ),
         passages=tuple(_passage(row) for row in await tx.execute(_PASSAGES)),
+        in_projects=in_projects,
     )
 
 

@@ -142,3 +142,6 @@ class Picture:
     volunteers: tuple[Volunteers, ...]
     shifts: tuple[Serving, ...]
     passages: tuple[Passage, ...] = ()
+    in_projects: tuple[Guest, ...] = ()
+    """Parties of projects, who are placed as a whole or not at all: here nobody places them, and they keep what they
+    have."""

@@ -54,6 +54,10 @@ class Prospect:
     """Of those with a place, who found it in a partner town now."""
     no_partner: Mapping[str, int]
     """People without a place, by the rule of pacts that comes nearest to being kept."""
+    in_projects: int
+    """People of projects, who are not among those who ask: nobody places them here."""
+    keep_together: int
+    """Of them, who have a place and keep it."""
 
     @property
     def placed(self) -> int:
@@ -108,4 +112,6 @@ def _summed_up(evening: Evening) -> Prospect:
         came=dict(sorted(came.items())),
         referred=sum(guests[number].need.people.count for number in evening.passed_on),
         no_partner=dict(sorted(no_partner.items())),
+        in_projects=sum(party.need.people.count for party in evening.picture.in_projects),
+        keep_together=sum(stay.people for party in evening.picture.in_projects for stay in party.stays),
     )

@@ -1,6 +1,6 @@
 """What would change, applied to a picture of the nights ahead: a new picture, and nothing else is touched."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from itertools import count
@@ -125,17 +125,19 @@ def _site(name: str, setting: Setting) -> UUID:
 def _without_sites(picture: Picture, sites: set[UUID]) -> Picture:
     gone = {house.offer.id for house in picture.houses if house.site_id in sites}
     slots = {slot for house in picture.houses if house.site_id in sites for slot in house.rooms}
-    guests = []
-    for guest in picture.guests:
-        kept = tuple(stay for stay in guest.stays if stay.offer_id not in gone)
-        lost = sum(stay.people for stay in guest.stays) - sum(stay.people for stay in kept)
-        guests.append(replace(guest, stays=kept, left=guest.left + lost))
     return replace(
         picture,
-        guests=tuple(guests),
+        guests=tuple(_without_offers(guest, gone) for guest in picture.guests),
+        in_projects=tuple(_without_offers(guest, gone) for guest in picture.in_projects),
         houses=tuple(house for house in picture.houses if house.site_id not in sites),
         shifts=tuple(shift for shift in picture.shifts if not (shift.live and shift.slot in slots)),
     )
+
+
+def _without_offers(guest: Guest, gone: Collection[OfferId]) -> Guest:
+    kept = tuple(stay for stay in guest.stays if stay.offer_id not in gone)
+    lost = sum(stay.people for stay in guest.stays) - sum(stay.people for stay in kept)
+    return replace(guest, stays=kept, left=guest.left + lost)
 
 
 def _without_pledges(picture: Picture, pledges: Sequence[UUID]) -> Picture:

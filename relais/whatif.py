@@ -243,5 +243,16 @@ def _print(console: Console, was: Prospect, would: Prospect, nights: int) -> Non
     row("shifts of volunteers", was.shifts, would.shifts)
     row("  of them still to be called", was.called, would.called)
     row("volunteers in them", was.volunteers, would.volunteers)
+    projects = bool(was.in_projects)
+    if projects:
+        table.add_section()
+        row("in projects, counted apart", was.in_projects, would.in_projects)
+        row("  keep the place they have", was.keep_together, would.keep_together)
     console.print(table)
     console.print("Nothing was changed. Showers, meals and classes are not looked at.", highlight=False)
+    if projects:
+        console.print(
+            "Parties of projects are placed together or not at all: that is not looked at, and no place is looked for "
+            "for those who lose theirs.",
+            highlight=False,
+        )

@@ -191,6 +191,52 @@ async def test_pacts_in_force_count_and_what_their_week_has_taken_is_taken(
     assert (found["the week is full"], found["no partner town"]) == ((8, 0), (0, 12))
 
 
+async def test_parties_of_a_project_are_counted_apart_and_keep_what_they_hold(
+    whatif: Relais, engine: AsyncEngine, tmp_path: Path
+) -> None:
+    def coming(people: int) -> str:
+        arrivals = {"people": people, "town": BRIANCON.id, "after_nights": nights_until_tonight()}
+        return written(tmp_path, {"arrivals": [arrivals]})
+
+    poster = await organization(engine)
+    async with transaction(engine) as tx:
+        offer = await add_offer(tx, poster, capacity=10)
+        other = await add_offer(tx, poster, capacity=10, site={"name": "Parish hall"})
+    held = await placed(engine, 4)
+    (where,) = await rows(engine, "select offer_id from allocation where need_id = :id", id=held)
+    gym = await one(engine, "select site_id from offer where id = :id", id=where.offer_id)
+    assert where.offer_id in (offer, other)
+    alone = await waiting(engine, 2, requires=frozenset({"kitchen"}))
+    async with transaction(engine) as tx:
+        waits = await add_need(tx, poster, people=3)
+    before = figures(await whatif(coming(1)))
+    assert (before["ask for a bed"], before["have one"]) == ((9, 10), (7, 8)), "the control: parties of no project"
+    assert "in projects, counted apart" not in before
+    project = await one(
+        engine,
+        """
+        insert into project (id, organization_id, together_km, minimum, answer_hours, state)
+        select gen_random_uuid(), :poster, 5, 7, 24, 'open' returning id
+        """,
+        poster=poster,
+    )
+    await rows(
+        engine,
+        "update need set project_id = :project where id = any(:needs)",
+        project=project.id,
+        needs=[held, waits],
+    )
+    found = figures(await whatif(coming(14), "--close", str(gym.site_id)))
+    assert found["ask for a bed"] == (2, 16), "those who wait are placed by nobody"
+    assert found["have one"] == (0, 10), "in the other hall, the party being in none of it"
+    assert found["in projects, counted apart"] == (7, 7)
+    assert found["keep the place they have"] == (4, 0)
+    kept = figures(await whatif(coming(20)))
+    assert kept["have one"] == (0, 16), "what they hold nobody else has"
+    assert kept["keep the place they have"] == (4, 4)
+    assert alone
+
+
 async def contents(engine: AsyncEngine) -> dict[str, str]:
     """Every row of every table, and how far every sequence is."""
     found = {}
