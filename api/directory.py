@@ -10,6 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query
 
 from api.authorization import Caller, ReadsDirectory
+from api.filters import OfCategory
 from api.hsds import (
     FullService,
     OrganizationEntry,
@@ -23,7 +24,6 @@ from api.offers import seen_towns
 from api.problems import problems
 from api.slip import LanguageTag
 from api.transactions import TransactionalRoute, Tx
-from api.wire import CategoryCode
 from api.wording import language_of
 from db import directory
 from db.directory import Chosen, Reader
@@ -39,11 +39,10 @@ _SHOWN: dict[str, Any] = {
 }
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000, description="From 1 on.")]
 PerPage = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
-OfCategory = Annotated[CategoryCode | None, Query(description="Only this kind of help.")]
 OfOrganization = Annotated[UUID | None, Query(description="Only what this organization gives.")]
 
 
-async def _chosen(category: OfCategory = None, organization_id: OfOrganization = None) -> Chosen:
+async def _chosen(category: OfCategory, organization_id: OfOrganization = None) -> Chosen:
     return Chosen(category, organization_id)
 
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AwareDatetime, Field
 
 from api.authorization import Anyone
+from api.filters import OfCategory, OfCountry, OfTown
 from api.problems import problems
 from api.sheets import AS_SHEET, Sheet, sheet
 from api.transactions import Reply, TransactionalRoute, Tx
@@ -111,12 +112,9 @@ class FiguresOut(Wire):
 
 Since = Annotated[Day | None, Query(alias="from", description="Weeks or months that begin on this day or later.")]
 Until = Annotated[Day | None, Query(description="Weeks or months that begin on this day or earlier.")]
-OfTown = Annotated[int | None, Query(ge=1, le=2_147_483_647, description="Of this town alone.")]
-OfCountry = Annotated[CountryCode | None, Query(description="Of this country and its towns alone.")]
-OfCategory = Annotated[CategoryCode | None, Query(description="Of this kind of help alone.")]
 
 
-async def _chosen(town: OfTown = None, country: OfCountry = None, category: OfCategory = None) -> Chosen:
+async def _chosen(town: OfTown, category: OfCategory, country: OfCountry = None) -> Chosen:
     return Chosen(town, country, category)
 
 

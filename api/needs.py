@@ -25,7 +25,7 @@ from api.problems import MethodNotAllowed, problems
 from api.said import PreferencesOut
 from api.transactions import Reply, TransactionalRoute, Tx
 from api.versions import IfMatch
-from api.wire import CategoryCode, CountryCode, Instant, Provision, TownId, Wire, emptied
+from api.wire import CategoryCode, CountryCode, Instant, KnownCountry, Provision, TownId, Wire, emptied
 from db import allocations, awaited, keys, needs, preferences, referring, stays
 from db.allocations import AllocationFacts
 from db.connection import transaction
@@ -54,7 +54,7 @@ class PeopleWire(Wire):
 Codes = Annotated[list[Provision], Field(max_length=40)]
 Words = Annotated[list[Audience], Field(min_length=1, max_length=5)]
 RuleCode = Annotated[str, Field(max_length=30)]
-Countries = Annotated[list[CountryCode], Field(min_length=1, max_length=50)]
+Countries = Annotated[list[KnownCountry], Field(min_length=1, max_length=50)]
 MaxKm = Annotated[int, Field(ge=1, le=1000)]
 
 
@@ -150,7 +150,7 @@ class NeedOut(Wire):
     stay: Stay
     audience: Words
     requires: Codes
-    countries: Countries
+    countries: Annotated[list[CountryCode], Field(min_length=1, max_length=50)]
     max_km: MaxKm | None
     divisible: bool
     language: LanguageWire | None

@@ -15,6 +15,7 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.authorization import Caller, ReadsOffers, WritesOffers
+from api.filters import OfCategory, OfTown
 from api.house import TheHouse
 from api.languages import LanguageWire
 from api.lists import After, Limit, Listed, listed
@@ -179,10 +180,10 @@ async def list_offers(
     who: ReadsOffers,
     tx: Tx,
     after: After,
+    category: OfCategory,
+    town: OfTown,
     limit: Limit = 50,
-    category: Annotated[CategoryCode | None, Query()] = None,
     state: Annotated[OfferState | None, Query()] = None,
-    town: Annotated[TownId | None, Query()] = None,
     site_id: Annotated[UUID | None, Query()] = None,
 ) -> Listed[OfferOut]:
     """The caller's own offers, and for a coordination those of its towns; oldest first."""

@@ -9,12 +9,13 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from api.authorization import Caller, ReadsOffers, WritesOffers
+from api.filters import Around, OfCategory, OfCountry, OfTown
 from api.lists import After, Limit, Listed, listed
 from api.problems import problems
 from api.sheets import AS_SHEET, Sheet, sheet
 from api.transactions import Reply, TransactionalRoute, Tx
 from api.versions import IfMatch
-from api.wire import CategoryCode, CountryCode, Instant, TownId, Wire, emptied
+from api.wire import CategoryCode, Instant, TownId, Wire, emptied
 from db import practices
 from db.practices import Filter, PracticeFacts, Result
 from matching.figures.measures import Measure
@@ -197,13 +198,13 @@ async def list_practices(
     who: ReadsOffers,
     tx: Tx,
     after: After,
+    town: OfTown,
+    category: OfCategory,
+    near: Around,
     limit: Limit = 50,
-    town: Annotated[TownId | None, Query()] = None,
-    country: Annotated[CountryCode | None, Query()] = None,
-    category: Annotated[CategoryCode | None, Query()] = None,
+    country: OfCountry = None,
     doing: Annotated[Doing | None, Query()] = None,
     means: Annotated[Means | None, Query()] = None,
-    near: Annotated[TownId | None, Query(description="Around this town.")] = None,
     within_km: Annotated[int, Query(ge=1, le=5000, description="How far around it.")] = 100,
     own: Annotated[bool, Query(description="The caller's alone.")] = False,  # noqa: FBT002 - a word of a query
 ) -> Listed[PracticeOut]:
@@ -240,8 +241,8 @@ async def withdraw_practice(practice_id: UUID, who: WritesOffers, tx: Tx, reply:
 async def export_practices(
     who: ReadsOffers,
     tx: Tx,
-    country: Annotated[CountryCode | None, Query()] = None,
-    category: Annotated[CategoryCode | None, Query()] = None,
+    category: OfCategory,
+    country: OfCountry = None,
 ) -> Sheet:
     """What is done in the network as a table, the newest 10,000. The second line has HXL tags."""
     which = Filter(country=country, category=category)

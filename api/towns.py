@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from api.authorization import AnyKey
+from api.filters import OfCountry
 from api.problems import problems
 from api.transactions import LateRoute, Reply, Tx
 from api.wire import CountryCode, Latitude, Longitude, TimezoneName, TownId, Wire
@@ -62,7 +63,7 @@ async def search_towns(
     _who: AnyKey,
     tx: Tx,
     q: Annotated[str, Query(min_length=1, max_length=100, description="The beginning of a name.")],
-    country: Annotated[CountryCode | None, Query(description="Only in this country.")] = None,
+    country: OfCountry = None,
     near: Annotated[
         int | None, Query(ge=1, le=2_147_483_647, description="Number of a town: towns near it come first.")
     ] = None,

@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from matching.bounds import LATITUDE, LONGITUDE, NAME_CHARACTERS, TOWN_ID, VISIBLE_LINE, visible_line
+from matching.countries import COUNTRIES
 from matching.refusals import Flaw, Invalid
 from matching.vocabulary import LANGUAGES, PROVISIONS, SKILLS, is_provision, is_skill
 
@@ -31,6 +32,7 @@ __all__ = [
     "CountryCode",
     "Day",
     "Instant",
+    "KnownCountry",
     "LanguageCode",
     "Latitude",
     "LocalTime",
@@ -180,7 +182,9 @@ LanguageCode = Annotated[
 CategoryCode = Annotated[str, Field(max_length=40, pattern=r"^[a-z][a-z_]*$", examples=["shelter"])]
 """The code of a category of help."""
 CountryCode = Annotated[str, Field(max_length=2, pattern=r"^[A-Z]{2}$", examples=["FR"])]
-"""ISO 3166-1, two capital letters."""
+"""ISO 3166-1, two capital letters, as it is answered."""
+KnownCountry = Annotated[CountryCode, AfterValidator(_one_of(COUNTRIES.__contains__, "unknown_country"))]
+"""The same where it is asked for: a country that there is. All of them in the document would only make it longer."""
 TimezoneName = Annotated[
     str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$", examples=["Europe/Paris"])
 ]
