@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from matching.refusals import NotFound
 from relais.asking import act
-from relais.evidence.facts import read_month
+from relais.evidence.facts import MonthOfATown, read_month
 from relais.evidence.writing import written
 from web.reports import REPORT_LANGUAGES, pdf
 
@@ -34,7 +36,12 @@ def report(
     first_day = _first_day(month)
     if language not in REPORT_LANGUAGES:
         _end(f"There is no report in this language; there is in {', '.join(REPORT_LANGUAGES)}.")
-    found = act(lambda tx, _: read_month(tx, town, first_day))
+    found = act(lambda tx, _: _month_of(tx, town, first_day))
+    if isinstance(found, NotFound):
+        _end(
+            f"There is no town {town} here. A town is named by its number in GeoNames: `GET /v1/towns?q=` finds it by "
+            "name, geonames.org too; `relais import` loads the towns of a country."
+        )
     if found is None:
         _end(
             "The figures of this month were not published. A month is published some ten days after its last week has "
@@ -45,6 +52,13 @@ def report(
     except OSError as error:
         _end(f"{to} cannot be written ({error.strerror}).")
     typer.echo(f"{to}: {found.town.name}, {month}. It says nothing that is not public.")
+
+
+async def _month_of(tx: AsyncConnection, town: int, first_day: date) -> MonthOfATown | NotFound | None:
+    try:
+        return await read_month(tx, town, first_day)
+    except NotFound as none:
+        return none
 
 
 def _first_day(month: str) -> date:

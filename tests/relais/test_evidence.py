@@ -121,7 +121,17 @@ async def test_nothing_is_written_of_a_month_that_was_not_published(relais: Rela
         answer = await relais("--town", _HERE, "--month", month, "--to", str(file))
         assert answer.exit_code == 2
         assert said in " ".join(answer.output.split())
-    assert (await relais("--town", "1", "--month", "2026-10", "--to", str(file))).exit_code == 1
+    assert not file.exists()
+
+
+async def test_a_town_that_is_not_there_is_named_as_such_with_how_to_find_one(relais: Relais, tmp_path: Path) -> None:
+    file = tmp_path / "report.pdf"
+    answer = await relais("--town", "1", "--month", "2026-10", "--to", str(file))
+    said = " ".join(answer.output.split())
+    assert answer.exit_code == 2
+    assert "There is no town 1 here." in said
+    assert "GET /v1/towns?q=" in said
+    assert "organization" not in said
     assert not file.exists()
 
 
