@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from babel import Locale
 from babel.dates import format_skeleton, format_time, format_timedelta
 
-__all__ = ["about", "clock", "country", "day", "left", "locale_of", "moment", "own_name", "stretch"]
+__all__ = ["about", "clock", "country", "day", "language_name", "left", "locale_of", "moment", "own_name", "stretch"]
 
 _TOLD_MINUTES: Final = 5
 _LOCALES: Final = {"en": "en_GB"}
@@ -49,6 +49,11 @@ def about(minutes: int) -> int:
 def country(code: str, language: str) -> str:
     """The name of a country."""
     return str(Locale.parse(locale_of(language)).territories.get(code, code))
+
+
+def language_name(code: str, language: str) -> str:
+    """What a language (ISO 639) is called in another; its code where that is not known."""
+    return str(Locale.parse(locale_of(language)).languages.get(code, code))
 
 
 def own_name(language: str) -> str:

@@ -7,17 +7,33 @@ from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from api.moments import clock, left, stretch
+from api.moments import clock, language_name, left, stretch
 from api.wording import knows, say
 from db.allocations import AllocationFacts
 from db.boards import InHouse, OnBoard, Room
 from db.keys import Scope
-from matching.states import LIVE, AllocationState, NeedState
-from matching.vocabulary import Audience, Urgency
+from db.referral_facts import ReferralFacts
+from matching.states import LIVE, AllocationState, NeedState, ReferralState
+from matching.vocabulary import Audience, Coverage, Urgency
 
-__all__ = ["Card", "Guest", "Occupation", "Stay", "card_of", "guest_of", "occupation", "wish_words"]
+__all__ = [
+    "Card",
+    "Guest",
+    "Occupation",
+    "Passed",
+    "Stay",
+    "card_of",
+    "counts_in_words",
+    "guest_of",
+    "occupation",
+    "party_words",
+    "wish_words",
+]
 
 _OVER: Final = frozenset({NeedState.WITHDRAWN, NeedState.CLOSED})
+_WITHOUT: Final = frozenset({NeedState.OPEN, NeedState.UNMET})
+_WITH_PARTNER: Final = frozenset({ReferralState.OFFERED, ReferralState.ACCEPTED, ReferralState.PLACED})
+_INTERPRETER: Final = "interpreter:"
 _EARLY: Final = timedelta(hours=12)
 """An arrival is written down this long before a stay begins at the earliest."""
 
@@ -33,6 +49,16 @@ class Stay:
     until_words: str
     left: str
     may_arrive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A partner town that was asked to take the people of a need, and how it stands with it, as its poster sees it."""
+
+    words: str
+    until: datetime | None
+    until_words: str
+    left: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +78,11 @@ class Card:
     words: str
     why: str
     stays: list[Stay]
+    passed: list[Passed]
     may_withdraw: bool
+    may_refer: bool
+    asked: int
+    """How many towns were asked for them until now."""
     over: bool
 
 
@@ -87,9 +117,14 @@ class Occupation:
 
 
 def card_of(
-    found: OnBoard, placed: Sequence[AllocationFacts], language: str, scopes: Collection[Scope], why: str = ""
+    found: OnBoard,
+    placed: Sequence[AllocationFacts],
+    language: str,
+    scopes: Collection[Scope],
+    why: str = "",
+    passed: Sequence[tuple[ReferralFacts, str]] = (),
 ) -> Card:
-    """A need with its places; `why` is one sentence about them."""
+    """A need with its places; `why` is one sentence about them, `passed` its referrals, each with the town's name."""
     need, terms = found.need, found.need.terms
     alive = [each for each in placed if each.state in LIVE]
     over = need.state in _OVER or terms.ends <= found.now
@@ -108,7 +143,10 @@ def card_of(
         words=say(f"console.state.{'over' if over and need.state not in _OVER else need.state}", language),
         why=why,
         stays=[_stay(each, found.now, found.zone, language, scopes) for each in alive],
+        passed=[_passed(each, town, found, language) for each, town in _to_tell(passed)] if not over else [],
         may_withdraw=Scope.NEEDS_WRITE in scopes and not over,
+        may_refer=Scope.NEEDS_WRITE in scopes and not over and not alive and _may_be_referred(found, passed),
+        asked=len(passed),
         over=over,
     )
 
@@ -159,7 +197,39 @@ def party_words(audience: Iterable[Audience], language: str) -> list[str]:
 
 def wish_words(codes: Collection[str], language: str) -> list[str]:
     """What a place must have."""
-    return [say(key, language) for code in sorted(codes) if knows(key := f"console.wish.{code}")]
+    return [words for code in sorted(codes) if (words := _wish(code, language))]
+
+
+def _wish(code: str, language: str) -> str:
+    if code.startswith(_INTERPRETER):
+        return say(
+            "console.wish.interpreter", language, spoken=language_name(code.removeprefix(_INTERPRETER), language)
+        )
+    return say(key, language) if knows(key := f"console.wish.{code}") else ""
+
+
+def _may_be_referred(found: OnBoard, passed: Sequence[tuple[ReferralFacts, str]]) -> bool:
+    """Whether to offer it; who is part of a plan goes with the others, and a partner that was asked is waited for."""
+    need = found.need
+    follows = need.pathway_id is not None and found.coverage is not Coverage.EVERY
+    asked = any(each.state is ReferralState.OFFERED for each, _ in passed)
+    return need.state in _WITHOUT and need.project_id is None and not follows and not asked
+
+
+def _to_tell(passed: Sequence[tuple[ReferralFacts, str]]) -> Sequence[tuple[ReferralFacts, str]]:
+    """The towns that have to do with these people now; where none has, the last that was asked."""
+    return [each for each in passed if each[0].state in _WITH_PARTNER] or passed[-1:]
+
+
+def _passed(each: ReferralFacts, town: str, found: OnBoard, language: str) -> Passed:
+    until = each.answer_by or each.return_by
+    key = "console.answer_by" if each.answer_by else "console.passed.until"
+    return Passed(
+        words=say(f"referral.{each.state}", language, town=town),
+        until=until,
+        until_words=say(key, language, time=clock(until, found.zone, language)) if until else "",
+        left=left(until - found.now, language) if until else "",
+    )
 
 
 def _stay(each: AllocationFacts, now: datetime, zone: ZoneInfo, language: str, scopes: Collection[Scope]) -> Stay:

@@ -13,10 +13,10 @@ from api.house import house_of
 from api.moments import own_name
 from api.problems import RateLimited, told
 from api.slip import RIGHT_TO_LEFT
-from api.wording import LANGUAGES, say
+from api.wording import LANGUAGES, knows, say
 from db import organizations
 from db.keys import Scope
-from matching.refusals import Refusal
+from matching.refusals import CannotRefer, Conflict, Refusal
 from matching.vocabulary import OrganizationKind
 from web.files import POLICY, path_of
 from web.pages import fill
@@ -74,12 +74,26 @@ def refused(request: Request, refusal: Refusal) -> Response:
     facts = {
         "organization": None,
         "heading": say("console.forged.title", language) if forged else problem.title,
-        "detail": say("console.forged", language) if forged else problem.detail,
+        "detail": say("console.forged", language) if forged else _in_words(refusal, language) or problem.detail,
         "minutes": -(-refusal.seconds // 60) if isinstance(refusal, RateLimited) else None,
     }
     answer = _written(request, "trouble", problem.status, facts, None, language)
     answer.headers.update({name: value for name, value in headers.items() if name in ("Retry-After", "Connection")})
     return answer
+
+
+def _in_words(refusal: Refusal, language: str) -> str:
+    """What programs read out of the facts of an answer, where people are told it in a sentence of its own."""
+    match refusal:
+        case CannotRefer(rule="none"):
+            keys = ["console.refer.none"]
+        case CannotRefer(rule=rule):
+            keys = [f"console.refer.{rule}", "console.refer.each"]
+        case Conflict(reason=reason, state=state):
+            keys = [f"console.{reason}.{state}"]
+        case _:
+            keys = []
+    return " ".join(say(key, language) for key in keys if knows(key))
 
 
 def _written(

@@ -42,6 +42,7 @@ __all__ = [
     "ReadsBoard",
     "SignedIn",
     "SignedOut",
+    "SignsPacts",
     "Visit",
     "form_token",
     "gone_to",
@@ -228,3 +229,4 @@ Posts = Annotated[Visit, Depends(_With(Scope.NEEDS_WRITE))]
 ReadsAwaiting = Annotated[Visit, Depends(_With(Scope.ALLOCATIONS_READ))]
 Answers = Annotated[Visit, Depends(_With(Scope.ALLOCATIONS_WRITE, Scope.ALLOCATIONS_CONFIRM))]
 Marks = Annotated[Visit, Depends(_With(Scope.ALLOCATIONS_WRITE))]
+SignsPacts = Annotated[Visit, Depends(_With(Scope.PACTS_WRITE))]

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from api.console.asking import FIRST_WISHES, MORE_WISHES
 from api.console.evenings import evening_of, window_of
 from api.wording import LANGUAGES, knows, say
+from db.connection import transaction
 from db.keys import Scope
 from matching.states import AllocationState, NeedState
 from matching.vocabulary import Audience, Coverage, DeclineReason, OrganizationKind, Urgency
@@ -22,7 +23,8 @@ from tests.api.stored import everything_stored, holds
 from tests.api.test_slip import starts_in
 from tests.console.conftest import Enter, Shown
 from tests.db.acts import answer, hold, one, rows
-from tests.places import OULX
+from tests.pacts import add_pact, add_referral
+from tests.places import BRIANCON, GAP, OULX
 
 PARIS = ZoneInfo("Europe/Paris")
 NEW, QUEUE = "/console/needs/new", "/console/needs/queue"
@@ -262,17 +264,24 @@ async def test_an_organization_without_towns_looks_for_one(
 
 
 async def test_whatever_is_written_into_a_form_about_a_person_is_kept_nowhere_and_not_repeated(
-    enter: Enter, coordination: Organization, engine: AsyncEngine, capsys: pytest.CaptureFixture[str]
+    enter: Enter,
+    coordination: Organization,
+    municipality: Organization,
+    engine: AsyncEngine,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     browser, planted = await enter(coordination.key), "Mariam-Haidari"
     need = await post_need(coordination)
+    async with transaction(engine) as tx:
+        home, away = (municipality.id, GAP), (coordination.id, BRIANCON)
+        referral = await add_referral(tx, UUID(need["id"]), await add_pact(tx, home, away), home, away)
     token = dict((await browser.read(NEW)).form(NEW).fields)["token"]
+    sent = {"token": token, "adults": "1", "answer": "yes"}
     fields = "key there language form town q find evening nights adults minors urgency category party wish country"
-    for path in (NEW, QUEUE, "/console/sign-in", "/console/language", f"/console/needs/{need['id']}/withdraw"):
-        for name in (*fields.split(), "divisible", "sure", "back", "answer", "more", planted):
-            answered = await browser.http.post(
-                path, data={"token": token, "adults": "1", name: planted}, headers={"X-Name": planted}
-            )
+    acts = (f"needs/{need['id']}/refer", f"referrals/{referral}/answer", f"needs/{need['id']}/withdraw")
+    for path in (NEW, QUEUE, *(f"/console/{each}" for each in ("sign-in", "language", *acts))):
+        for name in (*fields.split(), "divisible", "asked", "sure", "back", "answer", "more", planted):
+            answered = await browser.http.post(path, data=sent | {name: planted}, headers={"X-Name": planted})
             assert planted not in answered.text, f"{path} {name}"
         assert planted not in (await browser.http.get(path, params={"name": planted, "again": planted})).text
     assert holds(await everything_stored(engine), planted) == []
