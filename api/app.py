@@ -47,6 +47,7 @@ from api import (
 )
 from api.console import board, offline, posting, queue, signing, tonight
 from api.console import calendar as evenings
+from api.console import pacts as agreeing
 from api.console import referrals as passing
 from api.console.pages import is_of_the_console, refused
 from api.documents import Service
@@ -154,6 +155,7 @@ def create(settings: ApiSettings | None = None, presence: Presence | None = None
         posting.router,
         tonight.router,
         passing.router,
+        agreeing.router,
         evenings.router,
         operations.router,
     ):

@@ -5,9 +5,21 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from babel import Locale
-from babel.dates import format_skeleton, format_time, format_timedelta
+from babel.dates import format_date, format_skeleton, format_time, format_timedelta
 
-__all__ = ["about", "clock", "country", "day", "language_name", "left", "locale_of", "moment", "own_name", "stretch"]
+__all__ = [
+    "about",
+    "clock",
+    "country",
+    "date_in_full",
+    "day",
+    "language_name",
+    "left",
+    "locale_of",
+    "moment",
+    "own_name",
+    "stretch",
+]
 
 _TOLD_MINUTES: Final = 5
 _LOCALES: Final = {"en": "en_GB"}
@@ -28,6 +40,11 @@ def moment(at: datetime, zone: ZoneInfo, language: str) -> str:
 def day(at: date, language: str) -> str:
     """A day with its name: `Tuesday 1 December`."""
     return format_skeleton("MMMMEEEEd", at, locale=locale_of(language))
+
+
+def date_in_full(at: date, language: str) -> str:
+    """A day with its year: `1 December 2026`."""
+    return format_date(at, "long", locale=locale_of(language))
 
 
 def clock(at: datetime, zone: ZoneInfo, language: str) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.console.cards import card_of
 from api.console.cookies import token_in
-from api.console.pages import HOME, TONIGHT, page
+from api.console.pages import HOME, TONIGHT, has_houses, page
 from api.console.referrals import asked_cards, passed_on
 from api.console.visits import ConsoleRoute, Marks, ReadsBoard, SignedIn, SignedOut, Visit, gone_to, idle
 from api.explanations import explained
@@ -22,7 +22,7 @@ from db.allocations import AllocationFacts
 from db.boards import OnBoard
 from db.happenings import readable
 from matching.states import LIVE, AllocationState, NeedState
-from matching.vocabulary import DeclineReason, OrganizationKind
+from matching.vocabulary import DeclineReason
 
 __all__ = ["router"]
 
@@ -52,7 +52,7 @@ async def show_board(request: Request, visit: ReadsBoard) -> Response:
         for each in found
     ]
     # Who has houses finds it beside what these are asked.
-    asked = await asked_cards(visit) if visit.who.kind is OrganizationKind.COORDINATION else []
+    asked = [] if has_houses(visit.who.kind, visit.who.scopes) else await asked_cards(visit)
     return await page(
         request,
         "board",

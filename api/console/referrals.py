@@ -1,7 +1,7 @@
 """People whom one town passes to another: what this one is asked and its answer, and asking a partner for a need.
 
 The organization that signed a pact finds what it is asked beside whatever else waits for its word: among its houses, or
-on its board where it has none.
+on its board where it has none; and with its pacts.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from api.console.cards import card_of, counts_in_words, party_words, wish_words
-from api.console.pages import HOME, TONIGHT, page
+from api.console.pages import HOME, PACTS, TONIGHT, page
 from api.console.visits import ConsoleRoute, Posts, SignsPacts, Visit, gone_to
 from api.moments import clock, left, stretch
 from api.wording import say
@@ -68,7 +68,8 @@ async def answer_town(referral_id: UUID, request: Request, visit: SignsPacts) ->
     own, said = visit.who.organization_id, visit.form.first("answer")
     if said not in _ANSWERS:
         raise Invalid.one("/reason", "not_understood")
-    back = TONIGHT if visit.form.first("back") == TONIGHT else HOME
+    back = visit.form.first("back")
+    back = back if back in (TONIGHT, PACTS) else HOME
     if not visit.form.first("sure"):
         return await _ask_again(request, visit, referral_id, said, back)
     if said == "yes":

@@ -120,6 +120,8 @@ CONSOLE: Final = frozenset(
         "/console/needs/{need_id}/withdraw",
         "/console/offline",
         "/console/offline.js",
+        "/console/pacts",
+        "/console/pacts/{pact_id}/sign",
         "/console/referrals/{referral_id}/answer",
         "/console/sessions",
         "/console/sessions/{session_id}/end",

@@ -22,7 +22,7 @@ from tests.chromium import found
 from tests.conftest import Logins
 from tests.console.browsing import AXE, DESKTOP, PHONE, Watched, chromium, enter, flaws_of, opened
 from tests.db.acts import look_at_all_due, one, rows
-from tests.pacts import add_pact, add_referral
+from tests.pacts import add_pact, add_referral, terms_body
 from tests.places import BRIANCON, GAP
 
 CHROMIUM = found()
@@ -169,7 +169,7 @@ async def test_no_page_has_a_barrier_or_is_wider_than_its_window(evening: Evenin
     need = (await one(evening.engine, "select id from need where urgency = 'vital'")).id
     pages = {
         evening.desk: ("", "/needs/new", "/needs/queue", f"/needs/{need}", f"/slips?need={need}", "/sessions", "/no"),
-        evening.hall: ("/tonight",),
+        evening.hall: ("/tonight", "/pacts"),
     }
     async with chromium(CHROMIUM) as browser:
         await assert_flaws_are_seen(browser, evening)
@@ -197,6 +197,10 @@ async def pass_on(evening: Evening) -> None:
     async with transaction(evening.engine) as tx:
         home, away = (evening.desk.id, BRIANCON), (evening.hall.id, GAP)
         await add_referral(tx, UUID(posted["id"]), await add_pact(tx, home, away), home, away)
+    # Another pact, which the town hall has not signed.
+    terms = {"town": BRIANCON.id, "partner": str(evening.hall.id), "partner_town": GAP.id, "terms": terms_body()}
+    await rows(evening.engine, "insert into organization_town values (:id, :town)", id=evening.hall.id, town=GAP.id)
+    assert (await evening.desk.http.post("/v1/pacts", json=terms)).status_code == 201
 
 
 async def assert_flaws_are_seen(browser: Browser, evening: Evening) -> None:

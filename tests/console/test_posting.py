@@ -274,13 +274,19 @@ async def test_whatever_is_written_into_a_form_about_a_person_is_kept_nowhere_an
     need = await post_need(coordination)
     async with transaction(engine) as tx:
         home, away = (municipality.id, GAP), (coordination.id, BRIANCON)
-        referral = await add_referral(tx, UUID(need["id"]), await add_pact(tx, home, away), home, away)
+        pact = await add_pact(tx, home, away)
+        referral = await add_referral(tx, UUID(need["id"]), pact, home, away)
     token = dict((await browser.read(NEW)).form(NEW).fields)["token"]
     sent = {"token": token, "adults": "1", "answer": "yes"}
     fields = "key there language form town q find evening nights adults minors urgency category party wish country"
-    acts = (f"needs/{need['id']}/refer", f"referrals/{referral}/answer", f"needs/{need['id']}/withdraw")
+    acts = (
+        f"needs/{need['id']}/refer",
+        f"referrals/{referral}/answer",
+        f"pacts/{pact}/sign",
+        f"needs/{need['id']}/withdraw",
+    )
     for path in (NEW, QUEUE, *(f"/console/{each}" for each in ("sign-in", "language", *acts))):
-        for name in (*fields.split(), "divisible", "asked", "sure", "back", "answer", "more", planted):
+        for name in (*fields.split(), "divisible", "asked", "number", "sure", "back", "answer", "more", planted):
             answered = await browser.http.post(path, data=sent | {name: planted}, headers={"X-Name": planted})
             assert planted not in answered.text, f"{path} {name}"
         assert planted not in (await browser.http.get(path, params={"name": planted, "again": planted})).text

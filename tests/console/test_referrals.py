@@ -23,7 +23,7 @@ from tests.db.acts import hold, one, rows
 from tests.pacts import add_pact
 from tests.places import BRIANCON, GAP, OULX
 
-BOARD, TONIGHT = "/console", "/console/tonight"
+BOARD, TONIGHT, PACTS = "/console", "/console/tonight", "/console/pacts"
 
 
 @pytest.fixture
@@ -229,6 +229,13 @@ async def test_a_key_sees_and_answers_what_the_api_would_let_it(enter: Enter, bo
     refused = await hall.http.post(f"/console/needs/{uuid4()}/refer", data={"token": token, "sure": "1"})
     assert refused.status_code == 403
     assert await standing(both.engine) == ("offered", None)
+    await only(Scope.PACTS_READ, Scope.PACTS_WRITE)
+    office = await enter(both.gap.key)
+    pacts = await office.read("/console/sign-in")
+    assert pacts.answer.url.path == PACTS
+    done = await office.send(await office.send(pacts, path, answer="full"), path)
+    assert done.answer.url.path == PACTS
+    assert await standing(both.engine) == ("declined", "full")
 
 
 def test_whatever_stands_in_the_way_has_its_words_in_every_language() -> None:
