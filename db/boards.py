@@ -14,9 +14,30 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import allocations, needs
 from db.allocations import AllocationFacts
 from db.needs import NeedFacts
+from matching.projects import ProjectState
 from matching.vocabulary import Coverage
 
-__all__ = ["InHouse", "OnBoard", "Room", "awaiting", "categories", "clock", "coming", "need_of", "needs_of", "rooms"]
+__all__ = [
+    "InHouse",
+    "InProject",
+    "OnBoard",
+    "Room",
+    "awaiting",
+    "categories",
+    "clock",
+    "coming",
+    "need_of",
+    "needs_of",
+    "rooms",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class InProject:
+    """Where the project stands of which a need is a party, and until when its people may answer a plan that waits."""
+
+    state: ProjectState
+    answer_by: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +50,7 @@ class OnBoard:
     zone: ZoneInfo
     now: datetime
     coverage: Coverage
+    project: InProject | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +78,10 @@ class Room:
 
 _NEED = f"""
     select {", ".join(f"n.{name}" for name in needs.COLUMNS)},
-           t.name as town, t.country as town_country, t.timezone, c.coverage, clock_timestamp() as now
+           t.name as town, t.country as town_country, t.timezone, c.coverage, clock_timestamp() as now,
+           j.state as project_state, j.answer_by as project_answer_by
       from need n join town t on t.id = n.town_id join category c on c.code = n.category
+      left join project j on j.id = n.project_id
      where n.organization_id = :organization
 """
 _NEED_OF = text(_NEED + " and n.id = :id")
@@ -157,6 +181,7 @@ def _on_board(row: Row[tuple[object, ...]]) -> OnBoard:
         zone=ZoneInfo(row.timezone),
         now=row.now,
         coverage=Coverage(row.coverage),
+        project=InProject(ProjectState(row.project_state), row.project_answer_by) if row.project_state else None,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from api.moments import clock, language_name, left, stretch
+from api.moments import clock, language_name, left, moment, stretch
 from api.wording import knows, say
 from db.allocations import AllocationFacts
 from db.boards import InHouse, OnBoard, Room
@@ -22,6 +22,7 @@ __all__ = [
     "Occupation",
     "Passed",
     "Stay",
+    "Together",
     "card_of",
     "counts_in_words",
     "guest_of",
@@ -52,6 +53,16 @@ class Stay:
 
 
 @dataclass(frozen=True, slots=True)
+class Together:
+    """That a need is placed with others, how that stands, and until when its people may answer a plan."""
+
+    words: str
+    until: datetime | None
+    until_words: str
+    left: str
+
+
+@dataclass(frozen=True, slots=True)
 class Passed:
     """A partner town that was asked to take the people of a need, and how it stands with it, as its poster sees it."""
 
@@ -76,6 +87,7 @@ class Card:
     urgent: str
     wishes: list[str]
     words: str
+    together: Together | None
     why: str
     stays: list[Stay]
     passed: list[Passed]
@@ -141,8 +153,9 @@ def card_of(
         urgent=say(f"console.urgency.{terms.urgency}", language) if urgent else "",
         wishes=[*party_words(terms.audience, language), *wish_words(terms.requires, language)],
         words=say(f"console.state.{'over' if over and need.state not in _OVER else need.state}", language),
+        together=None if over else _together(found, language),
         why=why,
-        stays=[_stay(each, found.now, found.zone, language, scopes) for each in alive],
+        stays=[_stay(each, found, language, scopes) for each in alive],
         passed=[_passed(each, town, found, language) for each, town in _to_tell(passed)] if not over else [],
         may_withdraw=Scope.NEEDS_WRITE in scopes and not over,
         may_refer=Scope.NEEDS_WRITE in scopes and not over and not alive and _may_be_referred(found, passed),
@@ -232,15 +245,30 @@ def _passed(each: ReferralFacts, town: str, found: OnBoard, language: str) -> Pa
     )
 
 
-def _stay(each: AllocationFacts, now: datetime, zone: ZoneInfo, language: str, scopes: Collection[Scope]) -> Stay:
+def _stay(each: AllocationFacts, found: OnBoard, language: str, scopes: Collection[Scope]) -> Stay:
+    # Of a plan that its people have not answered no house was asked: theirs is the time that is told.
+    asked = found.project is None or not each.tentative
     return Stay(
         id=each.id,
         state=each.state,
         words=say(f"chosen.{each.state}", language, km=each.distance_km),
-        until=each.held_until,
-        until_words=_deadline(each, zone, language),
-        left=_left(each, now, language),
-        may_arrive=_may_arrive(each, now, scopes),
+        until=each.held_until if asked else None,
+        until_words=_deadline(each, found.zone, language) if asked else "",
+        left=_left(each, found.now, language) if asked else "",
+        may_arrive=_may_arrive(each, found.now, scopes),
+    )
+
+
+def _together(found: OnBoard, language: str) -> Together | None:
+    if found.project is None:
+        step = found.need.pathway_id is not None
+        return Together(say("console.pathway", language), None, "", "") if step else None
+    until = found.project.answer_by
+    return Together(
+        words=say(f"console.project.{found.project.state}", language),
+        until=until,
+        until_words=say("console.project.until", language, time=moment(until, found.zone, language)) if until else "",
+        left=left(until - found.now, language) if until else "",
     )
 
 
