@@ -47,6 +47,8 @@ from api import (
 )
 from api.console import board, offline, posting, queue, signing, tonight
 from api.console import calendar as evenings
+from api.console import pacts as agreeing
+from api.console import referrals as passing
 from api.console.pages import is_of_the_console, refused
 from api.documents import Service
 from api.feed_cursors import FeedCursors
@@ -152,6 +154,8 @@ def create(settings: ApiSettings | None = None, presence: Presence | None = None
         queue.router,
         posting.router,
         tonight.router,
+        passing.router,
+        agreeing.router,
         evenings.router,
         operations.router,
     ):

@@ -5,9 +5,21 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from babel import Locale
-from babel.dates import format_skeleton, format_time, format_timedelta
+from babel.dates import format_date, format_skeleton, format_time, format_timedelta
 
-__all__ = ["about", "clock", "country", "day", "left", "locale_of", "moment", "own_name", "stretch"]
+__all__ = [
+    "about",
+    "clock",
+    "country",
+    "date_in_full",
+    "day",
+    "language_name",
+    "left",
+    "locale_of",
+    "moment",
+    "own_name",
+    "stretch",
+]
 
 _TOLD_MINUTES: Final = 5
 _LOCALES: Final = {"en": "en_GB"}
@@ -30,6 +42,11 @@ def day(at: date, language: str) -> str:
     return format_skeleton("MMMMEEEEd", at, locale=locale_of(language))
 
 
+def date_in_full(at: date, language: str) -> str:
+    """A day with its year: `1 December 2026`."""
+    return format_date(at, "long", locale=locale_of(language))
+
+
 def clock(at: datetime, zone: ZoneInfo, language: str) -> str:
     """An hour: `18:30`."""
     return format_time(at, "HH:mm", tzinfo=zone, locale=locale_of(language))
@@ -49,6 +66,11 @@ def about(minutes: int) -> int:
 def country(code: str, language: str) -> str:
     """The name of a country."""
     return str(Locale.parse(locale_of(language)).territories.get(code, code))
+
+
+def language_name(code: str, language: str) -> str:
+    """What a language (ISO 639) is called in another; its code where that is not known."""
+    return str(Locale.parse(locale_of(language)).languages.get(code, code))
 
 
 def own_name(language: str) -> str:

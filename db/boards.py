@@ -8,15 +8,36 @@ from datetime import datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import Row, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import allocations, needs
 from db.allocations import AllocationFacts
 from db.needs import NeedFacts
+from matching.projects import ProjectState
 from matching.vocabulary import Coverage
 
-__all__ = ["InHouse", "OnBoard", "Room", "awaiting", "categories", "clock", "coming", "need_of", "needs_of", "rooms"]
+__all__ = [
+    "InHouse",
+    "InProject",
+    "OnBoard",
+    "Room",
+    "awaiting",
+    "categories",
+    "clock",
+    "coming",
+    "need_of",
+    "needs_of",
+    "rooms",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class InProject:
+    """Where the project stands of which a need is a party, and until when its people may answer a plan that waits."""
+
+    state: ProjectState
+    answer_by: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +49,8 @@ class OnBoard:
     country: str
     zone: ZoneInfo
     now: datetime
+    coverage: Coverage
+    project: InProject | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +78,10 @@ class Room:
 
 _NEED = f"""
     select {", ".join(f"n.{name}" for name in needs.COLUMNS)},
-           t.name as town, t.country as town_country, t.timezone, clock_timestamp() as now
-      from need n join town t on t.id = n.town_id
+           t.name as town, t.country as town_country, t.timezone, c.coverage, clock_timestamp() as now,
+           j.state as project_state, j.answer_by as project_answer_by
+      from need n join town t on t.id = n.town_id join category c on c.code = n.category
+      left join project j on j.id = n.project_id
      where n.organization_id = :organization
 """
 _NEED_OF = text(_NEED + " and n.id = :id")
@@ -110,18 +135,13 @@ _CATEGORIES = text("select code, coverage from category")
 async def needs_of(tx: AsyncConnection, organization_id: UUID, limit: int) -> list[OnBoard]:
     """Needs of this organization that live or ended within twelve hours, those to look at first."""
     rows = await tx.execute(_NEEDS_OF, {"organization": organization_id, "limit": limit})
-    return [
-        OnBoard(needs.facts_of(row._mapping), row.town, row.town_country, ZoneInfo(row.timezone), row.now)
-        for row in rows
-    ]
+    return [_on_board(row) for row in rows]
 
 
 async def need_of(tx: AsyncConnection, need_id: UUID, organization_id: UUID) -> OnBoard | None:
     """One of them, however long ago; `None` where it has none of this id."""
     row = (await tx.execute(_NEED_OF, {"id": need_id, "organization": organization_id})).one_or_none()
-    if row is None:
-        return None
-    return OnBoard(needs.facts_of(row._mapping), row.town, row.town_country, ZoneInfo(row.timezone), row.now)
+    return None if row is None else _on_board(row)
 
 
 async def awaiting(tx: AsyncConnection, organization_id: UUID, limit: int = 100) -> list[InHouse]:
@@ -151,6 +171,18 @@ async def clock(tx: AsyncConnection) -> datetime:
     """The time of the database, which decides what is over."""
     now: datetime = (await tx.execute(_CLOCK)).scalar_one()
     return now
+
+
+def _on_board(row: Row[tuple[object, ...]]) -> OnBoard:
+    return OnBoard(
+        need=needs.facts_of(row._mapping),
+        town=row.town,
+        country=row.town_country,
+        zone=ZoneInfo(row.timezone),
+        now=row.now,
+        coverage=Coverage(row.coverage),
+        project=InProject(ProjectState(row.project_state), row.project_answer_by) if row.project_state else None,
+    )
 
 
 async def _in_house(tx: AsyncConnection, statement: TextClause, organization_id: UUID, limit: int) -> list[InHouse]:

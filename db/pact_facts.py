@@ -17,7 +17,7 @@ from matching.refusals import NotFound
 from matching.states import PactState
 from matching.vocabulary import Acceptance, Transport
 
-__all__ = ["IN_FORCE", "TODAY", "Notice", "PactFacts", "Side", "Signature", "VersionFacts", "page", "read"]
+__all__ = ["IN_FORCE", "TODAY", "Notice", "PactFacts", "Side", "Signature", "VersionFacts", "at_hand", "page", "read"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,14 @@ _PAGE = text(
      limit :limit
 """
 )
+_AT_HAND = text(
+    _SELECT
+    + """
+       and (p.state <> 'ended' or p.ended_at > now() - interval '30 days')
+     order by p.created_at, p.id
+     limit 1000
+"""
+)
 _VERSIONS = text(f"""
     select {columns(VersionRow, "v")},
            array(select s.organization_id from pact_signature s
@@ -123,6 +131,13 @@ async def page(tx: AsyncConnection, organization_id: UUID, after: Place | None, 
     versions = await _versions(tx, [row.id for row in rows])
     found = [_facts(row, versions[row.id]) for row in rows]
     return Page.of(found, limit, lambda each: Place(each.created_at, each.id))
+
+
+async def at_hand(tx: AsyncConnection, organization_id: UUID) -> list[PactFacts]:
+    """Pacts of this organization that live or ended within thirty days, oldest first."""
+    rows = (await tx.execute(_AT_HAND, {"organization": organization_id})).all()
+    versions = await _versions(tx, [row.id for row in rows])
+    return [_facts(row, versions[row.id]) for row in rows]
 
 
 async def _versions(tx: AsyncConnection, ids: Sequence[UUID]) -> dict[UUID, tuple[VersionFacts, ...]]:

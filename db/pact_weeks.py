@@ -3,6 +3,7 @@
 A place in a week is taken by one guarded update, as a place in a slot is: never counted first and inserted then.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from matching.states import ReferralState
 
-__all__ = ["MONDAY", "WEEKS_SHOWN", "Week", "WeekFacts", "last_weeks", "move", "resize", "step", "take"]
+__all__ = ["MONDAY", "WEEKS_SHOWN", "Week", "WeekFacts", "last_weeks", "move", "resize", "step", "take", "this_week"]
 
 MONDAY: Final = """
     cast(date_trunc('week', greatest(cast(:starts as timestamptz), now()) at time zone home.timezone) as date)
@@ -89,6 +90,12 @@ _READ = text(f"""
     select to_town_id, week, {", ".join(_NAMES)} from pact_week
      where pact_id = :pact and week >= current_date - cast(:days as int) order by week desc, to_town_id limit 200
 """)
+_NOW = text("""
+    select w.pact_id, w.to_town_id, w.people
+      from pact_week w join pact p on p.id = w.pact_id join town home on home.id = p.proposer_town_id
+     where w.pact_id = any(cast(:pacts as uuid[]))
+       and w.week = cast(date_trunc('week', now() at time zone home.timezone) as date)
+""")
 
 
 async def take(tx: AsyncConnection, week: Week, people: int, most: int) -> bool:
@@ -146,3 +153,9 @@ async def last_weeks(tx: AsyncConnection, pact_id: UUID) -> list[WeekFacts]:
     """The weeks of a pact that the caller may read, newest first; some of the past, this one, and those to come."""
     rows = await tx.execute(_READ, {"pact": pact_id, "days": 7 * (WEEKS_SHOWN + 1)})
     return [WeekFacts(row.to_town_id, row.week, *(getattr(row, name) for name in _NAMES)) for row in rows]
+
+
+async def this_week(tx: AsyncConnection, pact_ids: Sequence[UUID]) -> dict[tuple[UUID, int], int]:
+    """People who count this week, by pact and the town that takes them; where none did yet, it is left out."""
+    rows = await tx.execute(_NOW, {"pacts": list(pact_ids)})
+    return {(row.pact_id, row.to_town_id): row.people for row in rows}

@@ -12,7 +12,18 @@ from geo.names import fold
 from matching.refusals import NotFound
 from matching.vocabulary import TownRole
 
-__all__ = ["TownFacts", "add", "countries_around", "get", "loaded_countries", "named", "names", "search", "set_roles"]
+__all__ = [
+    "TownFacts",
+    "add",
+    "countries_around",
+    "get",
+    "loaded_countries",
+    "named",
+    "names",
+    "search",
+    "set_roles",
+    "several",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +71,7 @@ _NAMED = text(f"""
      limit :limit
 """)
 _MOST_NAMESAKES = 100
+_SEVERAL = text(_SELECT + " from town t where t.id = any(cast(:ids as int[]))")
 _NAMES = text("select id, name from town where id = any(cast(:ids as int[]))")
 _LOADED = text("select distinct country from town")
 _COUNTRIES_AROUND = text("""
@@ -133,6 +145,11 @@ async def get(tx: AsyncConnection, town_id: int) -> TownFacts:
     if row is None:
         raise NotFound
     return _facts(row)
+
+
+async def several(tx: AsyncConnection, ids: Collection[int]) -> dict[int, TownFacts]:
+    """These towns, by id."""
+    return {row.id: _facts(row) for row in await tx.execute(_SEVERAL, {"ids": list(ids)})}
 
 
 async def loaded_countries(tx: AsyncConnection) -> frozenset[str]:

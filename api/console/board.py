@@ -8,9 +8,10 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.console.cards import Card, card_of
+from api.console.cards import card_of
 from api.console.cookies import token_in
-from api.console.pages import HOME, page
+from api.console.pages import HOME, TONIGHT, has_houses, page
+from api.console.referrals import asked_cards, passed_on
 from api.console.visits import ConsoleRoute, Marks, ReadsBoard, SignedIn, SignedOut, Visit, gone_to, idle
 from api.explanations import explained
 from api.problems import Forbidden
@@ -21,6 +22,7 @@ from db.allocations import AllocationFacts
 from db.boards import OnBoard
 from db.happenings import readable
 from matching.states import LIVE, AllocationState, NeedState
+from matching.vocabulary import DeclineReason
 
 __all__ = ["router"]
 
@@ -37,10 +39,25 @@ async def show_board(request: Request, visit: ReadsBoard) -> Response:
     found = await boards.needs_of(visit.tx, visit.who.organization_id, _MOST)
     placed = await allocations.of_needs(visit.tx, [each.need.id for each in found])
     explained_ones = [each.need.id for each in found if each.need.state is NeedState.OPEN][:_MOST_EXPLAINED]
-    cards = [await _card(visit, each, placed[each.need.id], explained_ones) for each in found]
+    passed = await passed_on(visit, [each.need.id for each in found])
+    cards = [
+        card_of(
+            each,
+            placed[each.need.id],
+            visit.language,
+            visit.who.scopes,
+            await _why(visit, each, placed[each.need.id], explained_ones),
+            passed[each.need.id],
+        )
+        for each in found
+    ]
+    # Who has houses finds it beside what these are asked.
+    asked = [] if has_houses(visit.who.kind, visit.who.scopes) else await asked_cards(visit)
     return await page(
         request,
         "board",
+        asked=asked,
+        reasons=list(DeclineReason),
         live=[card for card in cards if not card.over],
         over=[card for card in cards if card.over],
         still="still" in request.query_params,
@@ -54,7 +71,7 @@ async def mark_arrived(allocation_id: UUID, visit: Marks) -> Response:
     visit.note(allocation_id)
     visit.ring()
     back = visit.form.first("back")
-    return gone_to(back if back in (HOME, "/console/tonight") else HOME)
+    return gone_to(back if back in (HOME, TONIGHT) else HOME)
 
 
 @router.get("/console/changes")
@@ -79,11 +96,6 @@ async def _only_that(told: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Of each event that it happened; what is no event keeps the line open."""
     async for each in told:
         yield _CHANGED if b"event:" in each else b": still here\n\n"
-
-
-async def _card(visit: Visit, found: OnBoard, placed: list[AllocationFacts], explained_ones: list[UUID]) -> Card:
-    why = await _why(visit, found, placed, explained_ones)
-    return card_of(found, placed, visit.language, visit.who.scopes, why)
 
 
 async def _why(visit: Visit, found: OnBoard, placed: list[AllocationFacts], explained_ones: list[UUID]) -> str:

@@ -7,17 +7,34 @@ from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from api.moments import clock, left, stretch
+from api.moments import clock, language_name, left, moment, stretch
 from api.wording import knows, say
 from db.allocations import AllocationFacts
 from db.boards import InHouse, OnBoard, Room
 from db.keys import Scope
-from matching.states import LIVE, AllocationState, NeedState
-from matching.vocabulary import Audience, Urgency
+from db.referral_facts import ReferralFacts
+from matching.states import LIVE, AllocationState, NeedState, ReferralState
+from matching.vocabulary import Audience, Coverage, Urgency
 
-__all__ = ["Card", "Guest", "Occupation", "Stay", "card_of", "guest_of", "occupation", "wish_words"]
+__all__ = [
+    "Card",
+    "Guest",
+    "Occupation",
+    "Passed",
+    "Stay",
+    "Together",
+    "card_of",
+    "counts_in_words",
+    "guest_of",
+    "occupation",
+    "party_words",
+    "wish_words",
+]
 
 _OVER: Final = frozenset({NeedState.WITHDRAWN, NeedState.CLOSED})
+_WITHOUT: Final = frozenset({NeedState.OPEN, NeedState.UNMET})
+_WITH_PARTNER: Final = frozenset({ReferralState.OFFERED, ReferralState.ACCEPTED, ReferralState.PLACED})
+_INTERPRETER: Final = "interpreter:"
 _EARLY: Final = timedelta(hours=12)
 """An arrival is written down this long before a stay begins at the earliest."""
 
@@ -36,6 +53,26 @@ class Stay:
 
 
 @dataclass(frozen=True, slots=True)
+class Together:
+    """That a need is placed with others, how that stands, and until when its people may answer a plan."""
+
+    words: str
+    until: datetime | None
+    until_words: str
+    left: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A partner town that was asked to take the people of a need, and how it stands with it, as its poster sees it."""
+
+    words: str
+    until: datetime | None
+    until_words: str
+    left: str
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """A need."""
 
@@ -50,9 +87,14 @@ class Card:
     urgent: str
     wishes: list[str]
     words: str
+    together: Together | None
     why: str
     stays: list[Stay]
+    passed: list[Passed]
     may_withdraw: bool
+    may_refer: bool
+    asked: int
+    """How many towns were asked for them until now."""
     over: bool
 
 
@@ -87,9 +129,14 @@ class Occupation:
 
 
 def card_of(
-    found: OnBoard, placed: Sequence[AllocationFacts], language: str, scopes: Collection[Scope], why: str = ""
+    found: OnBoard,
+    placed: Sequence[AllocationFacts],
+    language: str,
+    scopes: Collection[Scope],
+    why: str = "",
+    passed: Sequence[tuple[ReferralFacts, str]] = (),
 ) -> Card:
-    """A need with its places; `why` is one sentence about them."""
+    """A need with its places; `why` is one sentence about them, `passed` its referrals, each with the town's name."""
     need, terms = found.need, found.need.terms
     alive = [each for each in placed if each.state in LIVE]
     over = need.state in _OVER or terms.ends <= found.now
@@ -106,9 +153,13 @@ def card_of(
         urgent=say(f"console.urgency.{terms.urgency}", language) if urgent else "",
         wishes=[*party_words(terms.audience, language), *wish_words(terms.requires, language)],
         words=say(f"console.state.{'over' if over and need.state not in _OVER else need.state}", language),
+        together=None if over else _together(found, language),
         why=why,
-        stays=[_stay(each, found.now, found.zone, language, scopes) for each in alive],
+        stays=[_stay(each, found, language, scopes) for each in alive],
+        passed=[_passed(each, town, found, language) for each, town in _to_tell(passed)] if not over else [],
         may_withdraw=Scope.NEEDS_WRITE in scopes and not over,
+        may_refer=Scope.NEEDS_WRITE in scopes and not over and not alive and _may_be_referred(found, passed),
+        asked=len(passed),
         over=over,
     )
 
@@ -159,18 +210,65 @@ def party_words(audience: Iterable[Audience], language: str) -> list[str]:
 
 def wish_words(codes: Collection[str], language: str) -> list[str]:
     """What a place must have."""
-    return [say(key, language) for code in sorted(codes) if knows(key := f"console.wish.{code}")]
+    return [words for code in sorted(codes) if (words := _wish(code, language))]
 
 
-def _stay(each: AllocationFacts, now: datetime, zone: ZoneInfo, language: str, scopes: Collection[Scope]) -> Stay:
+def _wish(code: str, language: str) -> str:
+    if code.startswith(_INTERPRETER):
+        return say(
+            "console.wish.interpreter", language, spoken=language_name(code.removeprefix(_INTERPRETER), language)
+        )
+    return say(key, language) if knows(key := f"console.wish.{code}") else ""
+
+
+def _may_be_referred(found: OnBoard, passed: Sequence[tuple[ReferralFacts, str]]) -> bool:
+    """Whether to offer it; who is part of a plan goes with the others, and a partner that was asked is waited for."""
+    need = found.need
+    follows = need.pathway_id is not None and found.coverage is not Coverage.EVERY
+    asked = any(each.state is ReferralState.OFFERED for each, _ in passed)
+    return need.state in _WITHOUT and need.project_id is None and not follows and not asked
+
+
+def _to_tell(passed: Sequence[tuple[ReferralFacts, str]]) -> Sequence[tuple[ReferralFacts, str]]:
+    """The towns that have to do with these people now; where none has, the last that was asked."""
+    return [each for each in passed if each[0].state in _WITH_PARTNER] or passed[-1:]
+
+
+def _passed(each: ReferralFacts, town: str, found: OnBoard, language: str) -> Passed:
+    until = each.answer_by or each.return_by
+    key = "console.answer_by" if each.answer_by else "console.passed.until"
+    return Passed(
+        words=say(f"referral.{each.state}", language, town=town),
+        until=until,
+        until_words=say(key, language, time=clock(until, found.zone, language)) if until else "",
+        left=left(until - found.now, language) if until else "",
+    )
+
+
+def _stay(each: AllocationFacts, found: OnBoard, language: str, scopes: Collection[Scope]) -> Stay:
+    # Of a plan that its people have not answered no house was asked: theirs is the time that is told.
+    asked = found.project is None or not each.tentative
     return Stay(
         id=each.id,
         state=each.state,
         words=say(f"chosen.{each.state}", language, km=each.distance_km),
-        until=each.held_until,
-        until_words=_deadline(each, zone, language),
-        left=_left(each, now, language),
-        may_arrive=_may_arrive(each, now, scopes),
+        until=each.held_until if asked else None,
+        until_words=_deadline(each, found.zone, language) if asked else "",
+        left=_left(each, found.now, language) if asked else "",
+        may_arrive=_may_arrive(each, found.now, scopes),
+    )
+
+
+def _together(found: OnBoard, language: str) -> Together | None:
+    if found.project is None:
+        step = found.need.pathway_id is not None
+        return Together(say("console.pathway", language), None, "", "") if step else None
+    until = found.project.answer_by
+    return Together(
+        words=say(f"console.project.{found.project.state}", language),
+        until=until,
+        until_words=say("console.project.until", language, time=moment(until, found.zone, language)) if until else "",
+        left=left(until - found.now, language) if until else "",
     )
 
 

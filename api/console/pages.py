@@ -13,19 +13,20 @@ from api.house import house_of
 from api.moments import own_name
 from api.problems import RateLimited, told
 from api.slip import RIGHT_TO_LEFT
-from api.wording import LANGUAGES, say
+from api.wording import LANGUAGES, knows, say
 from db import organizations
 from db.keys import Scope
-from matching.refusals import Refusal
+from matching.refusals import CannotRefer, Conflict, Refusal
 from matching.vocabulary import OrganizationKind
 from web.files import POLICY, path_of
 from web.pages import fill
 
-__all__ = ["HOME", "SIGN_IN", "TONIGHT", "home_of", "is_of_the_console", "page", "refused"]
+__all__ = ["HOME", "PACTS", "SIGN_IN", "TONIGHT", "has_houses", "home_of", "is_of_the_console", "page", "refused"]
 
 HOME: Final = "/console"
 SIGN_IN: Final = "/console/sign-in"
 TONIGHT: Final = "/console/tonight"
+PACTS: Final = "/console/pacts"
 _HEADERS: Final = {
     "Content-Security-Policy": POLICY,
     # Without its origin a browser would not say that a form is ours; other sites are told nothing all the same.
@@ -52,7 +53,14 @@ def is_of_the_console(request: Request) -> bool:
 def home_of(visit_kind: OrganizationKind, scopes: frozenset[Scope]) -> str:
     """Where somebody begins: who posts needs at the board, who has houses at what waits for an answer."""
     posts = visit_kind is OrganizationKind.COORDINATION and Scope.NEEDS_READ in scopes
-    return HOME if posts or Scope.ALLOCATIONS_READ not in scopes else TONIGHT
+    if Scope.ALLOCATIONS_READ in scopes and not posts:
+        return TONIGHT
+    return PACTS if Scope.PACTS_READ in scopes and Scope.NEEDS_READ not in scopes else HOME
+
+
+def has_houses(kind: OrganizationKind, scopes: frozenset[Scope]) -> bool:
+    """Whether what waits for an answer at houses is a page that is looked at with such a key."""
+    return kind is not OrganizationKind.COORDINATION and Scope.ALLOCATIONS_READ in scopes
 
 
 async def page(request: Request, name: str, *, status: int = 200, **facts: object) -> Response:
@@ -74,12 +82,26 @@ def refused(request: Request, refusal: Refusal) -> Response:
     facts = {
         "organization": None,
         "heading": say("console.forged.title", language) if forged else problem.title,
-        "detail": say("console.forged", language) if forged else problem.detail,
+        "detail": say("console.forged", language) if forged else _in_words(refusal, language) or problem.detail,
         "minutes": -(-refusal.seconds // 60) if isinstance(refusal, RateLimited) else None,
     }
     answer = _written(request, "trouble", problem.status, facts, None, language)
     answer.headers.update({name: value for name, value in headers.items() if name in ("Retry-After", "Connection")})
     return answer
+
+
+def _in_words(refusal: Refusal, language: str) -> str:
+    """What programs read out of the facts of an answer, where people are told it in a sentence of its own."""
+    match refusal:
+        case CannotRefer(rule="none"):
+            keys = ["console.refer.none"]
+        case CannotRefer(rule=rule):
+            keys = [f"console.refer.{rule}", "console.refer.each"]
+        case Conflict(reason=reason, state=state):
+            keys = [f"console.{reason}.{state}"]
+        case _:
+            keys = []
+    return " ".join(say(key, language) for key in keys if knows(key))
 
 
 def _written(
@@ -111,10 +133,7 @@ def _ways(visit: Visit, here: str) -> list[_Way]:
         (HOME, "console.nav.board", Scope.NEEDS_READ in scopes),
         (f"{HOME}/needs/new", "console.nav.new", Scope.NEEDS_WRITE in scopes),
         (f"{HOME}/needs/queue", "console.nav.queue", Scope.NEEDS_WRITE in scopes),
-        (
-            TONIGHT,
-            "console.nav.tonight",
-            Scope.ALLOCATIONS_READ in scopes and kind is not OrganizationKind.COORDINATION,
-        ),
+        (TONIGHT, "console.nav.tonight", has_houses(kind, scopes)),
+        (PACTS, "console.nav.pacts", Scope.PACTS_READ in scopes and kind is not OrganizationKind.ASSOCIATION),
     ]
     return [_Way(path, words, path == here) for path, words, open_to in offered if open_to]

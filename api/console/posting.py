@@ -14,6 +14,7 @@ from api.console.cards import Card, card_of
 from api.console.cookies import chosen_language
 from api.console.evenings import MOST_NIGHTS
 from api.console.pages import HOME, page
+from api.console.referrals import passed_on
 from api.console.visits import ConsoleRoute, Posts, ReadsBoard, Visit, gone_to
 from api.explanations import explained
 from api.needs import MOST_PEOPLE
@@ -68,7 +69,8 @@ async def show_need(need_id: UUID, request: Request, visit: ReadsBoard) -> Respo
         raise NotFound
     why = await explained(visit.tx, visit.who, need_id, visit.language)
     placed = await allocations.of_needs(visit.tx, [need_id])
-    card = card_of(found, placed[need_id], visit.language, visit.who.scopes, why.summary)
+    passed = (await passed_on(visit, [need_id]))[need_id]
+    card = card_of(found, placed[need_id], visit.language, visit.who.scopes, why.summary, passed)
     return await page(request, "need", card=card, why=why, slip=slip_of(visit, found, card), public=_slip_page(request))
 
 

@@ -4,13 +4,15 @@ An answer is given by one tap, and can be taken back for ten seconds: the page's
 sent nothing has happened, and the hold waits as before. Without a script a page asks once more instead.
 """
 
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from api.console.cards import guest_of, occupation
+from api.console.cards import Guest, guest_of, occupation
 from api.console.pages import TONIGHT, page
+from api.console.referrals import AskedCard, asked_cards
 from api.console.visits import Answers, ConsoleRoute, ReadsAwaiting, Visit, gone_to
 from db import allocations, boards
 from db.keys import Scope
@@ -29,10 +31,14 @@ _ANSWERS: Final = frozenset({"yes", *DeclineReason})
 async def show_tonight(request: Request, visit: ReadsAwaiting) -> Response:
     """What runs out first stands at the top."""
     language, scopes, own = visit.language, visit.who.scopes, visit.who.organization_id
+    waiting: list[Guest | AskedCard] = [
+        *(guest_of(each, language, scopes) for each in await boards.awaiting(visit.tx, own)),
+        *await asked_cards(visit),
+    ]
     return await page(
         request,
         "tonight",
-        waiting=[guest_of(each, language, scopes) for each in await boards.awaiting(visit.tx, own)],
+        waiting=sorted(waiting, key=_deadline),
         coming=[guest_of(each, language, scopes) for each in await boards.coming(visit.tx, own)],
         rooms=[occupation(each, language) for each in await boards.rooms(visit.tx, own)],
         reasons=list(DeclineReason),
@@ -54,6 +60,10 @@ async def answer_hold(allocation_id: UUID, request: Request, visit: Answers) -> 
     visit.note(allocation_id)
     visit.ring()
     return gone_to(TONIGHT)
+
+
+def _deadline(each: Guest | AskedCard) -> datetime:
+    return each.until or datetime.max.replace(tzinfo=UTC)
 
 
 async def _ask_again(request: Request, visit: Visit, allocation_id: UUID, said: str) -> Response:

@@ -40,8 +40,10 @@ __all__ = [
     "Posts",
     "ReadsAwaiting",
     "ReadsBoard",
+    "ReadsPacts",
     "SignedIn",
     "SignedOut",
+    "SignsPacts",
     "Visit",
     "form_token",
     "gone_to",
@@ -228,3 +230,5 @@ Posts = Annotated[Visit, Depends(_With(Scope.NEEDS_WRITE))]
 ReadsAwaiting = Annotated[Visit, Depends(_With(Scope.ALLOCATIONS_READ))]
 Answers = Annotated[Visit, Depends(_With(Scope.ALLOCATIONS_WRITE, Scope.ALLOCATIONS_CONFIRM))]
 Marks = Annotated[Visit, Depends(_With(Scope.ALLOCATIONS_WRITE))]
+ReadsPacts = Annotated[Visit, Depends(_With(Scope.PACTS_READ))]
+SignsPacts = Annotated[Visit, Depends(_With(Scope.PACTS_WRITE))]

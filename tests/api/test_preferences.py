@@ -77,7 +77,7 @@ async def test_what_is_taken_back_counts_no_more(
     await say_so(anyone, posted["code"], near={"town": BRIANCON.id}, wishes=["quiet"])
     told = await say_so(anyone, posted["code"])
     assert told["preferences"] == {"near": None, "most_km": None, "wishes": [], "wait_for": []}
-    assert await rows(engine, "select from preference") == []
+    assert await rows(engine, "select 1 from preference") == []
     await look_at_all_due(engine)
     assert await where(engine, posted["id"]) == [near]
     assert far
@@ -213,7 +213,7 @@ async def test_what_is_not_in_the_closed_lists_is_refused_and_not_repeated(
     assert told.status_code == 422
     assert [flaw["at"] for flaw in told.json()["errors"]] == [at]
     assert "unsayable" not in told.text
-    assert await rows(engine, "select from preference") == []
+    assert await rows(engine, "select 1 from preference") == []
 
 
 async def test_who_has_ended_prefers_nothing_any_more(
@@ -223,7 +223,7 @@ async def test_who_has_ended_prefers_nothing_any_more(
     await coordination.http.post(f"/v1/needs/{posted['id']}/withdraw")
     refused = await say_so(anyone, posted["code"], 409, wishes=["quiet"])
     assert refused["reason"] == "need_has_ended"
-    assert await rows(engine, "select from preference") == []
+    assert await rows(engine, "select 1 from preference") == []
 
 
 async def test_the_poster_reads_it_and_hears_of_it_and_the_host_does_not(
@@ -301,7 +301,7 @@ async def test_it_goes_with_its_need(
     await say_so(anyone, need["code"], wishes=["kitchen"])
     async with transaction(in_role(engine, Role.MATCHER)) as tx:
         await drop_needs(tx, [UUID(need["id"])])
-    assert await rows(engine, "select from preference") == []
+    assert await rows(engine, "select 1 from preference") == []
 
 
 async def marked(engine: AsyncEngine, offer: str, parties: int, points: int) -> None:
@@ -393,6 +393,6 @@ async def test_what_is_none_of_the_pages_choices_counts_as_none(
     odd = {"near_km": "3", "most_km": "-1", "wishes": ["lgbtq_safe", "<script>"], "leave_by": "tomorrow"}
     page: Page = await send(anyone, {"code": posted["code"], **odd}, "/slip/preferences")
     assert page.says(say("slip.prefer.done", "en"))
-    assert await rows(engine, "select from preference") == []
+    assert await rows(engine, "select 1 from preference") == []
     late = await send(anyone, {"code": posted["code"], "leave_by": "2020-01-01T09:00+01:00"}, "/slip/preferences", 422)
     assert late.says(say("slip.prefer.refused", "en"))

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,6 +12,7 @@ from playwright.async_api import Browser, expect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.wording import LANGUAGES, say
+from db.connection import transaction
 from db.settings import Settings
 from matching.vocabulary import OrganizationKind
 from tests.api.conftest import JoinNetwork, Organization
@@ -20,6 +22,8 @@ from tests.chromium import found
 from tests.conftest import Logins
 from tests.console.browsing import AXE, DESKTOP, PHONE, Watched, chromium, enter, flaws_of, opened
 from tests.db.acts import look_at_all_due, one, rows
+from tests.pacts import add_pact, add_referral, terms_body
+from tests.places import BRIANCON, GAP
 
 CHROMIUM = found()
 TODAY = datetime.now(ZoneInfo("Europe/Paris")).date()
@@ -160,11 +164,12 @@ async def test_no_page_has_a_barrier_or_is_wider_than_its_window(evening: Evenin
     assert CHROMIUM
     for urgency in ("vital", "normal"):
         await post_need(evening.desk, urgency=urgency, requires=["quiet"] if urgency == "vital" else [])
+    await pass_on(evening)
     await firm(evening)
-    need = (await one(evening.engine, "select id from need where state = 'held'")).id
+    need = (await one(evening.engine, "select id from need where urgency = 'vital'")).id
     pages = {
         evening.desk: ("", "/needs/new", "/needs/queue", f"/needs/{need}", f"/slips?need={need}", "/sessions", "/no"),
-        evening.hall: ("/tonight",),
+        evening.hall: ("/tonight", "/pacts"),
     }
     async with chromium(CHROMIUM) as browser:
         await assert_flaws_are_seen(browser, evening)
@@ -176,12 +181,26 @@ async def test_no_page_has_a_barrier_or_is_wider_than_its_window(evening: Evenin
                     await enter(watched, who.key)
                     for path in paths:
                         await watched.go(f"/console{path}")
+                        if path in ("", "/tonight"):
+                            await expect(watched.page.locator(".passed, form[action*=referrals]")).to_have_count(1)
                         assert await flaws_of(watched.page) == [], f"{path} in {language}"
                         assert await watched.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
                         await watched.shot(f"phone-{language}-{path.partition('?')[0].replace('/', '-')[:14]}")
                     await watched.go("/calendar")
                     assert await flaws_of(watched.page) == []
                     watched.assert_kept_to_itself()
+
+
+async def pass_on(evening: Evening) -> None:
+    """The town hall, which signed for Gap, is asked to take some people of the desk."""
+    posted = await post_need(evening.desk, people={"adults": 1, "minors": 0}, requires=["lift"], urgency="high")
+    async with transaction(evening.engine) as tx:
+        home, away = (evening.desk.id, BRIANCON), (evening.hall.id, GAP)
+        await add_referral(tx, UUID(posted["id"]), await add_pact(tx, home, away), home, away)
+    # Another pact, which the town hall has not signed.
+    terms = {"town": BRIANCON.id, "partner": str(evening.hall.id), "partner_town": GAP.id, "terms": terms_body()}
+    await rows(evening.engine, "insert into organization_town values (:id, :town)", id=evening.hall.id, town=GAP.id)
+    assert (await evening.desk.http.post("/v1/pacts", json=terms)).status_code == 201
 
 
 async def assert_flaws_are_seen(browser: Browser, evening: Evening) -> None:

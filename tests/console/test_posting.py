@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from api.console.asking import FIRST_WISHES, MORE_WISHES
 from api.console.evenings import evening_of, window_of
 from api.wording import LANGUAGES, knows, say
+from db.connection import transaction
 from db.keys import Scope
 from matching.states import AllocationState, NeedState
 from matching.vocabulary import Audience, Coverage, DeclineReason, OrganizationKind, Urgency
@@ -22,7 +23,8 @@ from tests.api.stored import everything_stored, holds
 from tests.api.test_slip import starts_in
 from tests.console.conftest import Enter, Shown
 from tests.db.acts import answer, hold, one, rows
-from tests.places import OULX
+from tests.pacts import add_pact, add_referral
+from tests.places import BRIANCON, GAP, OULX
 
 PARIS = ZoneInfo("Europe/Paris")
 NEW, QUEUE = "/console/needs/new", "/console/needs/queue"
@@ -112,7 +114,7 @@ async def test_what_is_wrong_is_said_and_what_was_chosen_stays(
         {"category": "language_class"},
     ):
         await browser.send(shown, NEW, status=422, **wrong)
-    assert await rows(engine, "select from need") == []
+    assert await rows(engine, "select 1 from need") == []
     assert [row.act for row in await rows(engine, "select act from audit_pending")] == ["POST /console/sign-in"]
 
 
@@ -137,7 +139,7 @@ async def test_a_queue_is_posted_whole_or_not_at_all(
     assert [value for name, value in more.form(QUEUE).fields if name == "adults"][:4] == ["2", "", "1", ""]
     await browser.send(shown, QUEUE, status=422)
     await browser.send(shown, QUEUE, status=422, adults=["2", "501"], minors=["0", "0"])
-    assert await rows(engine, "select from need") == []
+    assert await rows(engine, "select 1 from need") == []
     both = await asyncio.gather(
         *(browser.send(shown, QUEUE, adults=["2", "", "1"], minors=["1", "3", ""]) for _ in range(2))
     )
@@ -262,19 +264,34 @@ async def test_an_organization_without_towns_looks_for_one(
 
 
 async def test_whatever_is_written_into_a_form_about_a_person_is_kept_nowhere_and_not_repeated(
-    enter: Enter, coordination: Organization, engine: AsyncEngine, capsys: pytest.CaptureFixture[str]
+    enter: Enter,
+    coordination: Organization,
+    municipality: Organization,
+    engine: AsyncEngine,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     browser, planted = await enter(coordination.key), "Mariam-Haidari"
     need = await post_need(coordination)
+    async with transaction(engine) as tx:
+        home, away = (municipality.id, GAP), (coordination.id, BRIANCON)
+        pact = await add_pact(tx, home, away)
+        referral = await add_referral(tx, UUID(need["id"]), pact, home, away)
     token = dict((await browser.read(NEW)).form(NEW).fields)["token"]
+    sent = {"token": token, "adults": "1", "answer": "yes"}
     fields = "key there language form town q find evening nights adults minors urgency category party wish country"
-    for path in (NEW, QUEUE, "/console/sign-in", "/console/language", f"/console/needs/{need['id']}/withdraw"):
-        for name in (*fields.split(), "divisible", "sure", "back", "answer", "more", planted):
+    asking = (*fields.split(), "divisible", "sure", "back", "answer", "more", planted)
+    own = f"needs/{need['id']}"
+    acts = (f"{own}/refer", f"referrals/{referral}/answer", f"pacts/{pact}/sign")
+    tried: dict[str, tuple[str, ...]] = dict.fromkeys(acts, ("asked", "number", "sure", "back", "answer", planted))
+    tried |= dict.fromkeys(("needs/new", "needs/queue", "sign-in", "language", f"{own}/withdraw"), asking)
+    for path, names in tried.items():
+        for name in names:
             answered = await browser.http.post(
-                path, data={"token": token, "adults": "1", name: planted}, headers={"X-Name": planted}
+                f"/console/{path}", data=sent | {name: planted}, headers={"X-Name": planted}
             )
             assert planted not in answered.text, f"{path} {name}"
-        assert planted not in (await browser.http.get(path, params={"name": planted, "again": planted})).text
+        asked = await browser.http.get(f"/console/{path}", params={"name": planted, "again": planted})
+        assert planted not in asked.text
     assert holds(await everything_stored(engine), planted) == []
     assert planted not in "".join(capsys.readouterr())
     # The control: what is looked for is found where it is.

@@ -17,6 +17,7 @@ Fact = Row[tuple[object, ...]]
 
 async def rows(engine: AsyncEngine, statement: str, **values: object) -> list[Fact]:
     """What a statement returns; nothing when it only changes things."""
+    assert not statement.lstrip().startswith("select from "), "rows without a column are not seen"
     async with transaction(engine) as tx:
         result = await tx.execute(text(statement), values)
         return list(result.all()) if result.returns_rows else []

@@ -157,7 +157,7 @@ async def test_control_without_a_driver_there_and_then_nobody_drives(
     await rides.referred("referring")
     await rides.look()
     assert await rides.seats() == []
-    assert await rows(rides.towns.engine, "select from shift") == []
+    assert await rows(rides.towns.engine, "select 1 from shift") == []
 
 
 async def test_an_offer_with_a_driver_of_its_own_needs_no_volunteer(rides: Rides) -> None:
@@ -282,4 +282,4 @@ async def test_it_goes_with_the_need_that_it_was_for(rides: Rides) -> None:
     await rows(rides.towns.engine, "delete from allocation_slot")
     await rows(rides.towns.engine, "delete from allocation where need_id = :id", id=need_id)
     await rows(rides.towns.engine, "delete from need where id = :id", id=need_id)
-    assert await rows(rides.towns.engine, "select from ride") == []
+    assert await rows(rides.towns.engine, "select 1 from ride") == []
