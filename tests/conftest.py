@@ -25,13 +25,14 @@ from db.reaching import open_plain
 from db.roles import Role
 from db.settings import Settings
 from relais.embedded import running_stack
+from tests.memory import folder_in_memory
 from tests.places import add_towns
 
 ROOT = Path(__file__).parents[1]
 _DATABASE, _REDIS = "RELAIS_TEST_DATABASE_URL", "RELAIS_TEST_REDIS_URL"
 
 
-QUICK = ("-c", "fsync=off", "-c", "shared_preload_libraries=postgis-3")
+QUICK = ("-c", "fsync=off", "-c", "max_wal_size=256MB", "-c", "shared_preload_libraries=postgis-3")
 """Options of servers that nobody kills and that outlive no machine: a database is dropped without waiting for the disk,
 and each of the many connections finds PostGIS loaded. What tells of kills, power and copies (`tests/faults`, failover,
 backup) has servers of its own, which wait for the disk."""
@@ -48,10 +49,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start the servers once, in the process that hands tests out; those that run them inherit the addresses."""
     if hasattr(config, "workerinput") or config.option.collectonly or _DATABASE in os.environ:
         return
+    on_disk = ROOT / ".relais" / "test"
+    # What the long forms write is more than memory should hold.
+    root = on_disk if config.option.long else _running.enter_context(folder_in_memory(otherwise=on_disk))
     stack = _running.enter_context(
         running_stack(
-            ROOT / ".relais" / "test",
+            root,
             tell=print,
+            packages=ROOT / ".relais" / "packages",
             database_url=os.environ.get("RELAIS_DATABASE_URL"),
             redis_url=os.environ.get("RELAIS_REDIS_URL"),
             options=QUICK,
