@@ -3,36 +3,49 @@ PYTHON ?= $(shell .ci/python)
 BIN := .venv/bin
 RUNTIME := .venv/.runtime-installed
 DEV := .venv/.dev-installed
+COMPILED := .venv/.compiled
+NODE := .venv/.node-installed
 COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --quiet \
 	--no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make requirements"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-long check bench requirements clean
+.PHONY: help setup demo up test test-long check format lint types imports migrations bench requirements clean
 
 help: ## what there is to do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
-setup: $(DEV) ## install everything into .venv, at the versions and hashes of the requirements files
+setup: $(DEV) $(COMPILED) $(NODE) ## install everything into .venv, at the versions and hashes of the requirements files
 
-demo: $(RUNTIME) ## the whole system on this machine, with an evening played on it
+demo: $(RUNTIME) $(COMPILED) ## the whole system on this machine, with an evening played on it
 	@$(BIN)/relais demo
 
-up: $(RUNTIME) ## the whole system on this machine, empty
+up: $(RUNTIME) $(COMPILED) ## the whole system on this machine, empty
 	@$(BIN)/relais up
 
-test: $(DEV) ## the whole suite, where no route leads out: nobody may try to leave
+test: setup ## the whole suite, where no route leads out: nobody may try to leave
 	$(BIN)/python -m tests.no_route -n 2 --dist loadgroup --durations 30 --durations-min 5
 
-test-long: $(DEV) ## the same with the slow tests in their long form
+test-long: setup ## the same with the slow tests in their long form
 	$(BIN)/python -m tests.no_route -n 2 --dist loadgroup --long
 
-check: $(DEV) ## format, lint, types and import rules; seconds
+check: format lint types imports ## format, lint, types and import rules; seconds
+
+format: $(DEV)
 	$(BIN)/ruff format --check .
+
+lint: $(DEV)
 	$(BIN)/ruff check .
+
+types: $(DEV)
 	$(BIN)/mypy
+
+imports: $(DEV)
 	$(BIN)/lint-imports
 
-bench: $(DEV) ## benchmarks beside their baselines
+migrations: $(DEV) ## whether the migrations make the tables that the code knows
+	$(BIN)/relais migrations check
+
+bench: $(DEV) $(COMPILED) ## benchmarks beside their baselines
 	$(BIN)/python -m bench
 
 requirements: $(DEV) ## compile the requirements files again from pyproject.toml
@@ -47,12 +60,18 @@ $(RUNTIME): requirements.txt pyproject.toml
 	@.ci/venv "$(PYTHON)"
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.txt
 	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps -e .
+	@touch $@
+
+$(COMPILED): $(RUNTIME)
 	@# The engine's loops, compiled once: some twenty seconds that nobody then waits for.
 	@$(BIN)/python -m matching > /dev/null
 	@touch $@
 
 $(DEV): requirements-dev.txt $(RUNTIME)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.txt
+	@touch $@
+
+$(NODE): tests/node/package-lock.json $(RUNTIME)
 	@# What verifies webhooks and reads calendars in JavaScript; without npm those tests are skipped.
 	@if command -v npm > /dev/null; then npm ci --silent --fetch-retries 0 --fetch-timeout 20000 --prefix tests/node || echo "npm could fetch nothing: what JavaScript verifies and reads is skipped."; fi
 	@touch $@

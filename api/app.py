@@ -159,7 +159,9 @@ def create(settings: ApiSettings | None = None, presence: Presence | None = None
         evenings.router,
         operations.router,
     ):
-        app.include_router(router)
+        # Not `include_router`, which makes each route a second time, when a request first comes near it: seconds of the
+        # processor in which nobody else is answered. Nothing is added here to what routers say of themselves.
+        app.router.routes.extend(router.routes)
     return app
 
 

@@ -20,7 +20,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from api.app import create
 from api.presence import Presence
 from api.settings import ApiSettings
-from db.environment import read_or_leave
 
 __all__ = ["GuardedProtocol", "LeavingServer", "serve"]
 
@@ -129,9 +128,8 @@ class LeavingServer(uvicorn.Server):
         return await super().on_tick(counter) or over
 
 
-def serve(host: str, port: int) -> None:
+def serve(settings: ApiSettings, host: str, port: int) -> None:
     """Serve until a signal ends it: not ready at once, then no new connections, then the last answers."""
-    settings = read_or_leave(ApiSettings)
     door = _door(host, port)
     protocol: Callable[..., asyncio.Protocol] = partial(
         GuardedProtocol, most=settings.header_bytes, seconds=settings.body_seconds

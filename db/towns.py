@@ -80,6 +80,8 @@ _COUNTRIES_AROUND = text("""
 """)
 _SET_ROLES = text("update town set roles = :roles where id = :id")
 _STAGE = (
+    # The names of a large country take a busy machine longer than any one statement of a request should.
+    "set local statement_timeout = 0",
     """create temporary table town_staged (id int, name text, country text, population int, timezone text,
            longitude float8, latitude float8, cell bigint, middle_longitude float8, middle_latitude float8)
        on commit drop""",

@@ -3,6 +3,7 @@
 Nothing heavy is imported here before that is so.
 """
 
+import gc
 import os
 import signal
 from types import FrameType
@@ -18,8 +19,11 @@ def main() -> None:
     """Load the commands and run the one that was asked for."""
     # Libraries that are half imported catch what is raised in them, and nothing was started yet: leave at once.
     signal.signal(signal.SIGINT, _leave_at_once)
+    # What is loaded stays: to look through it for garbage meanwhile would only take time.
+    gc.disable()
     from relais.command import main as command  # noqa: PLC0415 - takes a second, in which Ctrl-C is to work
 
+    gc.enable()
     # From here on there may be something to stop on the way out.
     signal.signal(signal.SIGINT, _leave)
     command()

@@ -4,10 +4,12 @@ Servers are those of `RELAIS_DATABASE_URL` and `RELAIS_REDIS_URL` where they are
 """
 
 import base64
+import gc
 import os
 import secrets
+import sys
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -25,13 +27,14 @@ from db.reaching import open_plain
 from db.roles import Role
 from db.settings import Settings
 from relais.embedded import running_stack
+from tests.memory import folder_in_memory
 from tests.places import add_towns
 
 ROOT = Path(__file__).parents[1]
 _DATABASE, _REDIS = "RELAIS_TEST_DATABASE_URL", "RELAIS_TEST_REDIS_URL"
 
 
-QUICK = ("-c", "fsync=off", "-c", "shared_preload_libraries=postgis-3")
+QUICK = ("-c", "fsync=off", "-c", "max_wal_size=256MB", "-c", "shared_preload_libraries=postgis-3")
 """Options of servers that nobody kills and that outlive no machine: a database is dropped without waiting for the disk,
 and each of the many connections finds PostGIS loaded. What tells of kills, power and copies (`tests/faults`, failover,
 backup) has servers of its own, which wait for the disk."""
@@ -46,12 +49,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the servers once, in the process that hands tests out; those that run them inherit the addresses."""
+    # Tests start hundreds of processes: the first writes down what it compiled, whatever this machine is used to.
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    if hasattr(config, "workerinput") or config.getvalue("dist") == "no":  # else others load the tests
+        gc.disable()
     if hasattr(config, "workerinput") or config.option.collectonly or _DATABASE in os.environ:
         return
+    on_disk = ROOT / ".relais" / "test"
+    # What the long forms write is more than memory should hold.
+    root = on_disk if config.option.long else _running.enter_context(folder_in_memory(otherwise=on_disk))
     stack = _running.enter_context(
         running_stack(
-            ROOT / ".relais" / "test",
+            root,
             tell=print,
+            packages=ROOT / ".relais" / "packages",
             database_url=os.environ.get("RELAIS_DATABASE_URL"),
             redis_url=os.environ.get("RELAIS_REDIS_URL"),
             options=QUICK,
@@ -60,17 +72,29 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ[_DATABASE], os.environ[_REDIS] = stack.database_url, stack.redis_url
 
 
+def pytest_collection_finish() -> None:
+    """What was loaded stays: nothing of it is looked through for garbage, neither while it is loaded nor later."""
+    gc.freeze()
+    gc.enable()
+
+
 def pytest_unconfigure() -> None:
     """Stop what was started here."""
     _running.close()
 
 
 _TOGETHER = (
+    "tests/api/test_serving.py",
     "tests/db/test_failover",
+    "tests/db/test_migrations_under_load.py",
+    "tests/db/test_towns.py",
     "tests/faults/",
+    "tests/matching/figures/test_withholding.py",
     "tests/protection/test_noninterference.py",
     "tests/protection/test_planted.py",
     "tests/relais/test_backup.py",
+    "tests/relais/test_demo.py",
+    "tests/relais/test_embedded.py",
 )
 """Tests that share a house which takes long to build: one process runs them all."""
 
@@ -183,13 +207,22 @@ async def logins(servers: Servers, template: str) -> AsyncIterator[Logins]:
         await run_on_server(servers, f"drop role {name}")
 
 
+@asynccontextmanager
+async def a_database(servers: Servers, template: str) -> AsyncIterator[str]:
+    """The name of a clone of the template, which is there for as long as the block runs."""
+    name = f"relais_test_{uuid4().hex[:12]}"
+    await run_on_server(servers, f"create database {name} template {template} strategy file_copy")
+    try:
+        yield name
+    finally:
+        await run_on_server(servers, f"drop database {name} with (force)")
+
+
 @pytest_asyncio.fixture(loop_scope="function")
 async def settings(servers: Servers, secret_files: tuple[Path, Path], template: str) -> AsyncIterator[Settings]:
     """Settings that point to a database of the test's own."""
-    name = f"relais_test_{uuid4().hex[:12]}"
-    await run_on_server(servers, f"create database {name} template {template} strategy file_copy")
-    yield settings_for(servers, secret_files, name)
-    await run_on_server(servers, f"drop database {name} with (force)")
+    async with a_database(servers, template) as name:
+        yield settings_for(servers, secret_files, name)
 
 
 @pytest_asyncio.fixture(loop_scope="function")

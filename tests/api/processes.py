@@ -1,8 +1,6 @@
 """The API as it is served: real processes on free ports, which the test starts, signals and reads the log of."""
 
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +10,8 @@ import pytest
 
 from db.settings import Settings
 from relais.embedded.ports import free_port
-from tests.conftest import ROOT, Logins, environment_of
+from tests.conftest import Logins, environment_of
+from tests.forked import Running, fork
 from tests.waiting import eventually
 
 __all__ = ["ApiProcess", "StartApi", "start_api"]
@@ -23,7 +22,7 @@ class ApiProcess:
     """A running API and where its log is."""
 
     port: int
-    process: subprocess.Popen[bytes]
+    process: Running
     log: Path
     http: httpx.AsyncClient = field(init=False)
     passing: httpx.AsyncClient = field(init=False)
@@ -87,10 +86,7 @@ def start_api(settings: Settings, logins: Logins, tmp_path: Path) -> Iterator[St
         given = environment_of(settings.model_copy(update=address)) | environment
         port = port or free_port()
         log = tmp_path / f"api-{len(started)}.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "api", "--port", str(port)], cwd=ROOT, env=given, stdout=output, stderr=output
-            )
+        process = fork("api", "--port", str(port), environment=given, log=log)
         started.append(ApiProcess(port, process, log))
         return started[-1]
 

@@ -2,22 +2,25 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest_asyncio
 
-from db.settings import Settings
 from tests.api.served import served
+from tests.conftest import Servers, a_database, settings_for
 
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: relais.test\r\n"
 SECONDS = 1
 
 
-@pytest_asyncio.fixture(loop_scope="function")
-async def port(settings: Settings) -> AsyncIterator[int]:
-    """A service of its own process that waits a second for heads and bodies."""
-    async with served(settings, pool_size="2", body_seconds=str(SECONDS), header_bytes="8192") as service:
-        yield service.port
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def port(servers: Servers, secret_files: tuple[Path, Path], template: str) -> AsyncIterator[int]:
+    """A service of its own process that waits a second for heads and bodies; who wears it down shares it."""
+    async with a_database(servers, template) as name:
+        settings = settings_for(servers, secret_files, name)
+        async with served(settings, pool_size="2", body_seconds=str(SECONDS), header_bytes="8192") as service:
+            yield service.port
 
 
 async def send(port: int, *parts: bytes) -> bytes:

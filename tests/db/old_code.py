@@ -22,6 +22,8 @@ __all__ = ["BASE", "Load", "furnish", "load"]
 BASE: Final = "0013"
 """The newest migration that was only ever tried on an empty database."""
 _SIDE_BY_SIDE: Final = 4
+_PAUSE_SECONDS: Final = 0.02
+"""Between two evenings of one of them: the machine has the migration to serve too."""
 _OFFERS: Final = 50
 _POINT: Final = f"cast('{point_text(Cell(GAP.cell))}' as geography)"
 _NEED: Final = f"""
@@ -137,6 +139,7 @@ async def _somebody(settings: Settings, lock_seconds: float, going: Load, stoppe
         except asyncpg.PostgresError as error:
             going.failed.append(f"{type(error).__name__}: {error}")
         going.done += 1
+        await asyncio.sleep(_PAUSE_SECONDS)
     await connection.close()
 
 

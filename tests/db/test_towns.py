@@ -12,6 +12,7 @@ from db.connection import connect, transaction
 from db.settings import Settings
 from db.towns import TownFacts
 from geo.cells import Point
+from geo.gazetteer import GazetteerTown
 from matching.refusals import NotFound
 from matching.vocabulary import TownRole
 from relais.gazetteer import UnknownTown, ensure_town, load_countries
@@ -145,3 +146,12 @@ async def test_a_number_that_no_town_has_is_told_in_words(tx: AsyncConnection) -
 async def test_roles_say_what_a_town_is_to_people_on_the_road(tx: AsyncConnection) -> None:
     await towns.set_roles(tx, BRIANCON, [TownRole.TRANSIT, TownRole.BORDER])
     assert (await towns.get(tx, BRIANCON)).roles == (TownRole.BORDER, TownRole.TRANSIT)
+
+
+async def test_a_country_is_added_however_long_that_takes(tx: AsyncConnection) -> None:
+    names = {f"town {number}": f"Town {number}" for number in range(3)}
+    added = [GazetteerTown(number, "Town", "XX", 500, "UTC", IN_THE_ALPS, names) for number in range(1, 10_001)]
+    # Far less than it takes, and all that the staging of it needs.
+    await tx.execute(text("set local statement_timeout = '50ms'"))
+    await towns.add(tx, added)
+    assert "XX" in await towns.loaded_countries(tx)

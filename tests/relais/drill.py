@@ -2,10 +2,7 @@
 
 import asyncio
 import base64
-import os
 import secrets
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -37,7 +34,7 @@ from tests.conftest import ROOT
 from tests.db.acts import answer, hold, one, rows
 from tests.places import add_towns
 
-__all__ = ["Act", "House", "Told", "evening_of_acts", "folder_in_memory", "programs"]
+__all__ = ["Act", "House", "Told", "evening_of_acts", "programs"]
 
 _NO_REDIS = "redis://127.0.0.1:1/0"
 _SIDE_BY_SIDE = 4
@@ -102,19 +99,6 @@ class House:
 def programs() -> Programs:
     """The programs of the tests, shared with their own stack."""
     return Programs(ROOT / ".relais" / "packages", print)
-
-
-@contextmanager
-def folder_in_memory() -> Iterator[Path]:
-    """A folder that servers of another user may enter; in memory where there is room, for files by the thousand."""
-    memory = Path("/dev/shm")  # noqa: S108 - it is asked for memory, and the name is made by mkdtemp
-    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 * 1024**3
-    made = Path(tempfile.mkdtemp(prefix="relais-backup-", dir=memory if roomy else None))
-    made.chmod(0o755)
-    try:
-        yield made
-    finally:
-        shutil.rmtree(made)
 
 
 async def evening_of_acts(house: House, settings: Settings, seed: int, *, acts: int, moments: int) -> Told:

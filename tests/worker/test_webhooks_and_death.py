@@ -3,7 +3,6 @@
 import asyncio
 import signal
 from pathlib import Path
-from subprocess import Popen
 from uuid import uuid4
 
 import trustme
@@ -11,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.settings import Settings
 from tests.db.acts import one, rows
+from tests.forked import Running
 from tests.waiting import eventually
 from tests.worker.conftest import StartWorker
 from tests.worker.hooks import add_hook, happen, waiting
@@ -28,10 +28,10 @@ async def test_what_was_told_by_a_worker_that_was_killed_is_told_again_under_the
 ) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    killed: list[Popen[bytes]] = []
+    killed: list[Running] = []
 
-    def start() -> Popen[bytes]:
-        return start_worker(program=("-m", "tests.worker.open_way", str(tmp_path / "ca.pem")))
+    def start() -> Running:
+        return start_worker("tests.worker.open_way", str(tmp_path / "ca.pem"))
 
     async def kill_first(_told: Told) -> Answer:
         if not killed:
