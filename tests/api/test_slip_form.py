@@ -74,7 +74,7 @@ async def test_control_where_nothing_was_said_nothing_is_kept(
     page = await send(anyone, {"code": posted["code"]})
     assert "said" not in [each["value"] for each in (*options(page, "near_km"), *options(page, "most_km"))]
     await send(anyone, {"code": posted["code"], "near_km": "said", "most_km": "said"}, SAVED)
-    assert await rows(engine, "select from preference") == []
+    assert await rows(engine, "select need_id from preference") == []
 
 
 @pytest.fixture
