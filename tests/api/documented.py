@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from fastapi import FastAPI
-from starlette.routing import BaseRoute
 
 __all__ = ["OTHER_HEADERS", "READ_HEADERS", "Operation", "described", "found", "levels", "operations", "put"]
 
 Json = dict[str, Any]
-_written: list[tuple[list[BaseRoute], Json]] = []
 _METHODS = ("get", "put", "post", "patch", "delete")
 _FORMS = {
     "uuid": "00000000-0000-4000-8000-000000000000",
@@ -73,13 +71,8 @@ class Operation:
 
 
 def operations(app: FastAPI) -> list[Operation]:
-    """All of them, in the document's order; it is written once for all services that have the same routes."""
-    routes = [route for route in app.router.routes if getattr(route, "include_in_schema", True)]
-    document = next((document for known, document in _written if known == routes), None)
-    if document is None:
-        document = app.openapi()
-        _written.append((routes, document))
-    return described(document)
+    """All of them, in the document's order."""
+    return described(app.openapi())
 
 
 def described(document: Json) -> list[Operation]:
