@@ -72,11 +72,11 @@ from db.bell import SETTLED, Bell, Ear
 from db.connection import connect
 from db.environment import read_or_leave
 from db.late_reading import LateReading
-from db.own_slip import file_missing
 from db.readiness import Readiness
 from db.roles import Role
 from db.settings import Keys
 from db.showing import DatabaseFigures, show_bells, show_late_reading, show_pool, shown
+from db.slip_filing import file_missing
 from db.slips import SlipKeys
 from db.webhook_keys import WebhookKeys
 from matching.refusals import Invalid, NotFound, Refusal

@@ -18,8 +18,9 @@ from api.said import PreferencesIn, PreferencesOut
 from api.slip_desk import with_code
 from api.wire import CategoryCode, CountryCode, Instant, TimezoneName, Wire
 from api.wording import SLIP_LANGUAGES, language_of, say
-from db import own_slip
-from db.own_slip import Slip, SlipPlace
+from db import feedback, own_slip
+from db.own_slip import Slip
+from db.slip_places import SlipPlace
 from db.slips import LONGEST_WRITTEN
 from matching.bringing import Thing
 from matching.projects import MOST_PARTIES
@@ -231,7 +232,7 @@ async def give_feedback(
     language = language_of(accept_language, SLIP_LANGUAGES)
 
     async def act(tx: AsyncConnection, slip: bytes) -> Slip:
-        await own_slip.give_feedback(tx, slip, body.rating, body.words)
+        await feedback.give_feedback(tx, slip, body.rating, body.words)
         return await own_slip.read(tx, slip, house.vault)
 
     return SlipOut.of(await with_code(house, request, body.code, act), language)

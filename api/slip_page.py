@@ -22,7 +22,7 @@ from api.slip_desk import with_code
 from api.slip_preferences import leave_by_in, said_in
 from api.slip_shown import houses_in, id_in, number_in, plan_shown, slip_shown
 from api.wording import SLIP_LANGUAGES, language_of, say
-from db import own_slip, project_answers, project_slips
+from db import feedback, own_slip, project_answers, project_slips
 from db.own_slip import Slip
 from db.project_slips import PlanFacts
 from db.slips import code_in, grouped
@@ -104,7 +104,7 @@ def router(settings: ApiSettings) -> APIRouter:
             return await _answer(request, leave, form)
 
         async def act(tx: AsyncConnection, slip: bytes) -> None:
-            await own_slip.give_feedback(tx, slip, int(rating), words)
+            await feedback.give_feedback(tx, slip, int(rating), words)
 
         return await _answer(request, leave, form, act, "slip.tell.done")
 

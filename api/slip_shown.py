@@ -7,8 +7,9 @@ from uuid import UUID
 from api.moments import about, country, moment, stretch
 from api.slip_preferences import form_of
 from api.wording import knows, say
-from db.own_slip import Slip, SlipPlace
+from db.own_slip import Slip
 from db.project_slips import PlanFacts
+from db.slip_places import SlipPlace
 from matching.reveal import Revealed
 from matching.states import SEEKING, AllocationState
 

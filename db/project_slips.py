@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.own_slip import OPEN_AFTER_END
+from db.slip_needs import OPEN_AFTER_END
 from matching.projects import ProjectState
 from matching.refusals import NotFound
 from matching.states import AllocationState

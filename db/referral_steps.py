@@ -22,7 +22,8 @@ COLUMNS: Final = columns(ReferralRow, "r")
 """What `go` asks of a row of `referral r`."""
 _LIVE = text(f"""
     select {COLUMNS} from referral r
-     where r.need_id = :need and r.state in ('offered', 'accepted', 'placed') order by r.id for update
+     where r.need_id = :need and r.state in ('offered', 'accepted', 'placed')
+     order by r.pact_id, r.to_town_id, r.week, r.id for update
 """)
 _GO = text("""
     update referral

@@ -118,7 +118,8 @@ async def agree(tx: AsyncConnection, referral_id: UUID, policy: Policy) -> None:
     if poster is None:
         raise Conflict("referral_is_answered", ReferralState.WITHDRAWN)
     for other in await lock_live(tx, row.need_id):
-        if other.state == ReferralState.ACCEPTED:
+        # Also one whose place was lost a moment ago and that nobody has looked at since.
+        if other.id != row.id and other.state in (ReferralState.ACCEPTED, ReferralState.PLACED):
             await go(tx, other, ReferralState.RETURNED, ReferralReason.PASSED_ON)
     await go(tx, row, ReferralState.ACCEPTED, minutes=policy.refer_search_minutes)
     await events.record(tx, "need.referred", row.need_id, [poster])

@@ -55,12 +55,14 @@ async def leave_for_change(tx: AsyncConnection, need_id: UUID, terms: NeedTerms,
     """A need gets other terms: whether it stays where it is searched, as its people keep a place there.
 
     Without a place what was asked of a partner is withdrawn, for it was asked other things, and people are looked
-    after at home. Else the week in which they come must have room for them; it is the old one where nights have begun.
-    For a need that the caller has locked, as the matcher. Raises `Conflict`.
+    after at home; but for those some of whom have stayed there. Else the week in which they come must have room for
+    them; it is the old one where nights have begun. For a need that the caller has locked, as the matcher. Raises
+    `Conflict`.
     """
     stays = False
+    remains = has_place or await have_stayed(tx, need_id)
     for row in await lock_live(tx, need_id):
-        if row.state == ReferralState.OFFERED or not has_place:
+        if row.state == ReferralState.OFFERED or not remains:
             await go(tx, row, ReferralState.WITHDRAWN, ReferralReason.NEED_CHANGED)
             continue
         stays = True
@@ -78,9 +80,15 @@ async def list_too_far(tx: AsyncConnection, limit: int) -> Sequence[UUID]:
 async def come_home(tx: AsyncConnection, need_id: UUID) -> bool:
     """End what asks a town to which the people do not go any more; they are looked after at home. Whether anything was.
 
-    Who has a place keeps it. For a need that the caller has locked, as the matcher.
+    Who has a place keeps it, and who has stayed there is looked after there. For a need that the caller has locked, as
+    the matcher.
     """
-    far = (await tx.execute(_TOO_FAR_OF, {"need": need_id})).all()
+    stayed = await have_stayed(tx, need_id)
+    far = [
+        row
+        for row in await tx.execute(_TOO_FAR_OF, {"need": need_id})
+        if row.state == ReferralState.OFFERED or not stayed
+    ]
     for row in far:
         await go(tx, row, ReferralState.WITHDRAWN, ReferralReason.NEED_CHANGED)
         if row.state != ReferralState.OFFERED:

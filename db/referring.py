@@ -80,6 +80,8 @@ _DUE = text(f"""
     select n.id from waiting n
      where n.fruitless > 0 and n.ends > now() and n.starts <= now() + cast(:ahead as interval)
        and n.project_id is null and not ({_FOLLOWS_ITS_BED})
+       -- The way from a town is that town's to see to.
+       and not exists (select from ride where ride.need_id = n.id)
        and coalesce(n.refer_at, n.posted_at + make_interval(mins => case n.urgency
            when 'vital' then cast(:vital as int) when 'high' then cast(:high as int) else cast(:normal as int) end))
            <= now()

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import needs, seekers
 from db.needs import NeedFacts
 from matching.posting import NeedTerms
-from matching.refusals import CannotKeepPlace, Conflict
+from matching.refusals import CannotKeepPlace, Conflict, Invalid
 from matching.states import NeedState
 from matching.vocabulary import Stay, Transport
 
@@ -135,16 +135,19 @@ async def _keeps_its_seats(tx: AsyncConnection, ride: NeedFacts, wanted: NeedTer
     try:
         async with tx.begin_nested():
             await change(tx, ride.id, ride.organization_id, None, wanted)
-    except (CannotKeepPlace, Conflict):
+    except (CannotKeepPlace, Conflict, Invalid):
         return False
     return True
 
 
 async def _seek_anew(tx: AsyncConnection, ride: NeedFacts, wanted: NeedTerms) -> None:
-    with suppress(Conflict):  # it ended by itself
-        await needs.end(tx, ride)
-    (posted,) = await needs.add(tx, ride.organization_id, [wanted])
-    await tx.execute(_INSTEAD, {"need": ride.id, "instead": posted.need.id})
+    # A way that nobody can ask for any more, as its time is over, keeps no stay from being changed.
+    with suppress(Invalid):
+        async with tx.begin_nested():
+            with suppress(Conflict):  # it ended by itself
+                await needs.end(tx, ride)
+            (posted,) = await needs.add(tx, ride.organization_id, [wanted])
+            await tx.execute(_INSTEAD, {"need": ride.id, "instead": posted.need.id})
 
 
 def _changes(before: NeedTerms, after: NeedTerms) -> dict[str, Any]:

@@ -279,6 +279,12 @@ def _left_to_go(most: int | None, gone: int | None) -> int | None:
     return most if most is None or gone is None else max(most - gone, -1)
 
 
+def _gone(row: Row[tuple[object, ...]]) -> int | None:
+    """How far they went to a partner town; nothing for the rest of a party of which some have places there."""
+    rest = 0 < int(row.people_left) < row.adults + row.minors
+    return None if rest else row.searched_km
+
+
 def _preferences(row: Row[tuple[object, ...]], max_km: int | None) -> Preferences:
     """What the people said; the limit of how far they go counts from their own town, as the need's does."""
     if not row.prefers:
@@ -288,7 +294,7 @@ def _preferences(row: Row[tuple[object, ...]], max_km: int | None) -> Preference
         wishes=frozenset(row.wishes),
         waits_for=frozenset(row.waits_for) - frozenset(row.requires),
         posted_max_km=max_km,
-        most_km=_left_to_go(row.most_km, row.searched_km),
+        most_km=_left_to_go(row.most_km, _gone(row)),
     )
 
 
@@ -296,7 +302,7 @@ def _seeker(row: Row[tuple[object, ...]], now: datetime) -> Seeker:
     window = Window(row.starts, row.ends)
     coverage = Coverage(row.coverage)
     ahead = Window(max(row.starts, now), row.ends) if now < row.ends else None
-    max_km = _left_to_go(row.max_km, row.searched_km)
+    max_km = _left_to_go(row.max_km, _gone(row))
     said = _preferences(row, max_km)
     most = [limit for limit in (max_km, said.most_km) if limit is not None]
     need = Need(

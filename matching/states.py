@@ -139,7 +139,7 @@ REFERRAL_TRANSITIONS: dict[ReferralState, frozenset[ReferralState]] = {
         {ReferralState.ACCEPTED, ReferralState.DECLINED, ReferralState.EXPIRED, ReferralState.WITHDRAWN}
     ),
     ReferralState.ACCEPTED: frozenset({ReferralState.PLACED, ReferralState.RETURNED, ReferralState.WITHDRAWN}),
-    ReferralState.PLACED: frozenset({ReferralState.ACCEPTED, ReferralState.WITHDRAWN}),
+    ReferralState.PLACED: frozenset({ReferralState.ACCEPTED, ReferralState.RETURNED, ReferralState.WITHDRAWN}),
     ReferralState.DECLINED: frozenset(),
     ReferralState.EXPIRED: frozenset(),
     ReferralState.RETURNED: frozenset(),

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import checkup, late_reading, locations, own_slip, tenancy
+from db import checkup, late_reading, locations, slip_filing, tenancy
 from db.addresses import Vault
 from db.connection import connect, connect_to_a_follower, looking, snapshot
 from db.late_reading import PATIENCE
@@ -221,7 +221,7 @@ async def secrets(house: House) -> Finding | None:
     slips = SlipKeys.of(house.settings.keys())
     vault = Vault.of_file(house.settings.address_key_file)
     async with house.reading() as tx:
-        misfiled = await own_slip.count_misfiled(tx, slips, _NEEDS)
+        misfiled = await slip_filing.count_misfiled(tx, slips, _NEEDS)
         closed = await locations.count_unopened(tx, vault, _PLACES)
     if misfiled:
         return to_do(

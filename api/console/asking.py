@@ -125,9 +125,12 @@ class Asked:
         return [self.terms(choices, _people(adults, minors)) for adults, minors in self.counts]
 
     def _evening(self, choices: Choices) -> date:
-        offered = {each.value for each in choices.evenings}
-        chosen = self.evening if self.evening in offered else choices.evenings[0].value
-        return date.fromisoformat(chosen)
+        if not self.evening:
+            return date.fromisoformat(choices.evenings[0].value)
+        if self.evening not in {each.value for each in choices.evenings}:
+            # A form that was kept since yesterday asks for a night that is over, and not for the next one.
+            raise Invalid.one("/from", "in_the_past")
+        return date.fromisoformat(self.evening)
 
     def _consented(self, choices: Choices) -> set[str]:
         return {each.value for each in choices.countries} & self.countries

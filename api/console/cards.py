@@ -222,11 +222,16 @@ def _wish(code: str, language: str) -> str:
 
 
 def _may_be_referred(found: OnBoard, passed: Sequence[tuple[ReferralFacts, str]]) -> bool:
-    """Whether to offer it; who is part of a plan goes with the others, and a partner that was asked is waited for."""
+    """Whether to offer it.
+
+    A party of a plan goes with the others, a partner that was asked is waited for, and the way from a town is that
+    town's to see to.
+    """
     need = found.need
     follows = need.pathway_id is not None and found.coverage is not Coverage.EVERY
     asked = any(each.state is ReferralState.OFFERED for each, _ in passed)
-    return need.state in _WITHOUT and need.project_id is None and not follows and not asked
+    way = need.terms.category == "transport"
+    return need.state in _WITHOUT and need.project_id is None and not (follows or asked or way)
 
 
 def _to_tell(passed: Sequence[tuple[ReferralFacts, str]]) -> Sequence[tuple[ReferralFacts, str]]:

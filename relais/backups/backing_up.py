@@ -7,8 +7,8 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.connection import looking, transaction
-from db.own_slip import count_misfiled
 from db.settings import Settings
+from db.slip_filing import count_misfiled
 from db.slips import SlipKeys
 from db.terms import Terms
 from relais.backups.keys_at_hand import KeysAtHand

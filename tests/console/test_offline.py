@@ -11,12 +11,10 @@ from playwright.async_api import BrowserContext, Error, Page, Route, expect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.wording import say
-from db.settings import Settings
 from matching.vocabulary import OrganizationKind
 from tests.api.conftest import JoinNetwork, Organization
-from tests.api.served import served
+from tests.api.processes import StartApi, start_api
 from tests.chromium import found
-from tests.conftest import Logins
 from tests.console.browsing import DESKTOP, PHONE, Watched, chromium, enter, opened
 from tests.db.acts import one, rows
 from tests.waiting import eventually
@@ -26,6 +24,7 @@ pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium here, and none was fetched: python -m tests.chromium"
 )
 KEPT = say("console.kept.waits", "en")
+__all__ = ["start_api"]
 
 
 class Door:
@@ -63,15 +62,12 @@ class Door:
 
 
 @pytest_asyncio.fixture(loop_scope="function")
-async def door(engine: AsyncEngine, settings: Settings, logins: Logins, client: JoinNetwork) -> AsyncIterator[Door]:
+async def door(engine: AsyncEngine, client: JoinNetwork, start_api: StartApi) -> AsyncIterator[Door]:
     desk = await client(OrganizationKind.COORDINATION)
-    address = settings.model_copy(update={"database_url": logins.address(settings.database_url, logins.api)})
+    house = start_api()
+    await house.answers(200)
     assert CHROMIUM
-    async with (
-        served(address) as house,
-        chromium(CHROMIUM) as browser,
-        opened(browser, house.url, PHONE, "en") as watched,
-    ):
+    async with chromium(CHROMIUM) as browser, opened(browser, house.url, PHONE, "en") as watched:
         await enter(watched, desk.key)
         yield Door(watched, desk, engine)
 
@@ -149,6 +145,73 @@ async def test_leaving_leaves_nothing_on_the_device(door: Door) -> None:
     assert left == [0, 0, 0]
 
 
+async def test_leaving_without_a_network_leaves_no_page_and_no_need(door: Door) -> None:
+    await door.kept_by_the_worker()
+    await door.network(there=False)
+    await door.watched.go("/console/needs/new")
+    await door.fill_in()
+    await door.page.click(".last .act")
+    await expect(door.page.locator("#kept")).to_contain_text(KEPT)
+    await door.page.click("#leave")
+    await expect(door.page.locator("h1")).to_have_text(say("console.no_network", "en"))
+    assert not await door.keeps("/console")
+    assert await door.page.evaluate("localStorage.length") == 0
+
+
+async def test_an_old_browser_posts_as_any_form_is_posted(door: Door) -> None:
+    await door.context.add_init_script("delete AbortSignal.timeout")
+    await door.watched.go("/console/needs/new")
+    await door.fill_in()
+    await door.page.click(".last .act")
+    await door.page.wait_for_selector(".qr")
+    assert await door.needs() == 1
+
+
+async def test_a_key_that_may_post_and_not_read_has_posted_once(door: Door) -> None:
+    """What it is sent on to is not shown to it: that is no reason to keep what was posted."""
+    await rows(door.engine, "update api_key set scopes = '{needs:write}'")
+    await door.watched.go("/console/needs/new")
+    await door.fill_in()
+    await door.page.click(".last .act")
+    await door.page.wait_for_url("**/console/needs/*-*")
+    assert await door.page.evaluate("localStorage.length") == 0
+    assert await door.needs() == 1
+
+
+async def test_what_is_no_answer_of_ours_leaves_it_waiting(door: Door) -> None:
+    """A proxy in the middle of a deploy, or the page of a network that wants to be paid first."""
+
+    async def strange(route: Route) -> None:
+        if route.request.method == "POST":
+            await route.fulfill(status=404, content_type="text/plain", body="404 page not found")
+        else:
+            await route.continue_()
+
+    await door.context.route("**/console/needs/new", strange)
+    await door.watched.go("/console/needs/new")
+    await door.fill_in()
+    await door.page.click(".last .act")
+    await expect(door.page.locator("#kept")).to_contain_text(KEPT)
+    await door.context.unroute("**/console/needs/new")
+    await door.page.evaluate("dispatchEvent(new Event('online'))")
+    await expect(door.page.locator("#kept a")).to_have_text(say("console.kept.open", "en"))
+    assert await door.needs() == 1
+
+
+async def test_what_is_taken_off_the_list_is_not_sent(door: Door) -> None:
+    await door.kept_by_the_worker()
+    await door.network(there=False)
+    await door.watched.go("/console/needs/new")
+    await door.fill_in()
+    await door.page.click(".last .act")
+    await door.page.click("#kept button")
+    await expect(door.page.locator("#kept")).to_be_hidden()
+    await door.network(there=True)
+    await door.page.evaluate("dispatchEvent(new Event('online'))")
+    await door.watched.go("/console")
+    assert await door.needs() == 0
+
+
 async def test_pages_with_a_code_are_never_kept(door: Door) -> None:
     await door.kept_by_the_worker()
     await door.fill_in()
@@ -194,11 +257,11 @@ async def posted(page: Page) -> None:
         try:
             left = await page.evaluate("""
                 dispatchEvent(new Event('online'));
-                document.querySelector('.last .act:disabled') ? 'busy' : localStorage.getItem('relais-kept') || '[]'
+                Object.keys(localStorage).filter((key) => key.startsWith('relais-kept-')).length
             """)
         except Error:  # the page was left for that of the need
             return False
-        return bool(left == "[]")
+        return bool(left == 0)
 
     await eventually(nothing_waits, "it was sent")
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
@@ -116,6 +116,18 @@ async def test_what_is_wrong_is_said_and_what_was_chosen_stays(
         await browser.send(shown, NEW, status=422, **wrong)
     assert await rows(engine, "select 1 from need") == []
     assert [row.act for row in await rows(engine, "select act from audit_pending")] == ["POST /console/sign-in"]
+
+
+async def test_a_form_of_yesterday_does_not_ask_for_the_next_night(
+    enter: Enter, coordination: Organization, engine: AsyncEngine
+) -> None:
+    """It was kept on a telephone overnight: who wanted that bed has slept somewhere else."""
+    browser = await enter(coordination.key)
+    shown = await browser.read("/console/needs/new")
+    yesterday = (datetime.now(ZoneInfo("Europe/Paris")) - timedelta(days=2)).date().isoformat()
+    refused = await browser.send(shown, "/console/needs/new", 422, evening=yesterday)
+    assert "past" in refused.words or "passé" in refused.words
+    assert await rows(engine, "select id from need") == []
 
 
 async def test_another_town_is_found_by_its_name(enter: Enter, coordination: Organization, engine: AsyncEngine) -> None:

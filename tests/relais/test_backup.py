@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from db import feed, invariants, tombstones
 from db.connection import connect, looking, transaction
-from db.own_slip import file_missing
 from db.settings import Settings
+from db.slip_filing import file_missing
 from db.slips import SlipKeys
 from relais import looks_at_work
 from relais.backups import log_files

@@ -19,8 +19,8 @@ from db.addresses import Vault
 from db.connection import connect, transaction
 from db.linking import link_acts
 from db.locations import keep_place
-from db.own_slip import file_missing
 from db.settings import Settings
+from db.slip_filing import file_missing
 from db.slips import SlipKeys
 from geo.cells import Point
 from relais import looks_at_ground, looks_at_work

@@ -20,9 +20,10 @@ from db.addresses import Vault
 from db.connection import connect, transaction
 from db.invariants import broken
 from db.moving import GOES, STAYS
-from db.own_slip import file_missing, read
+from db.own_slip import read
 from db.retention import purge
 from db.settings import Settings
+from db.slip_filing import file_missing
 from db.slips import SlipKeys
 from db.tables import Row
 from geo.cells import Point

@@ -198,3 +198,32 @@ async def test_a_place_there_is_not_kept_by_terms_under_which_nobody_goes_there(
     assert refused.value.rule == "distance"
     await change(towns, need_id, max_km=400)
     assert await towns.state(need_id) == "held"
+
+
+async def test_the_rest_of_a_party_is_looked_for_where_the_others_are(towns: Towns) -> None:
+    """They say that they go less far than the partner is; two of them are there already."""
+    await towns.pact()
+    for _ in range(2):
+        await towns.places(capacity=2)
+    need_id = await towns.need(people=4, divisible=True)
+    await towns.work()
+    first = (await rows(towns.engine, "select id from allocation order by id"))[0]
+    await answer(towns.engine, first.id, towns.gap, AllocationState.DECLINED)
+    await prefer(towns, need_id, 20)
+    await towns.places(capacity=2)
+    await towns.work()
+    assert await towns.state(need_id) == "held"
+    assert await towns.counted() == {GAP.id: 4}
+
+
+async def test_who_has_stayed_there_goes_on_counting_whatever_changes(towns: Towns) -> None:
+    await towns.pact()
+    for _ in range(2):
+        await towns.places(capacity=2)
+    need_id = await towns.need(people=4, divisible=True)
+    await towns.work()
+    first, second = await rows(towns.engine, "select id from allocation order by id")
+    await answer(towns.engine, first.id, towns.gap, AllocationState.DECLINED)
+    await rows(towns.engine, "update allocation set state = 'completed', ended_at = now() where id = :id", id=second.id)
+    await prefer(towns, need_id, 20)
+    assert await towns.counted() == {GAP.id: 4}

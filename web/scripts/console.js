@@ -8,13 +8,14 @@ let missed = false;
 
 page.classList.add("js");
 
-for (const step of document.querySelectorAll("[data-step]")) {
-  step.addEventListener("click", () => {
-    const field = step.parentElement.querySelector("input");
-    const next = Number(field.value || 0) + Number(step.dataset.step);
-    field.value = Math.min(Math.max(next, Number(field.min)), Number(field.max));
-  });
-}
+/* Asked of the document, so that a form that was put in later counts too. */
+document.addEventListener("click", (event) => {
+  const step = event.target.closest?.("[data-step]");
+  if (!step) return;
+  const field = step.parentElement.querySelector("input");
+  const next = Number(field.value || 0) + Number(step.dataset.step);
+  field.value = Math.min(Math.max(next, Number(field.min)), Number(field.max));
+});
 
 /* How long there is until a deadline, in the words of the server: minutes, and hours from an hour and a half on. */
 function tick() {

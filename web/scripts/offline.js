@@ -1,10 +1,12 @@
 /* Keeps the four pages of an evening, so that they open where there is no network. Pages with a code are never kept. */
 const KEPT = "relais-kept";
 const PAGES = ["/console", "/console/tonight", "/console/needs/new", "/console/needs/queue"];
+const OVER = ["/console/sign-in", "/calendar"];
 const FILES = "/console/files/";
 const NO_NETWORK = "/console/offline";
 const PATIENCE = 6000;
 const AN_EVENING = 12 * 60 * 60 * 1000;
+let session = 0;
 
 addEventListener("install", (event) => {
   event.waitUntil(caches.open(KEPT).then((kept) => kept.add(NO_NETWORK)).then(() => skipWaiting()));
@@ -14,10 +16,23 @@ addEventListener("activate", (event) => event.waitUntil(clients.claim()));
 
 addEventListener("fetch", (event) => {
   const { pathname, origin } = new URL(event.request.url);
-  if (event.request.method !== "GET" || origin !== location.origin) return;
+  if (origin !== location.origin) return;
+  if (event.request.method === "POST" && event.request.mode === "navigate") event.respondWith(act(event, pathname));
+  if (event.request.method !== "GET") return;
   if (pathname.startsWith(FILES)) event.respondWith(file(event));
   else if (event.request.mode === "navigate") event.respondWith(page(event, pathname));
 });
+
+/* A form that leaves ends what was kept, whatever its answer, and leads away where there is none. */
+async function act(event, path) {
+  const leaves = path === "/console/leave";
+  if (leaves || path === "/console/sign-out") await end();
+  try {
+    return await fetch(event.request);
+  } catch {
+    return (await caches.match(NO_NETWORK)) || Response.error();
+  }
+}
 
 /* A name of a file is never used for other content. */
 async function file(event) {
@@ -29,9 +44,11 @@ async function file(event) {
 }
 
 async function page(event, path) {
+  if (OVER.includes(path)) await end();
   const known = PAGES.includes(path) ? await recent(path) : undefined;
+  const begun = session;
   const asked = fetch(event.request);
-  event.waitUntil(asked.then((answer) => learn(path, answer.clone())).catch(() => {}));
+  event.waitUntil(asked.then((answer) => learn(path, answer.clone(), begun)).catch(() => {}));
   try {
     return await (known ? Promise.race([asked, late()]) : asked);
   } catch {
@@ -39,18 +56,27 @@ async function page(event, path) {
   }
 }
 
-/* Who is sent away from one of them is signed out: what was kept for the session goes with it. */
-async function learn(path, answer) {
+/* Who is sent away from one of them is signed out. What was asked for in a session that is over is not kept any more. */
+async function learn(path, answer, begun) {
+  if (begun !== session) return;
+  if (path === NO_NETWORK && answer.ok) await keep(path, answer);
   if (!PAGES.includes(path)) return;
-  if (answer.type === "opaqueredirect") await Promise.all(PAGES.map(forget));
+  if (answer.type === "opaqueredirect") await end();
   else if (answer.ok && new URL(answer.url).search === "") await keep(path, answer);
 }
 
 async function recent(path) {
-  const known = await caches.match(path);
-  if (known && Date.now() - Date.parse(known.headers.get("date")) < AN_EVENING) return known;
-  await forget(path);
-  return undefined;
+  for (const each of PAGES) {
+    const known = await caches.match(each);
+    const age = known ? Date.now() - Date.parse(known.headers.get("date")) : 0;
+    if (age > AN_EVENING || age < -AN_EVENING) await forget(each);
+  }
+  return caches.match(path);
+}
+
+async function end() {
+  session += 1;
+  await Promise.all(PAGES.map(forget));
 }
 
 async function keep(what, answer) {
