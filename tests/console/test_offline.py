@@ -264,6 +264,8 @@ async def posted(page: Page) -> None:
         return bool(left == 0)
 
     await eventually(nothing_waits, "it was sent")
+    # Sent at once it leads to the need; sent later the page goes on to nothing.
+    await expect(page.locator(".qr, #kept a").first).to_be_visible()
 
 
 async def test_a_network_that_is_cut_while_posting_makes_one_need(door: Door, *, long: bool) -> None:
