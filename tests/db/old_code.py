@@ -51,13 +51,13 @@ _PLACES: Final = f"""
     insert into offer (site_id, organization_id, category, capacity, audience, provides, confirmation,
                        confirm_within_minutes, first_day, last_day, timezone, opens, closes, rrule, verified_at,
                        country, cell, point, tie, town_id, is_public)
-    select s.id, s.organization_id, 'shelter', 1000000, '{{anyone}}', '{{}}', 'each', 60, current_date,
+    select s.id, s.organization_id, 'shelter', 2000000, '{{anyone}}', '{{}}', 'each', 60, current_date,
            current_date + 7, 'Europe/Paris', '19:00', '08:00', 'FREQ=DAILY', now(), 'FR', s.cell, {_POINT}, 1,
            s.town_id, false
       from site s;
     insert into slot (offer_id, day, starts, ends, last_arrival, capacity)
     select o.id, current_date + n, current_date + n + interval '1 day', current_date + n + interval '37 hours',
-           current_date + n + interval '30 hours', 1000000
+           current_date + n + interval '30 hours', 2000000
       from offer o, generate_series(0, 6) n;
 """
 _HELD: Final = f"""
