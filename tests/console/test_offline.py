@@ -17,6 +17,7 @@ from tests.api.processes import StartApi, start_api
 from tests.chromium import found
 from tests.console.browsing import DESKTOP, PHONE, Watched, chromium, enter, opened
 from tests.db.acts import one, rows
+from tests.faults.wire import Manner, Wire, a_wire
 from tests.waiting import eventually
 
 CHROMIUM = found()
@@ -30,15 +31,16 @@ __all__ = ["start_api"]
 class Door:
     """A coordination's telephone: on the way to the service its network is there, or not."""
 
-    def __init__(self, watched: Watched, desk: Organization, engine: AsyncEngine) -> None:
+    def __init__(self, watched: Watched, desk: Organization, engine: AsyncEngine, wire: Wire) -> None:
         self.watched, self.page, self.desk, self.engine = watched, watched.page, desk, engine
+        self._wire = wire
 
     @property
     def context(self) -> BrowserContext:
         return self.page.context
 
     async def network(self, *, there: bool) -> None:
-        await self.context.set_offline(not there)
+        self._wire.be(Manner.WELL if there else Manner.CUT)
 
     async def kept_by_the_worker(self) -> None:
         """Wait until the script that keeps pages looks after this one, and has kept the form."""
@@ -67,9 +69,14 @@ async def door(engine: AsyncEngine, client: JoinNetwork, start_api: StartApi) ->
     house = start_api()
     await house.answers(200)
     assert CHROMIUM
-    async with chromium(CHROMIUM) as browser, opened(browser, house.url, PHONE, "en") as watched:
+    # A browser that is told to be offline is so a moment late on each new page: the wire is cut instead.
+    async with (
+        a_wire(house.url) as wire,
+        chromium(CHROMIUM) as browser,
+        opened(browser, wire.url.replace("@", ""), PHONE, "en") as watched,
+    ):
         await enter(watched, desk.key)
-        yield Door(watched, desk, engine)
+        yield Door(watched, desk, engine, wire)
 
 
 async def test_a_need_filled_in_without_a_network_is_sent_once_when_it_is_back(door: Door) -> None:

@@ -140,8 +140,9 @@ async function sendAll() {
 }
 
 function line(entry, said) {
+  const language = document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang;
   const item = document.createElement("li");
-  const time = new Date(entry.at).toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" });
+  const time = new Date(entry.at).toLocaleTimeString(language, { hour: "2-digit", minute: "2-digit" });
   item.textContent = words.keptWhat.replace("{people}", entry.people).replace("{time}", time) + " " + said + " ";
   return item;
 }
