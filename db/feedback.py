@@ -6,6 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import slip_needs
+from db.been_there import BEEN_THERE
 from matching.refusals import Conflict
 from matching.vocabulary import RATINGS, FeedbackWord
 
@@ -21,15 +22,12 @@ _COUNT = text("""
     on conflict (day, town_id, category, word) do update set times = counted.times + 1
 """)
 # Where they have been, by site: what was said there is not kept, and who said it neither.
-_MARK = text("""
+_MARK = text(f"""
     insert into site_mark as marked (site_id, parties, points)
     select distinct o.site_id, 1, cast(:rating as int)
       from allocation a join offer o on o.id = a.offer_id
      where a.need_id = :need
-       and (a.state in ('arrived', 'completed', 'no_show')
-            or (a.state = 'confirmed'
-                and (select min(s.starts) from allocation_slot k join slot s on s.id = k.slot_id
-                      where k.allocation_id = a.id) <= clock_timestamp()))
+       and {BEEN_THERE}
      order by o.site_id
     on conflict (site_id) do update
        set parties = marked.parties + 1, points = marked.points + excluded.points

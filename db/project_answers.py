@@ -1,7 +1,7 @@
 """The people's answer to the plan of their project, and what becomes of it when there is none or a place is lost.
 
-A plan may be the second: then those who have said yes before keep their places whatever is said to it. Needs are locked
-first, by id, then their project. Nothing here commits.
+A plan may be the second: then those who said yes before keep their places whatever is said to it, unless they have
+become too few without it. Needs are locked first, by id, then their project. Nothing here commits.
 """
 
 from collections.abc import Collection, Sequence
@@ -11,24 +11,28 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import events, holds
+from db.been_there import BEEN_THERE
 from matching.policy import Policy
 from matching.projects import ProjectState
 from matching.refusals import Conflict, NotFound
 from matching.states import LIVE, AllocationState
 from matching.vocabulary import MoveReason, RefuseReason
 
-__all__ = ["accept", "after_loss", "close_ended", "expire", "list_unanswered", "refuse", "stay_of", "waiting"]
+__all__ = ["ENOUGH", "accept", "after_loss", "close_ended", "expire", "list_unanswered", "refuse", "stay_of", "waiting"]
 
 Found = Row[tuple[object, ...]]
 
+ENOUGH = """
+    least(p.minimum, (select sum(n.people) from need n where n.project_id = p.id and n.ended_at is null))
+"""
+"""Of a project `p`, how many people a plan must house: everybody who is left, however many were meant at first."""
 _UNANSWERED = text(
     "select id from project where state = 'proposed' and answer_by <= now() order by answer_by limit :limit"
 )
 _LOCK_NEEDS = text("select id from need where project_id = :id order by id for update")
-_LOCK = text("""
+_LOCK = text(f"""
     select p.id, p.organization_id, p.state, p.plan, p.accepted_plan, p.answer_by <= clock_timestamp() as late,
-           least(p.minimum, (select sum(n.people) from need n
-                              where n.project_id = p.id and n.ended_at is null)) as minimum
+           {ENOUGH} as enough
       from project p
      where p.id = :id for update of p
 """)
@@ -44,13 +48,10 @@ _REFUSED = text("""
      where id = :id
 """)
 _LESSER = text("update project set plan = plan + 1, version = version + 1 where id = :id returning plan")
-_STANDING = text("""
+_STANDING = text(f"""
     select a.id, a.need_id, a.offer_id, a.people, a.state, a.provider_id, a.poster_id,
            a.state = 'held' and a.awaits_people as awaits,
-           a.state in ('arrived', 'completed', 'no_show')
-           or (a.state = 'confirmed'
-               and (select min(s.starts) from allocation_slot k join slot s on s.id = k.slot_id
-                     where k.allocation_id = a.id) <= clock_timestamp()) as begun
+           {BEEN_THERE} as begun
       from allocation a join need n on n.id = a.need_id
      where n.project_id = :id and a.state in ('held', 'confirmed', 'arrived', 'completed', 'no_show')
      order by a.id
@@ -145,14 +146,11 @@ async def stay_of(tx: AsyncConnection, project_id: UUID) -> frozenset[UUID]:
 
 async def expire(tx: AsyncConnection, project_id: UUID, policy: Policy) -> bool:
     """Nobody answered in time: the places go to others, and a plan is looked for again later. If it was still so."""
-    await tx.execute(_LOCK_NEEDS, {"id": project_id})
-    project = (await tx.execute(_LOCK, {"id": project_id})).one_or_none()
+    project = await _found(tx, project_id)
     if project is None or project.state != ProjectState.PROPOSED or not project.late:
         return False
     proposed = [held for held in await _standing(tx, project_id) if held.awaits]
-    await holds.lock_places(tx, (), (), [held.id for held in proposed])
-    for held in proposed:
-        await _let_go(tx, held, AllocationState.EXPIRED, None)
+    await _let_all_go(tx, proposed, AllocationState.EXPIRED, None)
     await _go_back(tx, project, "expired")
     await tx.execute(_LATER, {"id": project_id, "minutes": policy.ask_again_minutes})
     return True
@@ -191,11 +189,9 @@ async def _go_back(tx: AsyncConnection, project: Found, why: str) -> None:
 
 async def _stands(tx: AsyncConnection, project: Found, left: Sequence[Found]) -> bool:
     """Whether enough people have places, or somebody has moved in; if not, all that they have is given back."""
-    if any(each.begun for each in left) or sum(each.people for each in left) >= max(int(project.minimum or 1), 1):
+    if any(each.begun for each in left) or sum(each.people for each in left) >= project.enough:
         return True
-    await holds.lock_places(tx, (), (), [each.id for each in left])
-    for each in left:
-        await _let_go(tx, each, AllocationState.RELEASED, MoveReason.NOT_TOGETHER)
+    await _let_all_go(tx, left, AllocationState.RELEASED, MoveReason.NOT_TOGETHER)
     return False
 
 
@@ -203,9 +199,13 @@ async def _standing(tx: AsyncConnection, project_id: UUID) -> Sequence[Found]:
     return (await tx.execute(_STANDING, {"id": project_id})).all()
 
 
-async def _lock(tx: AsyncConnection, project_id: UUID) -> Found:
+async def _found(tx: AsyncConnection, project_id: UUID) -> Found | None:
     await tx.execute(_LOCK_NEEDS, {"id": project_id})
-    row = (await tx.execute(_LOCK, {"id": project_id})).one_or_none()
+    return (await tx.execute(_LOCK, {"id": project_id})).one_or_none()
+
+
+async def _lock(tx: AsyncConnection, project_id: UUID) -> Found:
+    row = await _found(tx, project_id)
     if row is None:
         raise NotFound
     return row
@@ -214,6 +214,12 @@ async def _lock(tx: AsyncConnection, project_id: UUID) -> Found:
 def _check_waits(project: Found, plan: int | None) -> None:
     if project.state != ProjectState.PROPOSED or project.late or plan not in (None, project.plan):
         raise Conflict("no_plan_to_answer", str(project.state))
+
+
+async def _let_all_go(tx: AsyncConnection, places: Sequence[Found], state: AllocationState, reason: str | None) -> None:
+    await holds.lock_places(tx, (), (), [each.id for each in places])
+    for each in places:
+        await _let_go(tx, each, state, reason)
 
 
 async def _let_go(tx: AsyncConnection, place: Found, state: AllocationState, reason: str | None) -> None:

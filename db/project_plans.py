@@ -15,6 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import candidates, due, events, holds, seekers
+from db.project_answers import ENOUGH
 from db.seekers import Seeker
 from geo.cells import Cell
 from geo.distance import Kilometres
@@ -61,11 +62,8 @@ _DUE = text("""
                           and a.ended_at > now() - make_interval(mins => :ask_again_minutes))
      order by p.posted_at limit :limit
 """)
-_PLANNED = text("""
-    select p.state, p.version, p.together_km, p.answer_hours, p.refused,
-           -- Everybody who is left is enough, however many were meant at first.
-           least(p.minimum, (select sum(n.people) from need n
-                              where n.project_id = p.id and n.ended_at is null)) as minimum
+_PLANNED = text(f"""
+    select p.state, p.version, p.together_km, p.answer_hours, p.refused, {ENOUGH} as enough
       from project p
      where p.id = :id and p.state in ('open', 'accepted')
 """)
@@ -125,7 +123,7 @@ async def read(tx: AsyncConnection, project_id: UUID, policy: Policy) -> Wanted 
         version=row.version,
         together=together,
         # Those who have places are enough already, or have moved in.
-        minimum=1 if row.state == ProjectState.ACCEPTED else int(row.minimum or 1),
+        minimum=1 if row.state == ProjectState.ACCEPTED else row.enough,
         answer_within=timedelta(hours=row.answer_hours),
         seekers=tuple(asking),
         parties=tuple(

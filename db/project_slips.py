@@ -9,6 +9,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.been_there import BEEN_THERE
+from db.project_answers import ENOUGH
 from db.slip_needs import OPEN_AFTER_END
 from matching.projects import ProjectState
 from matching.refusals import NotFound
@@ -64,19 +66,17 @@ _FIND = text("""
        and exists (select from need n where n.project_id = p.id
                       and coalesce(n.ended_at + cast(:open_for as interval) > clock_timestamp(), true))
 """)
-_PROJECT = text("""
-    select p.state, p.together_km, p.minimum, p.plan, p.answer_by, min(n.category) as category,
+_PROJECT = text(f"""
+    select p.state, p.together_km, p.minimum, {ENOUGH} as enough, p.plan, p.answer_by, min(n.category) as category,
            min(n.starts) as starts, max(n.ends) as ends, sum(n.people) as people
       from project p join need n on n.project_id = p.id and n.state <> 'withdrawn'
      where p.id = :id
      group by p.id
 """)
-_HOUSES = text("""
+_HOUSES = text(f"""
     select a.offer_id, t.name as town, t.country, a.distance_km, a.people, a.state,
            a.awaits_people as awaits,
-           a.state = 'arrived' or (a.state = 'confirmed'
-               and (select min(s.starts) from allocation_slot k join slot s on s.id = k.slot_id
-                     where k.allocation_id = a.id) <= clock_timestamp()) as begun
+           {BEEN_THERE} as begun
       from need n
       join allocation a on a.need_id = n.id and a.state in ('held', 'confirmed', 'arrived')
       join offer o on o.id = a.offer_id
@@ -127,5 +127,5 @@ async def read(tx: AsyncConnection, slip: bytes) -> PlanFacts:
             )
             for (offer, awaits), places in by_house.items()
         ),
-        others_stay=firm >= min(row.minimum, row.people) or any(each.begun for each in found),
+        others_stay=firm >= row.enough or any(each.begun for each in found),
     )

@@ -11,6 +11,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db import events, pact_weeks
+from db.been_there import BEEN_THERE
 from db.pact_weeks import Week
 from db.tables import Referral as ReferralRow
 from db.tables.metadata import columns
@@ -43,14 +44,10 @@ _BRING_HOME = text("""
     returning n.organization_id, n.state
 """)
 _ASK_NEXT = text("update need set refer_at = now() where id = :need and ended_at is null")
-# Nights that began were slept there, or kept for them.
-_STAYED = text("""
+_STAYED = text(f"""
     select exists (select from allocation a
                     where a.need_id = :need
-                      and (a.state in ('arrived', 'completed', 'no_show')
-                           or (a.state = 'confirmed'
-                               and (select min(s.starts) from allocation_slot k join slot s on s.id = k.slot_id
-                                     where k.allocation_id = a.id) <= clock_timestamp())))
+                      and {BEEN_THERE})
 """)
 _ENDED: Final = frozenset(state for state, following in REFERRAL_TRANSITIONS.items() if not following)
 

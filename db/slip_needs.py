@@ -6,6 +6,7 @@ from typing import Final
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.been_there import BEEN_THERE
 from db.roles import act_for
 from matching.refusals import NotFound
 
@@ -15,11 +16,10 @@ OPEN_AFTER_END: Final = timedelta(hours=72)
 """How long a code still opens its slip once the need has ended, for its people to read that and to tell how it was."""
 
 # Whether it has expired stands in the answer: an old code costs the same look as one that never was.
-_FIND = text("""
+_FIND = text(f"""
     select n.id, n.organization_id, n.category, n.town_id, n.state, n.starts, n.ends, n.minors, n.feedback_given,
            n.ended_at is null as lives, n.project_id,
-           (select p.state from project p where p.id = n.project_id) as project,
-           exists (select from project p where p.id = n.project_id and p.accepted_plan is not null) as accepted_once,
+           party.state as project, party.accepted_plan is not null as accepted_once,
            exists (select from allocation a where a.need_id = n.id and a.state = 'held' and a.awaits_people) as awaits,
            (select near.name from preference w join town near on near.id = w.near_town_id
              where w.need_id = n.id) as near_town,
@@ -27,11 +27,9 @@ _FIND = text("""
            n.ended_at + cast(:open_for as interval) <= clock_timestamp() as over,
            exists (select from allocation a
                     where a.need_id = n.id
-                      and (a.state in ('arrived', 'completed', 'no_show')
-                           or (a.state = 'confirmed'
-                               and (select min(s.starts) from allocation_slot k join slot s on s.id = k.slot_id
-                                     where k.allocation_id = a.id) <= clock_timestamp()))) as had_a_place
+                      and {BEEN_THERE}) as had_a_place
       from need n join town t on t.id = n.town_id join category c on c.code = n.category
+      left join project party on party.id = n.project_id
      where n.id in (select id from need where slip = :slip
                      union all
                     select s.id from pathway p join need s on s.pathway_id = p.id where p.slip = :slip

@@ -15,7 +15,7 @@ from matching.vocabulary import OrganizationKind
 from tests.api.conftest import JoinNetwork, Organization
 from tests.api.processes import StartApi, start_api
 from tests.chromium import found
-from tests.console.browsing import DESKTOP, PHONE, Watched, chromium, enter, opened
+from tests.console.browsing import PHONE, Watched, chromium, enter, opened
 from tests.db.acts import one, rows
 from tests.faults.wire import Manner, Wire, a_wire
 from tests.waiting import eventually
@@ -59,6 +59,20 @@ class Door:
         for _ in range(minors):
             await self.page.click("#minors + button")
 
+    async def fill_in_without_a_network(self) -> None:
+        """A family fills in a need where there is no network, and the page says that it is kept."""
+        await self.kept_by_the_worker()
+        await self.network(there=False)
+        await self.watched.go("/console/needs/new")
+        await self.fill_in()
+        await self.page.click(".last .act")
+        await expect(self.page.locator("#kept")).to_contain_text(KEPT)
+
+    async def come_back(self) -> None:
+        """There is a network again, and the browser says so."""
+        await self.network(there=True)
+        await self.page.evaluate("dispatchEvent(new Event('online'))")
+
     async def needs(self) -> int:
         return int((await one(self.engine, "select count(*) as n from need")).n)
 
@@ -80,19 +94,13 @@ async def door(engine: AsyncEngine, client: JoinNetwork, start_api: StartApi) ->
 
 
 async def test_a_need_filled_in_without_a_network_is_sent_once_when_it_is_back(door: Door) -> None:
-    await door.kept_by_the_worker()
-    await door.network(there=False)
-    await door.watched.go("/console/needs/new")
-    await door.fill_in()
-    await door.page.click(".last .act")
-    await expect(door.page.locator("#kept")).to_contain_text(KEPT)
+    await door.fill_in_without_a_network()
     await door.watched.go("/console")
     await expect(door.page.locator("#kept")).to_contain_text(KEPT)
     await expect(door.page.locator("[data-fresh]")).to_have_text(say("console.fresh.lost", "en"))
     assert await door.needs() == 0
     await door.watched.shot("phone-en-kept")
-    await door.network(there=True)
-    await door.page.evaluate("dispatchEvent(new Event('online'))")
+    await door.come_back()
     await expect(door.page.locator("#kept a")).to_have_text(say("console.kept.open", "en"))
     assert await door.needs() == 1
     await door.page.click("#kept a")
@@ -109,22 +117,15 @@ async def test_two_families_alike_without_a_network_are_two_needs(door: Door) ->
         await door.fill_in()
         await door.page.dblclick(".last .act")
         await expect(door.page.locator("#kept")).to_contain_text(KEPT)
-    await door.network(there=True)
-    await door.page.evaluate("dispatchEvent(new Event('online'))")
+    await door.come_back()
     await expect(door.page.locator("#kept a")).to_have_count(2)
     assert await door.needs() == 2
 
 
 async def test_what_is_kept_says_so_until_who_filled_it_in_signs_in_again(door: Door) -> None:
-    await door.kept_by_the_worker()
-    await door.network(there=False)
-    await door.watched.go("/console/needs/new")
-    await door.fill_in()
-    await door.page.click(".last .act")
-    await expect(door.page.locator("#kept")).to_contain_text(KEPT)
+    await door.fill_in_without_a_network()
     await rows(door.engine, "update session set ends_at = now() - interval '1 second'")
-    await door.network(there=True)
-    await door.page.evaluate("dispatchEvent(new Event('online'))")
+    await door.come_back()
     await expect(door.page.locator("#kept")).to_contain_text(say("console.kept.signed_out", "en"))
     assert await door.needs() == 0
     await door.watched.go("/console")
@@ -136,12 +137,7 @@ async def test_what_is_kept_says_so_until_who_filled_it_in_signs_in_again(door: 
 
 
 async def test_leaving_leaves_nothing_on_the_device(door: Door) -> None:
-    await door.kept_by_the_worker()
-    await door.network(there=False)
-    await door.watched.go("/console/needs/new")
-    await door.fill_in()
-    await door.page.click(".last .act")
-    await expect(door.page.locator("#kept")).to_contain_text(KEPT)
+    await door.fill_in_without_a_network()
     await door.network(there=True)
     await door.page.click("#leave")
     await door.page.wait_for_url("**/calendar")
@@ -153,12 +149,7 @@ async def test_leaving_leaves_nothing_on_the_device(door: Door) -> None:
 
 
 async def test_leaving_without_a_network_leaves_no_page_and_no_need(door: Door) -> None:
-    await door.kept_by_the_worker()
-    await door.network(there=False)
-    await door.watched.go("/console/needs/new")
-    await door.fill_in()
-    await door.page.click(".last .act")
-    await expect(door.page.locator("#kept")).to_contain_text(KEPT)
+    await door.fill_in_without_a_network()
     await door.page.click("#leave")
     await expect(door.page.locator("h1")).to_have_text(say("console.no_network", "en"))
     assert not await door.keeps("/console")
@@ -206,15 +197,10 @@ async def test_what_is_no_answer_of_ours_leaves_it_waiting(door: Door) -> None:
 
 
 async def test_what_is_taken_off_the_list_is_not_sent(door: Door) -> None:
-    await door.kept_by_the_worker()
-    await door.network(there=False)
-    await door.watched.go("/console/needs/new")
-    await door.fill_in()
-    await door.page.click(".last .act")
+    await door.fill_in_without_a_network()
     await door.page.click("#kept button")
     await expect(door.page.locator("#kept")).to_be_hidden()
-    await door.network(there=True)
-    await door.page.evaluate("dispatchEvent(new Event('online'))")
+    await door.come_back()
     await door.watched.go("/console")
     assert await door.needs() == 0
 
@@ -305,11 +291,10 @@ async def test_without_the_name_of_the_form_a_cut_makes_two(door: Door) -> None:
     assert await door.needs() == 2
 
 
-async def test_at_a_desk_it_can_be_installed(door: Door) -> None:
+async def test_it_can_be_installed(door: Door) -> None:
     """Chromium reads what it is called, and finds nothing wrong with it."""
     await door.kept_by_the_worker()
     session = await door.context.new_cdp_session(door.page)
     described = await session.send("Page.getAppManifest")
     assert described["errors"] == []
     assert json.loads(described["data"])["start_url"] == "/console"
-    assert DESKTOP

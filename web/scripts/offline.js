@@ -25,8 +25,7 @@ addEventListener("fetch", (event) => {
 
 /* A form that leaves ends what was kept, whatever its answer, and leads away where there is none. */
 async function act(event, path) {
-  const leaves = path === "/console/leave";
-  if (leaves || path === "/console/sign-out") await end();
+  if (path === "/console/leave" || path === "/console/sign-out") await end();
   try {
     return await fetch(event.request);
   } catch {
