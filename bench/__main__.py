@@ -10,12 +10,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from os import cpu_count
 from platform import machine, python_version
+from statistics import median
 
 import asyncpg
 from rich.console import Console
 from rich.table import Table
 
-from bench import claims, deadlines, pathways
+from bench import claims, deadlines, pathways, phone
 from bench.audit import act_at_once, act_at_rate, link_all
 from bench.databases import Servers, own_database, plain_connection, servers
 from bench.engine import solve_all
@@ -35,6 +36,7 @@ from db import holds
 from db.connection import connect
 from db.roles import Role
 from db.settings import Settings
+from tests import chromium
 
 Bench = Callable[[Settings, Console], Awaitable[None]]
 
@@ -363,6 +365,33 @@ async def workers(settings: Settings, console: Console, backlog: Backlog, counts
     console.print(table)
 
 
+async def bad_connection(settings: Settings, console: Console) -> None:
+    """The console on slow 3G, in a browser that has nothing of ours."""
+    program = chromium.found()
+    if program is None:
+        console.print("No Chromium is here: `python -m tests.chromium` fetches one.")
+        return
+    seen = await phone.measure(settings, program)
+    table = Table(
+        "first view of the board", "p50 s", "slowest s", "", title="A telephone on slow 3G", title_justify="left"
+    )
+    views = (("as it is", seen.viewed.as_it_is), ("without scripts (control)", seen.viewed.without_scripts))
+    for name, seconds in views:
+        judged = _judged(max(seconds) < phone.MOST_VIEW_SECONDS, f"under {phone.MOST_VIEW_SECONDS:.0f} s")
+        table.add_row(name, f"{median(seconds):.2f}", f"{max(seconds):.2f}", judged)
+    ratio = median(seen.viewed.as_it_is) / median(seen.viewed.without_scripts)
+    table.add_row("ratio", f"{ratio:.2f} times", "", "")
+    console.print(table)
+    taps, slowest = max(each.taps for each in seen.posted), max(each.seconds for each in seen.posted)
+    table = Table("posting a need", "p50 s", "slowest s", "taps", "", title_justify="left")
+    reached = slowest <= phone.MOST_SECONDS and taps <= phone.MOST_TAPS
+    table.add_row(
+        "from the board to the code", f"{median(each.seconds for each in seen.posted):.2f}", f"{slowest:.2f}",
+        str(taps), _judged(reached, f"at most {phone.MOST_SECONDS:.0f} s and {phone.MOST_TAPS} taps"),
+    )  # fmt: skip
+    console.print(table)
+
+
 BENCHES: dict[str, Bench] = {
     "sql": sql,
     "http": http,
@@ -378,6 +407,7 @@ BENCHES: dict[str, Bench] = {
     "tenancy": tenancy,
     "growth": growth,
     "million": partial(growth, sizes=MILLION),
+    "phone": bad_connection,
     "workers": partial(workers, backlog=EVENING, counts=COUNTS),
     "continent": partial(workers, backlog=CONTINENT, counts=(2,)),
 }

@@ -23,9 +23,9 @@ from db import keys, organizations
 from db.connection import connect, transaction
 from db.settings import Settings
 from matching.vocabulary import OrganizationKind
-from relais.processes import choose_port, running_processes
+from relais.processes import Processes, choose_port, running_processes
 
-__all__ = ["NOBODY_RINGS", "post_at_rate"]
+__all__ = ["NOBODY_RINGS", "post_at_rate", "serving"]
 
 NOBODY_RINGS = {"RELAIS_LISTEN": "false", "RELAIS_POLL_SECONDS": "0.5"}
 """A worker that looks every half second and hears nothing in between."""
@@ -39,12 +39,18 @@ async def post_at_rate(
     key = await _key(settings)
     bodies = [_body(need) for need in needs_around(world, int(rate * (WARM_UP + seconds) * 1.3), seed)]
     loop = asyncio.get_running_loop()
+    with serving(settings, worker) as house, ProcessPoolExecutor(1, mp_context=get_context("spawn")) as client:
+        return await loop.run_in_executor(client, partial(_client, house.url, key, bodies, rate, seconds, seed))
+
+
+@contextmanager
+def serving(settings: Settings, more: Mapping[str, str] = {}) -> Iterator[Processes]:
+    """The API and a worker on these settings and these variables alone, for as long as the block runs."""
     with (
         _no_settings_but_ours(),
-        running_processes(choose_port(None), {**_variables(settings, worker), **worker}, _logs(settings)) as house,
-        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as client,
+        running_processes(choose_port(None), {**_variables(settings, more), **more}, _logs(settings)) as house,
     ):
-        return await loop.run_in_executor(client, partial(_client, house.url, key, bodies, rate, seconds, seed))
+        yield house
 
 
 def _client(url: str, key: str, bodies: Sequence[Mapping[str, object]], *load: float) -> Latencies:

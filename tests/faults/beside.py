@@ -30,6 +30,7 @@ async def beside(house: House, settings: Settings, environment: Mapping[str, str
     port = free_port()
     api = child_of(settings, house.log / "beside-api.log", port=port, environment=environment)
     worker = child_of(settings, house.log / "beside-worker.log", environment=environment)
+    before = worker.log.size()
     async with AsyncExitStack() as undo:
         undo.push_async_callback(start_again, house)
         await asyncio.to_thread(end, house.worker)
@@ -37,5 +38,11 @@ async def beside(house: House, settings: Settings, environment: Mapping[str, str
             undo.push_async_callback(asyncio.to_thread, end, child)
             child.start()
         url = f"http://{LOOPBACK}:{port}"
-        await eventually(lambda: answers(url), "the API beside is ready")
+
+        async def ready() -> bool:
+            for child in (api, worker):
+                child.check()
+            return "worker.ready" in worker.log.since(before) and await answers(url)
+
+        await eventually(ready, "the API and the worker beside are ready")
         yield Beside(url, api, worker)

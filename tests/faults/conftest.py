@@ -1,6 +1,6 @@
 """One house for all that is done to it, one history of all that it was asked, and the seed of both."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from secrets import token_hex
 
@@ -15,6 +15,8 @@ from tests.faults.house import Furnished, House, a_furnished_house, a_house
 
 __all__ = ["anyone", "app"]
 
+_LAST_LINES = 40
+
 
 @pytest.fixture(scope="session")
 def seed(request: pytest.FixtureRequest) -> str:
@@ -26,6 +28,19 @@ def seed(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(autouse=True)
 def _told(seed: str) -> None:
     print(f"repeat with --fault-seed={seed}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With a failure, the last words of everybody in the house: it is gone when the failure is read."""
+    report = yield
+    if report.failed:
+        for house in getattr(item, "funcargs", {}).values():
+            if isinstance(house, House):
+                for file in sorted(house.log.glob("*.log")):
+                    said = file.read_text(errors="replace").splitlines()[-_LAST_LINES:]
+                    report.sections.append((file.name, "\n".join(said)))
+    return report
 
 
 @pytest.fixture(scope="session")
