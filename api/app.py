@@ -45,7 +45,7 @@ from api import (
     towns,
     webhooks,
 )
-from api.console import board, offline, posting, queue, signing, tonight
+from api.console import board, offline, posting, queue, signing, tonight, ways
 from api.console import calendar as evenings
 from api.console import pacts as agreeing
 from api.console import referrals as passing
@@ -154,6 +154,7 @@ def create(settings: ApiSettings | None = None, presence: Presence | None = None
         queue.router,
         posting.router,
         tonight.router,
+        ways.router,
         passing.router,
         agreeing.router,
         evenings.router,

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -13,6 +13,7 @@ from db.allocations import AllocationFacts
 from db.boards import InHouse, OnBoard, Room
 from db.keys import Scope
 from db.referral_facts import ReferralFacts
+from matching.reveal import AHEAD
 from matching.states import LIVE, AllocationState, NeedState, ReferralState
 from matching.vocabulary import Audience, Coverage, Urgency
 
@@ -35,8 +36,7 @@ _OVER: Final = frozenset({NeedState.WITHDRAWN, NeedState.CLOSED})
 _WITHOUT: Final = frozenset({NeedState.OPEN, NeedState.UNMET})
 _WITH_PARTNER: Final = frozenset({ReferralState.OFFERED, ReferralState.ACCEPTED, ReferralState.PLACED})
 _INTERPRETER: Final = "interpreter:"
-_EARLY: Final = timedelta(hours=12)
-"""An arrival is written down this long before a stay begins at the earliest."""
+_TAKEN: Final = frozenset({AllocationState.CONFIRMED, AllocationState.ARRIVED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class Stay:
     until_words: str
     left: str
     may_arrive: bool
+    may_read_way: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +262,7 @@ def _stay(each: AllocationFacts, found: OnBoard, language: str, scopes: Collecti
         until_words=_deadline(each, found.zone, language) if asked else "",
         left=_left(each, found.now, language) if asked else "",
         may_arrive=_may_arrive(each, found.now, scopes),
+        may_read_way=each.state in _TAKEN and _is_near(each, found.now) and Scope.ALLOCATIONS_WRITE in scopes,
     )
 
 
@@ -286,8 +288,11 @@ def _left(each: AllocationFacts, now: datetime, language: str) -> str:
 
 
 def _may_arrive(each: AllocationFacts, now: datetime, scopes: Collection[Scope]) -> bool:
-    begun = bool(each.slots) and now >= each.slots[0].starts - _EARLY
-    return each.state is AllocationState.CONFIRMED and begun and Scope.ALLOCATIONS_WRITE in scopes
+    return each.state is AllocationState.CONFIRMED and _is_near(each, now) and Scope.ALLOCATIONS_WRITE in scopes
+
+
+def _is_near(each: AllocationFacts, now: datetime) -> bool:
+    return bool(each.slots) and now >= each.slots[0].starts - AHEAD
 
 
 def _times(each: AllocationFacts, zone: ZoneInfo, language: str) -> str:

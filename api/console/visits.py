@@ -38,6 +38,7 @@ __all__ = [
     "ConsoleRoute",
     "Marks",
     "Posts",
+    "ReadsAddresses",
     "ReadsAwaiting",
     "ReadsBoard",
     "ReadsPacts",
@@ -227,6 +228,7 @@ SignedIn = Annotated[Visit, Depends(_signed_in)]
 """The permission of whoever has a session."""
 ReadsBoard = Annotated[Visit, Depends(_With(Scope.NEEDS_READ))]
 Posts = Annotated[Visit, Depends(_With(Scope.NEEDS_WRITE))]
+ReadsAddresses = Annotated[Visit, Depends(_With(Scope.ALLOCATIONS_WRITE))]
 ReadsAwaiting = Annotated[Visit, Depends(_With(Scope.ALLOCATIONS_READ))]
 Answers = Annotated[Visit, Depends(_With(Scope.ALLOCATIONS_WRITE, Scope.ALLOCATIONS_CONFIRM))]
 Marks = Annotated[Visit, Depends(_With(Scope.ALLOCATIONS_WRITE))]

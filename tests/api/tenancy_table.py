@@ -106,6 +106,7 @@ CONSOLE: Final = frozenset(
     {
         "/calendar",
         "/console",
+        "/console/allocations/{allocation_id}/address",
         "/console/allocations/{allocation_id}/answer",
         "/console/allocations/{allocation_id}/arrive",
         "/console/app.webmanifest",
