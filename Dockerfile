@@ -6,6 +6,11 @@ COPY requirements.txt /requirements.txt
 RUN python -m venv /opt/relais \
     && /opt/relais/bin/pip install --no-cache-dir --no-deps --require-hashes --only-binary :all: -r /requirements.txt
 
+# What the console's map is drawn with in the browser; of the packages only what is sent to it.
+FROM node:22-slim AS map
+COPY web/node /map
+RUN npm ci --prefix /map
+
 # The pooler of the `scale` profile alone: Debian's, the version that the tests run.
 FROM debian:12-slim AS pooler
 RUN apt-get update && apt-get install -y --no-install-recommends pgbouncer && rm -rf /var/lib/apt/lists/*
@@ -23,6 +28,11 @@ COPY matching /app/matching
 COPY relais /app/relais
 COPY web /app/web
 COPY worker /app/worker
+COPY --from=map /map/node_modules/maplibre-gl/LICENSE.txt /app/web/node/node_modules/maplibre-gl/
+COPY --from=map /map/node_modules/maplibre-gl/dist/maplibre-gl.mjs /map/node_modules/maplibre-gl/dist/maplibre-gl-worker.mjs /app/web/node/node_modules/maplibre-gl/dist/
+COPY --from=map /map/node_modules/pmtiles/dist/pmtiles.js /app/web/node/node_modules/pmtiles/dist/
+COPY --from=map /map/node_modules/topojson-client/dist/topojson-client.min.js /app/web/node/node_modules/topojson-client/dist/
+COPY --from=map /map/node_modules/world-atlas/countries-50m.json /app/web/node/node_modules/world-atlas/
 # Byte code is made now: at run time the file system is read-only.
 RUN python -m compileall -q /app
 ENV PATH=/opt/relais/bin:/usr/local/bin:/usr/bin:/bin \

@@ -5,6 +5,7 @@ RUNTIME := .venv/.runtime-installed
 DEV := .venv/.dev-installed
 COMPILED := .venv/.compiled
 NODE := .venv/.node-installed
+MAP := .venv/.map-installed
 COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --quiet \
 	--no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make requirements"
 
@@ -14,12 +15,12 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11
 help: ## what there is to do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
-setup: $(DEV) $(COMPILED) $(NODE) ## install everything into .venv, at the versions and hashes of the requirements files
+setup: $(DEV) $(COMPILED) $(NODE) $(MAP) ## install everything into .venv, at the versions and hashes of the requirements files
 
-demo: $(RUNTIME) $(COMPILED) ## the whole system on this machine, with an evening played on it
+demo: $(RUNTIME) $(COMPILED) $(MAP) ## the whole system on this machine, with an evening played on it
 	@$(BIN)/relais demo
 
-up: $(RUNTIME) $(COMPILED) ## the whole system on this machine, empty
+up: $(RUNTIME) $(COMPILED) $(MAP) ## the whole system on this machine, empty
 	@$(BIN)/relais up
 
 test: setup ## the whole suite, where no route leads out: nobody may try to leave
@@ -69,6 +70,11 @@ $(COMPILED): $(RUNTIME)
 
 $(DEV): requirements-dev.txt $(RUNTIME)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.txt
+	@touch $@
+
+$(MAP): web/node/package-lock.json $(RUNTIME)
+	@# What the console's map is drawn with; without it the page says so and shows its table.
+	@if command -v npm > /dev/null; then npm ci --silent --fetch-retries 0 --fetch-timeout 20000 --prefix web/node || echo "npm could fetch nothing: the console is without its map."; else echo "There is no npm here: the console is without its map."; fi
 	@touch $@
 
 $(NODE): tests/node/package-lock.json $(RUNTIME)

@@ -45,8 +45,9 @@ from api import (
     towns,
     webhooks,
 )
-from api.console import board, offline, posting, queue, signing, tonight, ways
+from api.console import board, network, offline, posting, queue, signing, tonight, ways
 from api.console import calendar as evenings
+from api.console import map as drawing
 from api.console import pacts as agreeing
 from api.console import referrals as passing
 from api.console.pages import is_of_the_console, refused
@@ -157,6 +158,8 @@ def create(settings: ApiSettings | None = None, presence: Presence | None = None
         ways.router,
         passing.router,
         agreeing.router,
+        network.router,
+        drawing.router,
         evenings.router,
         operations.router,
     ):

@@ -17,7 +17,7 @@ from db.coverage import InCell
 from geo.cells import cell_text
 from geo.polygons import Ring, polygons_of
 
-__all__ = ["router"]
+__all__ = ["geometry", "router"]
 
 router = APIRouter(prefix="/v1/export", tags=["coverage"], route_class=TransactionalRoute)
 
@@ -70,7 +70,7 @@ class FeatureOut(Wire):
         name = cell_text(each.cell)
         return cls(
             id=f"{name}:{each.category}",
-            geometry=_geometry(polygons_of(each.cell)),
+            geometry=geometry(polygons_of(each.cell)),
             properties=InCellOut(
                 cell=name, category=each.category, offers=each.offers, capacity=each.capacity, free=each.free
             ),
@@ -99,6 +99,7 @@ async def read_coverage(
     return CoverageOut(features=[FeatureOut.of(each) for each in found])
 
 
-def _geometry(rings: tuple[Ring, ...]) -> PolygonOut | MultiPolygonOut:
+def geometry(rings: tuple[Ring, ...]) -> PolygonOut | MultiPolygonOut:
+    """A cell as GeoJSON has it."""
     outlines: list[Any] = [[list(ring)] for ring in rings]
     return PolygonOut(coordinates=outlines[0]) if len(outlines) == 1 else MultiPolygonOut(coordinates=outlines)

@@ -1,6 +1,6 @@
 """Settings of the API process."""
 
-from pydantic import Field, field_validator
+from pydantic import Field, FilePath, field_validator
 
 from api.clients import networks
 from db.settings import Settings
@@ -64,6 +64,10 @@ class ApiSettings(Settings):
         default="https://www.wikipedia.org/",
         pattern=r"^https://[^\s\"'<>]{1,200}$",
         description="Where the slip's page leads who wants to leave it quickly.",
+    )
+
+    basemap_file: FilePath | None = Field(
+        default=None, description="A PMTiles file, drawn below the map of the console (docs/console.md)."
     )
 
     @field_validator("trusted_proxies")

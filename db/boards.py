@@ -22,6 +22,7 @@ __all__ = [
     "InProject",
     "OnBoard",
     "Room",
+    "Without",
     "awaiting",
     "categories",
     "clock",
@@ -29,6 +30,7 @@ __all__ = [
     "need_of",
     "needs_of",
     "rooms",
+    "without_a_place",
 ]
 
 
@@ -74,6 +76,14 @@ class Room:
     starts: datetime
     ends: datetime
     zone: ZoneInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Without:
+    """People of the acting organization's needs in a town for whom no place is on hold."""
+
+    needs: int
+    people: int
 
 
 _NEED = f"""
@@ -128,6 +138,14 @@ _ROOMS = text("""
      order by h.name, o.category, o.id
      limit 200
 """)
+# Of a need that may be divided some may have a place already: it is open as long as not all of them do.
+_WITHOUT = text("""
+    select n.town_id, count(*) as needs, sum(n.people) as people
+      from need n
+     where n.organization_id = :organization and n.category = :category
+       and n.state in ('open', 'unmet') and n.ended_at is null
+     group by n.town_id
+""")
 _CLOCK = text("select clock_timestamp()")
 _CATEGORIES = text("select code, coverage from category")
 
@@ -160,6 +178,12 @@ async def rooms(tx: AsyncConnection, organization_id: UUID) -> list[Room]:
         Room(row.site, row.category, row.capacity, row.used, row.starts, row.ends, ZoneInfo(row.timezone))
         for row in await tx.execute(_ROOMS, {"organization": organization_id})
     ]
+
+
+async def without_a_place(tx: AsyncConnection, organization_id: UUID, category: str) -> dict[int, Without]:
+    """Parties of this organization that ask for such help and have nothing on hold, by town."""
+    rows = await tx.execute(_WITHOUT, {"organization": organization_id, "category": category})
+    return {row.town_id: Without(row.needs, int(row.people)) for row in rows}
 
 
 async def categories(tx: AsyncConnection) -> dict[str, Coverage]:

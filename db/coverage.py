@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from geo.cells import Cell
 
-__all__ = ["InCell", "by_cell"]
+__all__ = ["InCell", "InTown", "by_cell", "by_town"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,17 @@ class InCell:
 
     cell: Cell
     category: str
+    offers: int
+    capacity: int
+    free: int
+
+
+@dataclass(frozen=True, slots=True)
+class InTown:
+    """The same of one kind of help, in a cell around a town: what there is tonight."""
+
+    town: int
+    cell: Cell
     offers: int
     capacity: int
     free: int
@@ -39,6 +50,22 @@ _BY_CELL = text("""
 """)
 
 
+# Until six in the morning it is still the night of the evening before.
+_BY_TOWN = text("""
+    select o.town_id, o.cell, count(*) as offers, coalesce(sum(d.capacity), 0) as capacity,
+           coalesce(sum(d.free), 0) as free
+      from offer o
+      left join lateral (
+          select sum(s.capacity) as capacity, sum(s.capacity - s.used) as free from slot s
+           where s.offer_id = o.id and s.day = ((now() at time zone o.timezone) - interval '6 hours')::date
+      ) d on true
+     where (o.organization_id = :organization or o.town_id = any(cast(:towns as int[])))
+       and o.state = 'open' and current_date - 1 <= o.last_day and o.category = :category
+     group by o.town_id, o.cell
+     order by o.town_id, o.cell
+""")
+
+
 async def by_cell(
     tx: AsyncConnection, organization_id: UUID, towns: frozenset[int], day: date | None
 ) -> tuple[InCell, ...]:
@@ -47,4 +74,15 @@ async def by_cell(
     return tuple(
         InCell(Cell(row.cell), row.category, row.offers, int(row.capacity), int(row.free))
         for row in await tx.execute(_BY_CELL, values)
+    )
+
+
+async def by_town(
+    tx: AsyncConnection, organization_id: UUID, towns: frozenset[int], category: str
+) -> tuple[InTown, ...]:
+    """Open offers of one kind, of this organization and of these towns, by town and cell; places are tonight's."""
+    values = {"organization": organization_id, "towns": sorted(towns), "category": category}
+    return tuple(
+        InTown(row.town_id, Cell(row.cell), row.offers, int(row.capacity), int(row.free))
+        for row in await tx.execute(_BY_TOWN, values)
     )

@@ -9,16 +9,27 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-__all__ = ["POLICY", "File", "content_of", "file_of", "path_of"]
+__all__ = ["OF_THE_MAP", "POLICY", "File", "content_of", "file_of", "map_is_installed", "path_of"]
 
 _HERE: Final = Path(__file__).parent
 _FOLDER: Final = "/console/files/"
+_NODE: Final = _HERE / "node" / "node_modules"
+OF_THE_MAP: Final[dict[str, tuple[Path, str]]] = {
+    "maplibre-gl.mjs": (_NODE / "maplibre-gl" / "dist", "text/javascript"),
+    "maplibre-gl-worker.mjs": (_NODE / "maplibre-gl" / "dist", "text/javascript"),
+    "topojson-client.min.js": (_NODE / "topojson-client" / "dist", "text/javascript"),
+    "pmtiles.js": (_NODE / "pmtiles" / "dist", "text/javascript"),
+    "countries-50m.json": (_NODE / "world-atlas", "application/json"),
+}
+"""What npm brings (`web/node`), where it could; nothing but the map needs it."""
 _KINDS: Final = {
     "console.css": (_HERE / "styles", "text/css"),
     "console.js": (_HERE / "scripts", "text/javascript"),
     "kept.js": (_HERE / "scripts", "text/javascript"),
+    "map.js": (_HERE / "scripts", "text/javascript"),
     "offline.js": (_HERE / "scripts", "text/javascript"),
     "console.svg": (_HERE / "pictures", "image/svg+xml"),
+    **OF_THE_MAP,
 }
 POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self';"
@@ -35,6 +46,12 @@ class File:
     media_type: str
 
 
+def map_is_installed() -> bool:
+    """Whether everything is here that the map is drawn with."""
+    return all((folder / name).is_file() for name, (folder, _) in OF_THE_MAP.items())
+
+
+@cache
 def path_of(name: str) -> str:
     """Where a file is found."""
     stem, _, kind = name.rpartition(".")
@@ -44,7 +61,8 @@ def path_of(name: str) -> str:
 
 def file_of(written: str) -> File | None:
     """The file of a name with its digest; none for any other."""
-    return next((_file(name) for name in _KINDS if path_of(name) == f"{_FOLDER}{written}"), None)
+    here = (name for name, (folder, _) in _KINDS.items() if name not in OF_THE_MAP or (folder / name).is_file())
+    return next((_file(name) for name in here if path_of(name) == f"{_FOLDER}{written}"), None)
 
 
 def content_of(name: str) -> bytes:

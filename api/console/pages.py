@@ -8,7 +8,7 @@ from fastapi import Request, Response
 
 from api.console.cookies import chosen_language, forget
 from api.console.origins import Forged
-from api.console.visits import SignedOut, Visit, gone_to, visit_of
+from api.console.visits import NETWORK_SCOPES, SignedOut, Visit, gone_to, visit_of
 from api.house import house_of
 from api.moments import own_name
 from api.problems import RateLimited, told
@@ -21,12 +21,24 @@ from matching.vocabulary import OrganizationKind
 from web.files import POLICY, path_of
 from web.pages import fill
 
-__all__ = ["HOME", "PACTS", "SIGN_IN", "TONIGHT", "has_houses", "home_of", "is_of_the_console", "page", "refused"]
+__all__ = [
+    "HOME",
+    "NETWORK",
+    "PACTS",
+    "SIGN_IN",
+    "TONIGHT",
+    "has_houses",
+    "home_of",
+    "is_of_the_console",
+    "page",
+    "refused",
+]
 
 HOME: Final = "/console"
 SIGN_IN: Final = "/console/sign-in"
 TONIGHT: Final = "/console/tonight"
 PACTS: Final = "/console/pacts"
+NETWORK: Final = "/console/network"
 _HEADERS: Final = {
     "Content-Security-Policy": POLICY,
     # Without its origin a browser would not say that a form is ours; other sites are told nothing all the same.
@@ -117,6 +129,7 @@ def _written(
         script=path_of("console.js"),
         keeping=path_of("kept.js"),
         picture=path_of("console.svg"),
+        file=path_of,
         token=visit.form_token if visit else "",
         whose=visit.whose if visit else "",
         ways=_ways(visit, request.url.path) if visit else [],
@@ -135,5 +148,6 @@ def _ways(visit: Visit, here: str) -> list[_Way]:
         (f"{HOME}/needs/queue", "console.nav.queue", Scope.NEEDS_WRITE in scopes),
         (TONIGHT, "console.nav.tonight", has_houses(kind, scopes)),
         (PACTS, "console.nav.pacts", Scope.PACTS_READ in scopes and kind is not OrganizationKind.ASSOCIATION),
+        (NETWORK, "console.nav.network", bool(NETWORK_SCOPES & scopes)),
     ]
     return [_Way(path, words, path == here) for path, words, open_to in offered if open_to]

@@ -34,6 +34,7 @@ from db.sessions import Session
 from matching.refusals import Refusal
 
 __all__ = [
+    "NETWORK_SCOPES",
     "Answers",
     "ConsoleRoute",
     "Marks",
@@ -41,6 +42,7 @@ __all__ = [
     "ReadsAddresses",
     "ReadsAwaiting",
     "ReadsBoard",
+    "ReadsNetwork",
     "ReadsPacts",
     "SignedIn",
     "SignedOut",
@@ -52,6 +54,8 @@ __all__ = [
     "visit_of",
 ]
 
+NETWORK_SCOPES: Final = frozenset({Scope.OFFERS_READ, Scope.NEEDS_READ})
+"""With either of them there is something of one's own to see of the network."""
 _PATIENCE: Final = 100
 _MOMENT: Final = 0.05
 """Seconds, so often: a second tap waits for the first to be done rather than being told that it is."""
@@ -232,5 +236,6 @@ ReadsAddresses = Annotated[Visit, Depends(_With(Scope.ALLOCATIONS_WRITE))]
 ReadsAwaiting = Annotated[Visit, Depends(_With(Scope.ALLOCATIONS_READ))]
 Answers = Annotated[Visit, Depends(_With(Scope.ALLOCATIONS_WRITE, Scope.ALLOCATIONS_CONFIRM))]
 Marks = Annotated[Visit, Depends(_With(Scope.ALLOCATIONS_WRITE))]
+ReadsNetwork = Annotated[Visit, Depends(_With(*sorted(NETWORK_SCOPES)))]
 ReadsPacts = Annotated[Visit, Depends(_With(Scope.PACTS_READ))]
 SignsPacts = Annotated[Visit, Depends(_With(Scope.PACTS_WRITE))]

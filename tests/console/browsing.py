@@ -60,13 +60,13 @@ class Watched:
 
 
 @asynccontextmanager
-async def chromium(program: Chromium) -> AsyncIterator[Browser]:
+async def chromium(program: Chromium, *arguments: str) -> AsyncIterator[Browser]:
     """The browser, for as long as the block runs."""
     assert shutil.which(str(program.program)), "it can be run"
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=program.program,
-            args=list(ARGUMENTS),
+            args=[*ARGUMENTS, *arguments],
             env={**program.environment},
         )
         try:

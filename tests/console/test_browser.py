@@ -168,7 +168,16 @@ async def test_no_page_has_a_barrier_or_is_wider_than_its_window(evening: Evenin
     await firm(evening)
     need = (await one(evening.engine, "select id from need where urgency = 'vital'")).id
     pages = {
-        evening.desk: ("", "/needs/new", "/needs/queue", f"/needs/{need}", f"/slips?need={need}", "/sessions", "/no"),
+        evening.desk: (
+            "",
+            "/needs/new",
+            "/needs/queue",
+            f"/needs/{need}",
+            f"/slips?need={need}",
+            "/sessions",
+            "/network",
+            "/no",
+        ),
         evening.hall: ("/tonight", "/pacts"),
     }
     async with chromium(CHROMIUM) as browser:

@@ -11,6 +11,8 @@ from typing import cast
 import pytest
 from ruamel.yaml import YAML
 
+from web.files import OF_THE_MAP
+
 CHECKOUT = Path(__file__).parents[2]
 FILE = CHECKOUT / "docker-compose.yml"
 OURS = ("migrate", "api", "worker", "api-scale", "worker-scale")
@@ -148,8 +150,12 @@ def test_networks_and_volumes_that_are_named_exist(service: str) -> None:
 
 def test_the_image_holds_every_package_that_runs_and_ends_unprivileged() -> None:
     lines = (CHECKOUT / "Dockerfile").read_text().splitlines()
-    copied = {line.split()[1] for line in lines if line.startswith("COPY ") and "/app/" in line}
+    copied = {
+        line.split()[1] for line in lines if line.startswith("COPY ") and " /app/" in line and "--from" not in line
+    }
     assert copied == {"api", "db", "geo", "matching", "relais", "web", "worker"}
+    brought = {Path(each).name for line in lines if line.startswith("COPY --from=map ") for each in line.split()[2:-1]}
+    assert brought - {"LICENSE.txt"} == set(OF_THE_MAP)
     allowed = {line[1:] for line in (CHECKOUT / ".dockerignore").read_text().splitlines() if line[:1] == "!"}
     assert allowed == copied | {"requirements.txt"}
     assert [line for line in lines if line.startswith("USER ")][-1] == "USER 10001:10001"

@@ -154,3 +154,9 @@ if (document.getElementById("live")) {
   addEventListener("online", refresh);
   listen();
 }
+
+/* What is large is fetched only where somebody asks for it. */
+document.addEventListener("click", (event) => {
+  const button = event.target.closest?.("[data-open]");
+  if (button) import(button.dataset.open).then((opened) => opened.open(button));
+});
