@@ -47,6 +47,7 @@ from api import (
 )
 from api.console import board, network, offline, posting, queue, signing, tonight, ways
 from api.console import calendar as evenings
+from api.console import figures as charts
 from api.console import map as drawing
 from api.console import pacts as agreeing
 from api.console import referrals as passing
@@ -160,6 +161,7 @@ def create(settings: ApiSettings | None = None, presence: Presence | None = None
         agreeing.router,
         network.router,
         drawing.router,
+        charts.router,
         evenings.router,
         operations.router,
     ):

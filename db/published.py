@@ -11,7 +11,7 @@ from matching.competence import Duty
 from matching.figures.measures import Measure
 from matching.figures.tables import Span
 
-__all__ = ["Chosen", "PublishedFigure", "PublishedPeriod", "figures", "periods"]
+__all__ = ["Chosen", "PublishedFigure", "PublishedPeriod", "ToldTown", "figures", "periods", "towns_told"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,23 @@ class Chosen:
     category: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ToldTown:
+    """A town of which something was told."""
+
+    id: int
+    name: str
+    country: str
+
+
+# Looked for in a year before the newest: the table grows for as long as Relais is used.
+_TOWNS = text("""
+    select t.id, t.name, t.country
+      from (select distinct area from figure where first_day > (select max(first_day) - 366 from figure)) f
+      join town t on t.id = case when f.area ~ '^[0-9]+$' then cast(f.area as int) end
+     order by t.name, t.id
+     limit :limit
+""")
 _PERIODS = text("""
     select span, first_day, published_at, policy_version, competence_version from figure_period
      where span = :span and state = 'published'
@@ -116,3 +133,8 @@ async def figures(tx: AsyncConnection, span: Span, first_days: Sequence[date], c
         )
         for row in await tx.execute(_FIGURES, asked)
     ]
+
+
+async def towns_told(tx: AsyncConnection, limit: int) -> list[ToldTown]:
+    """Towns of which something was told in the year before the newest figures, by name."""
+    return [ToldTown(row.id, row.name, row.country) for row in await tx.execute(_TOWNS, {"limit": limit})]

@@ -22,6 +22,7 @@ from web.files import POLICY, path_of
 from web.pages import fill
 
 __all__ = [
+    "FIGURES",
     "HOME",
     "NETWORK",
     "PACTS",
@@ -39,6 +40,7 @@ SIGN_IN: Final = "/console/sign-in"
 TONIGHT: Final = "/console/tonight"
 PACTS: Final = "/console/pacts"
 NETWORK: Final = "/console/network"
+FIGURES: Final = "/console/figures"
 _HEADERS: Final = {
     "Content-Security-Policy": POLICY,
     # Without its origin a browser would not say that a form is ours; other sites are told nothing all the same.
@@ -149,5 +151,6 @@ def _ways(visit: Visit, here: str) -> list[_Way]:
         (TONIGHT, "console.nav.tonight", has_houses(kind, scopes)),
         (PACTS, "console.nav.pacts", Scope.PACTS_READ in scopes and kind is not OrganizationKind.ASSOCIATION),
         (NETWORK, "console.nav.network", bool(NETWORK_SCOPES & scopes)),
+        (FIGURES, "console.nav.figures", True),
     ]
     return [_Way(path, words, path == here) for path, words, open_to in offered if open_to]

@@ -111,6 +111,7 @@ CONSOLE: Final = frozenset(
         "/console/allocations/{allocation_id}/arrive",
         "/console/app.webmanifest",
         "/console/changes",
+        "/console/figures",
         "/console/files/{name}",
         "/console/language",
         "/console/leave",

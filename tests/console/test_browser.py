@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -14,6 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from api.wording import LANGUAGES, say
 from db.connection import transaction
 from db.settings import Settings
+from matching.figures.calendar import WEEK
+from matching.figures.measures import Measure
+from matching.figures.tables import ALL, Span
 from matching.vocabulary import OrganizationKind
 from tests.api.conftest import JoinNetwork, Organization
 from tests.api.scenes import open_offer, post_need
@@ -24,6 +27,7 @@ from tests.console.browsing import AXE, DESKTOP, PHONE, Watched, chromium, enter
 from tests.db.acts import look_at_all_due, one, rows
 from tests.pacts import add_pact, add_referral, terms_body
 from tests.places import BRIANCON, GAP
+from tests.published import tell
 
 CHROMIUM = found()
 TODAY = datetime.now(ZoneInfo("Europe/Paris")).date()
@@ -166,6 +170,7 @@ async def test_no_page_has_a_barrier_or_is_wider_than_its_window(evening: Evenin
         await post_need(evening.desk, urgency=urgency, requires=["quiet"] if urgency == "vital" else [])
     await pass_on(evening)
     await firm(evening)
+    await tell_some(evening)
     need = (await one(evening.engine, "select id from need where urgency = 'vital'")).id
     pages = {
         evening.desk: (
@@ -176,6 +181,7 @@ async def test_no_page_has_a_barrier_or_is_wider_than_its_window(evening: Evenin
             f"/slips?need={need}",
             "/sessions",
             "/network",
+            "/figures",
             "/no",
         ),
         evening.hall: ("/tonight", "/pacts"),
@@ -210,6 +216,23 @@ async def pass_on(evening: Evening) -> None:
     terms = {"town": BRIANCON.id, "partner": str(evening.hall.id), "partner_town": GAP.id, "terms": terms_body()}
     await rows(evening.engine, "insert into organization_town values (:id, :town)", id=evening.hall.id, town=GAP.id)
     assert (await evening.desk.http.post("/v1/pacts", json=terms)).status_code == 201
+
+
+async def tell_some(evening: Evening) -> None:
+    """Figures of three weeks were published."""
+    for number in range(3):
+        told = [
+            (area, "shelter", measure, part, value + number)
+            for area in (str(BRIANCON.id), ALL)
+            for measure, part, value in (
+                (Measure.ASKED, "", 80),
+                (Measure.SERVED, "", 55),
+                (Measure.UNMET, "", 25),
+                (Measure.UNMET_FOR, "capacity", 14),
+                (Measure.WAITED, "60", 40),
+            )
+        ]
+        await tell(evening.engine, Span.WEEK, date(2026, 1, 5) + number * WEEK, *told)
 
 
 async def assert_flaws_are_seen(browser: Browser, evening: Evening) -> None:
