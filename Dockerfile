@@ -31,6 +31,7 @@ COPY worker /app/worker
 COPY --from=map /map/node_modules/maplibre-gl/LICENSE.txt /app/web/node/node_modules/maplibre-gl/
 COPY --from=map /map/node_modules/maplibre-gl/dist/maplibre-gl.mjs /map/node_modules/maplibre-gl/dist/maplibre-gl-worker.mjs /app/web/node/node_modules/maplibre-gl/dist/
 COPY --from=map /map/node_modules/pmtiles/dist/pmtiles.js /app/web/node/node_modules/pmtiles/dist/
+COPY --from=map /map/node_modules/qr/LICENSE-MIT /map/node_modules/qr/decode.js /map/node_modules/qr/index.js /app/web/node/node_modules/qr/
 COPY --from=map /map/node_modules/topojson-client/dist/topojson-client.min.js /app/web/node/node_modules/topojson-client/dist/
 COPY --from=map /map/node_modules/world-atlas/countries-50m.json /app/web/node/node_modules/world-atlas/
 # Byte code is made now: at run time the file system is read-only.

@@ -73,7 +73,7 @@ $(DEV): requirements-dev.txt $(RUNTIME)
 	@touch $@
 
 $(MAP): web/node/package-lock.json $(RUNTIME)
-	@# What the console's map is drawn with; without it the page says so and shows its table.
+	@# What the console's map is drawn with, and keys are scanned with; without it the map's page says so and shows its table.
 	@if command -v npm > /dev/null; then npm ci --silent --fetch-retries 0 --fetch-timeout 20000 --prefix web/node || echo "npm could fetch nothing: the console is without its map."; else echo "There is no npm here: the console is without its map."; fi
 	@touch $@
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Annotated
 from uuid import UUID
 
+import segno
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -108,11 +109,14 @@ def issue(
     ] = None,
     days: Annotated[int, typer.Option(min=1, max=3650, help="Days that the key lives.")] = LIFETIME.days,
     *,
+    qr: Annotated[bool, typer.Option("--qr", help="Show it as a code to scan too, where one signs in.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make a second key, so that the first can be replaced without a pause, or one that may do less."""
     if scope and may:
         raise typer.BadParameter("give --scope or --may, not both")
+    if qr and as_json:
+        raise typer.BadParameter("give --qr or --json, not both")
     wanted = _MAY[may] if may else frozenset(scope) if scope else None
 
     async def make(tx: AsyncConnection, settings: Settings) -> IssuedKey:
@@ -124,6 +128,8 @@ def issue(
     if as_json:
         typer.echo(json.dumps({"key": key.text, "expires_at": key.expires_at.isoformat()}))
         return
+    if qr:
+        segno.make(key.text, error="m", micro=False).terminal(compact=True)
     typer.echo(f"  key      {key.text}\n  expires  {key.expires_at:%Y-%m-%d}\n\n{_SHOWN_ONCE}")
 
 

@@ -4,12 +4,13 @@ A name is never used for other content: what a browser has under it, it may keep
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
 
-__all__ = ["OF_THE_MAP", "POLICY", "File", "content_of", "file_of", "map_is_installed", "path_of"]
+__all__ = ["OF_THE_MAP", "OF_THE_SCAN", "POLICY", "File", "content_of", "file_of", "is_installed", "path_of"]
 
 _HERE: Final = Path(__file__).parent
 _FOLDER: Final = "/console/files/"
@@ -22,14 +23,23 @@ OF_THE_MAP: Final[dict[str, tuple[Path, str]]] = {
     "countries-50m.json": (_NODE / "world-atlas", "application/json"),
 }
 """What npm brings (`web/node`), where it could; nothing but the map needs it."""
+OF_THE_SCAN: Final[dict[str, tuple[Path, str]]] = {
+    "decode.js": (_NODE / "qr", "text/javascript"),
+    "index.js": (_NODE / "qr", "text/javascript"),
+}
+"""Likewise, for browsers that read no code themselves."""
+_FROM_NPM: Final = {**OF_THE_MAP, **OF_THE_SCAN}
+_IMPORTED: Final = {"decode.js": "index.js"}
+"""A module that fetches another by its plain name is told the one that we send it by."""
 _KINDS: Final = {
     "console.css": (_HERE / "styles", "text/css"),
     "console.js": (_HERE / "scripts", "text/javascript"),
     "kept.js": (_HERE / "scripts", "text/javascript"),
     "map.js": (_HERE / "scripts", "text/javascript"),
+    "scan.js": (_HERE / "scripts", "text/javascript"),
     "offline.js": (_HERE / "scripts", "text/javascript"),
     "console.svg": (_HERE / "pictures", "image/svg+xml"),
-    **OF_THE_MAP,
+    **_FROM_NPM,
 }
 POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self';"
@@ -46,9 +56,9 @@ class File:
     media_type: str
 
 
-def map_is_installed() -> bool:
-    """Whether everything is here that the map is drawn with."""
-    return all((folder / name).is_file() for name, (folder, _) in OF_THE_MAP.items())
+def is_installed(files: Mapping[str, tuple[Path, str]]) -> bool:
+    """Whether all of these are here."""
+    return all((folder / name).is_file() for name, (folder, _) in files.items())
 
 
 @cache
@@ -61,7 +71,7 @@ def path_of(name: str) -> str:
 
 def file_of(written: str) -> File | None:
     """The file of a name with its digest; none for any other."""
-    here = (name for name, (folder, _) in _KINDS.items() if name not in OF_THE_MAP or (folder / name).is_file())
+    here = (name for name, (folder, _) in _KINDS.items() if name not in _FROM_NPM or (folder / name).is_file())
     return next((_file(name) for name in here if path_of(name) == f"{_FOLDER}{written}"), None)
 
 
@@ -73,4 +83,8 @@ def content_of(name: str) -> bytes:
 @cache
 def _file(name: str) -> File:
     folder, media_type = _KINDS[name]
-    return File((folder / name).read_bytes(), media_type)
+    content = (folder / name).read_bytes()
+    if name in _IMPORTED:
+        imported = _IMPORTED[name]
+        content = content.replace(f"'./{imported}'".encode(), f"'{path_of(imported)}'".encode())
+    return File(content, media_type)

@@ -30,7 +30,7 @@ from geo.distance import kilometres_between
 from matching.figures.measures import Measure
 from matching.figures.tables import Span
 from matching.refusals import Invalid
-from web.files import map_is_installed
+from web.files import OF_THE_MAP, is_installed
 
 __all__ = ["Network", "TownLine", "asked_category", "category_words", "read_network", "router"]
 
@@ -101,7 +101,7 @@ async def show_network(request: Request, visit: ReadsNetwork) -> Response:
         reads_offers=Scope.OFFERS_READ in scopes,
         month=month_words(found.month, language) if found.month else None,
         cut=_MOST if found.cut else None,
-        map_is_here=map_is_installed(),
+        map_is_here=is_installed(OF_THE_MAP),
         base_is_here=visit.house.settings.basemap_file is not None,
     )
 

@@ -27,6 +27,7 @@ from db import audit, keys, sessions, towns
 from db.audit import Actor
 from db.connection import transaction
 from db.keys import Holder
+from web.files import OF_THE_SCAN, is_installed, path_of
 
 __all__ = ["public", "router"]
 
@@ -62,7 +63,7 @@ async def ask_for_key(request: Request) -> Response:
             session = await sessions.found(tx, token, house.session_hashing, idle(house))
         if session is not None:
             return gone_to(home_of(session.holder.kind, session.holder.scopes))
-    return await page(request, "sign_in", notice=None)
+    return await _asking(request)
 
 
 @public.post(SIGN_IN)
@@ -82,9 +83,17 @@ async def sign_in(request: Request) -> Response:
             )
             await audit.append(tx, Actor(holder.organization_id, holder.kind, "session"), f"POST {SIGN_IN}", [])
     if holder is None or token is None:
-        return await page(request, "sign_in", status=401, notice=say("console.sign_in.wrong", chosen_language(request)))
+        return await _asking(request, 401, say("console.sign_in.wrong", chosen_language(request)))
     await house.pace.give_back(misses)
     return _signed_in(house, holder, token)
+
+
+async def _asking(request: Request, status: int = 200, notice: str | None = None) -> Response:
+    """The form for a key: the one page that may look through the camera, once somebody presses its button."""
+    decoder = path_of("decode.js") if is_installed(OF_THE_SCAN) else ""
+    answer = await page(request, "sign_in", status=status, notice=notice, decoder=decoder)
+    answer.headers["Permissions-Policy"] = "camera=(self), geolocation=(), microphone=(), payment=()"
+    return answer
 
 
 @public.post("/console/language")

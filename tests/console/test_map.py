@@ -23,7 +23,7 @@ from tests.conftest import Logins
 from tests.console.archives import archive_of
 from tests.console.browsing import AXE, DESKTOP, PHONE, Watched, chromium, enter, flaws_of, opened
 from tests.db.acts import one
-from web.files import map_is_installed
+from web.files import OF_THE_MAP, is_installed
 
 CHROMIUM = found()
 BY_PROCESSOR = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")
@@ -31,7 +31,7 @@ BY_PROCESSOR = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 SEEN = "#map-stage[data-towns]:not([data-towns='0'])"
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here, and none was fetched: python -m tests.chromium"),
-    pytest.mark.skipif(not map_is_installed(), reason="the map is not here: npm could not fetch it"),
+    pytest.mark.skipif(not is_installed(OF_THE_MAP), reason="the map is not here: npm could not fetch it"),
 ]
 
 

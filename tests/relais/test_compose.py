@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 from ruamel.yaml import YAML
 
-from web.files import OF_THE_MAP
+from web.files import OF_THE_MAP, OF_THE_SCAN
 
 CHECKOUT = Path(__file__).parents[2]
 FILE = CHECKOUT / "docker-compose.yml"
@@ -155,7 +155,7 @@ def test_the_image_holds_every_package_that_runs_and_ends_unprivileged() -> None
     }
     assert copied == {"api", "db", "geo", "matching", "relais", "web", "worker"}
     brought = {Path(each).name for line in lines if line.startswith("COPY --from=map ") for each in line.split()[2:-1]}
-    assert brought - {"LICENSE.txt"} == set(OF_THE_MAP)
+    assert brought - {"LICENSE.txt", "LICENSE-MIT"} == {*OF_THE_MAP, *OF_THE_SCAN}
     allowed = {line[1:] for line in (CHECKOUT / ".dockerignore").read_text().splitlines() if line[:1] == "!"}
     assert allowed == copied | {"requirements.txt"}
     assert [line for line in lines if line.startswith("USER ")][-1] == "USER 10001:10001"

@@ -1,9 +1,12 @@
 """`relais org` and `relais key`: an operator lets an organization take part with one command."""
 
 import json
+import re
+from io import StringIO
 from pathlib import Path
 
 import pytest
+import segno
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import keys, towns
@@ -232,3 +235,16 @@ async def test_all_keys_of_an_organization_are_revoked_with_one_command(
         assert (await relais("key", "revoke", *wrong)).exit_code == 2
     unknown = await relais("key", "revoke", "--organization", "00000000-0000-4000-8000-000000000000")
     assert unknown.exit_code == 1
+
+
+async def test_a_key_is_shown_as_a_code_to_scan(relais: Relais) -> None:
+    organization_id, _ = await _added(relais)
+    shown = (await relais("key", "issue", organization_id, "--qr")).stdout
+    key = re.search(r"relais_\S+", shown)
+    assert key
+    drawn = StringIO()
+    segno.make(key.group(), error="m", micro=False).terminal(drawn, compact=True)
+    assert drawn.getvalue() in shown
+    both = await relais("key", "issue", organization_id, "--qr", "--json")
+    assert both.exit_code == 2
+    assert "--qr or --json" in both.output
