@@ -45,7 +45,20 @@ from api import (
     towns,
     webhooks,
 )
-from api.console import board, network, offline, posting, queue, signing, tonight, ways
+from api.console import (
+    board,
+    houses,
+    network,
+    new_house,
+    new_offer,
+    nights,
+    offline,
+    posting,
+    queue,
+    signing,
+    tonight,
+    ways,
+)
 from api.console import calendar as evenings
 from api.console import figures as charts
 from api.console import map as drawing
@@ -162,6 +175,10 @@ def create(settings: ApiSettings | None = None, presence: Presence | None = None
         network.router,
         drawing.router,
         charts.router,
+        new_house.router,
+        houses.router,
+        new_offer.router,
+        nights.router,
         evenings.router,
         operations.router,
     ):

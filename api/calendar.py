@@ -11,13 +11,13 @@ from typing import Annotated, Final, Literal
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
-from babel import Locale
 from fastapi import APIRouter, Query, Response
 from icalendar import Calendar, Event
 from icalendar.enums import CLASS, STATUS, TRANSP
 
 from api.authorization import ReadsCalendar
 from api.calendar_zones import zone_between
+from api.moments import language_name, skill_name
 from api.problems import problems
 from api.slip import LanguageTag
 from api.transactions import TransactionalRoute, Tx
@@ -125,7 +125,7 @@ def _shift(shift: CalendarShift, language: str) -> Event:
         last_modified=shift.changed_at,
         start=shift.starts.astimezone(shift.zone),
         end=shift.ends.astimezone(shift.zone),
-        summary=f"{say('calendar.shift', language, skill=_skill(shift.skill, language))} · {shift.town}",
+        summary=f"{say('calendar.shift', language, skill=skill_name(shift.skill, language))} · {shift.town}",
         location=shift.town,
         description=say("calendar.shift_id", language, id=str(shift.id)),
         categories=["shift"],
@@ -140,16 +140,5 @@ def _help(opening: Opening, language: str) -> str:
     named = say(word, language) if knows(word) else opening.category
     if opening.language is None:
         return named
-    taught = _named(opening.language.teaches, language)
+    taught = language_name(opening.language.teaches, language)
     return say("calendar.class", language, help=named, language=taught, level=opening.language.level or "").strip()
-
-
-def _skill(skill: str, language: str) -> str:
-    kind, _, spoken = skill.partition(":")
-    return (
-        say(f"skill.{kind}", language, language=_named(spoken, language)) if spoken else say(f"skill.{kind}", language)
-    )
-
-
-def _named(code: str, language: str) -> str:
-    return str(Locale.parse(language).languages.get(code, code))

@@ -1,4 +1,4 @@
-"""Times, countries and languages as pages say them: on the wall of the place, in the reader's language."""
+"""Times, countries, languages and skills as pages say them: on the wall of the place, in the reader's language."""
 
 from datetime import date, datetime, timedelta
 from typing import Final
@@ -6,6 +6,8 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.dates import format_date, format_skeleton, format_time, format_timedelta
+
+from api.wording import say
 
 __all__ = [
     "about",
@@ -18,7 +20,9 @@ __all__ = [
     "locale_of",
     "moment",
     "own_name",
+    "skill_name",
     "stretch",
+    "weekday",
 ]
 
 _TOLD_MINUTES: Final = 5
@@ -71,6 +75,17 @@ def country(code: str, language: str) -> str:
 def language_name(code: str, language: str) -> str:
     """What a language (ISO 639) is called in another; its code where that is not known."""
     return str(Locale.parse(locale_of(language)).languages.get(code, code))
+
+
+def skill_name(code: str, language: str) -> str:
+    """What volunteers can do: `teaching:fr` is `teaching French`."""
+    kind, _, spoken = code.partition(":")
+    return say(f"skill.{kind}", language, language=language_name(spoken, language) if spoken else "")
+
+
+def weekday(number: int, language: str) -> str:
+    """The name of a day of the week, 0 is Monday."""
+    return str(Locale.parse(locale_of(language)).days["stand-alone"]["wide"][number])
 
 
 def own_name(language: str) -> str:

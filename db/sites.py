@@ -125,13 +125,21 @@ _RENEW_OFFERS = text("update offer set is_public = :is_public, version = version
 _NEWS = text("insert into capacity_news (offer_id) select id from offer where site_id = :id and state = 'open'")
 
 
-async def add(tx: AsyncConnection, organization_id: UUID, terms: SiteTerms, location: Point, vault: Vault) -> UUID:
-    """Add a site. Raises `Invalid` for an unknown town, or a place too far from it or over a border."""
-    await _country(tx, terms, location)
+async def add(
+    tx: AsyncConnection, organization_id: UUID, terms: SiteTerms, location: Point | None, vault: Vault
+) -> UUID:
+    """Add a site; of one whose location is not known the cell is that of the town's middle, and no place is kept.
+
+    Raises `Invalid` for an unknown town, or a place too far from it or over a border.
+    """
+    known = location or await _middle(tx, terms)
+    await _country(tx, terms, known)
     site_id = uuid4()
-    cell = _cell(terms, location)
+    cell = _cell(terms, known)
     await tx.execute(_ADD, _columns(site_id, terms, cell) | {"organization": organization_id})
-    await locations.keep_place(tx, site_id, location, vault)
+    # The middle of a town is nobody's door: told as a place, it would send people there.
+    if location is not None:
+        await locations.keep_place(tx, site_id, location, vault)
     await events.record(tx, "site.added", site_id, [organization_id])
     return site_id
 
@@ -236,6 +244,13 @@ async def _lock(tx: AsyncConnection, site_id: UUID, organization_id: UUID, versi
     if version not in (None, current):
         raise StaleVersion(current)
     return await read(tx, site_id, organization_id)
+
+
+async def _middle(tx: AsyncConnection, terms: SiteTerms) -> Point:
+    town = (await tx.execute(_TOWN, {"id": terms.town_id})).one_or_none()
+    if town is None:
+        raise Invalid.one("/town", "unknown_town")
+    return Point(town.longitude, town.latitude)
 
 
 async def _country(tx: AsyncConnection, terms: SiteTerms, location: Point) -> str:

@@ -1,6 +1,6 @@
 """What the forms for needs offer to choose from, and what was chosen; the likeliest is chosen already."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final
@@ -11,6 +11,7 @@ from api.console.forms import Form
 from api.console.visits import Visit
 from api.moments import country, day
 from api.needs import MOST_PEOPLE
+from api.wording import say
 from db import boards, towns
 from db.towns import TownFacts
 from matching.needs import People
@@ -18,7 +19,7 @@ from matching.posting import NeedTerms
 from matching.refusals import Invalid
 from matching.vocabulary import ACCESS, PROTECTIVE, Audience, Coverage, Stay, Urgency
 
-__all__ = ["FIRST_WISHES", "MORE_WISHES", "Asked", "Choices", "Named", "parties_in", "read_choices"]
+__all__ = ["FIRST_WISHES", "MORE_WISHES", "Asked", "Choices", "Named", "named", "parties_in", "read_choices"]
 
 _MOST_TOWNS: Final = 12
 FIRST_WISHES: Final = ("step_free", "family_room", "women_only", "baby_equipment", "quiet", "pets")
@@ -140,6 +141,11 @@ def parties_in(form: Form) -> tuple[tuple[int, int], ...]:
     """The parties of a queue, in its order; rows in which nobody is counted are no parties."""
     adults, minors = form.numbers("adults"), form.numbers("minors")
     return tuple(pair for pair in zip(adults, minors, strict=False) if pair != (0, 0))
+
+
+def named(prefix: str, codes: Iterable[str], language: str) -> list[Named]:
+    """Words of a vocabulary to choose from, by the sentences under a key."""
+    return [Named(str(code), say(f"{prefix}.{code}", language)) for code in codes]
 
 
 async def read_choices(visit: Visit) -> Choices:

@@ -1,5 +1,6 @@
 """What comes with a form: fields by name, read whole before a connection is taken; what is no form has none."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -8,10 +9,15 @@ from uuid import UUID
 
 from fastapi import Request
 
-__all__ = ["Form", "read_form"]
+__all__ = ["NOT_UNDERSTOOD", "Form", "read_form"]
 
 _MOST_FIELDS: Final = 400
 _LONGEST: Final = 100
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_CLOCK: Final = re.compile(r"(\d\d:\d\d)(:00)?", re.ASCII)
+_MINUTE: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d", re.ASCII)
+NOT_UNDERSTOOD: Final = "?"
+"""Stands for what was filled in and cannot be meant: it is refused where it is needed, and never shown again."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +43,36 @@ class Form:
         """The same of each value of a field; what was left empty is 0."""
         return [_number(value.strip(), 0) for value in self.every(name)]
 
+    def whole(self, name: str) -> int | None:
+        """A whole number of at most nine digits; nothing where none was filled in, -1 for what is none."""
+        written = self.first(name)
+        if not written and not any(self.every(name)):
+            return None
+        return int(written) if written.isdecimal() and written.isascii() and len(written) <= 9 else -1
+
+    def words(self, name: str) -> str:
+        """What was written, however long: whoever takes it looks at its length. Lines end as ours do."""
+        return self.fields.get(name, [""])[0].replace("\r\n", "\n").strip()
+
+    def day(self, name: str) -> str:
+        """A day as a calendar field sends it: `2026-12-01`."""
+        return self._shaped(name, _DAY)
+
+    def clock(self, name: str) -> str:
+        """A time on the wall as a clock field sends it: `19:00`."""
+        return self._shaped(name, _CLOCK)[:5]
+
+    def minute(self, name: str) -> str:
+        """A day and a time as a field for both sends it: `2026-12-01T19:00`."""
+        return self._shaped(name, _MINUTE)
+
     def uuids(self, name: str) -> list[UUID]:
         """Those values of a field that are ids."""
         return [found for found in map(_uuid, self.every(name)) if found is not None]
+
+    def _shaped(self, name: str, form: re.Pattern[str]) -> str:
+        written = self.words(name)
+        return written if not written or form.fullmatch(written) else NOT_UNDERSTOOD
 
 
 async def read_form(request: Request) -> Form:

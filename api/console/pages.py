@@ -24,6 +24,7 @@ from web.pages import fill
 __all__ = [
     "FIGURES",
     "HOME",
+    "HOUSES",
     "NETWORK",
     "PACTS",
     "SIGN_IN",
@@ -41,6 +42,7 @@ TONIGHT: Final = "/console/tonight"
 PACTS: Final = "/console/pacts"
 NETWORK: Final = "/console/network"
 FIGURES: Final = "/console/figures"
+HOUSES: Final = "/console/houses"
 _HEADERS: Final = {
     "Content-Security-Policy": POLICY,
     # Without its origin a browser would not say that a form is ours; other sites are told nothing all the same.
@@ -149,8 +151,13 @@ def _ways(visit: Visit, here: str) -> list[_Way]:
         (f"{HOME}/needs/new", "console.nav.new", Scope.NEEDS_WRITE in scopes),
         (f"{HOME}/needs/queue", "console.nav.queue", Scope.NEEDS_WRITE in scopes),
         (TONIGHT, "console.nav.tonight", has_houses(kind, scopes)),
+        (HOUSES, "console.nav.houses", _gives(kind, scopes)),
         (PACTS, "console.nav.pacts", Scope.PACTS_READ in scopes and kind is not OrganizationKind.ASSOCIATION),
         (NETWORK, "console.nav.network", bool(NETWORK_SCOPES & scopes)),
         (FIGURES, "console.nav.figures", True),
     ]
     return [_Way(path, words, path == here) for path, words, open_to in offered if open_to]
+
+
+def _gives(kind: OrganizationKind, scopes: frozenset[Scope]) -> bool:
+    return kind is not OrganizationKind.COORDINATION and Scope.OFFERS_READ in scopes

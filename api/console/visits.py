@@ -42,12 +42,14 @@ __all__ = [
     "ReadsAddresses",
     "ReadsAwaiting",
     "ReadsBoard",
+    "ReadsHouses",
     "ReadsNetwork",
     "ReadsPacts",
     "SignedIn",
     "SignedOut",
     "SignsPacts",
     "Visit",
+    "WritesHouses",
     "form_token",
     "gone_to",
     "idle",
@@ -239,3 +241,6 @@ Marks = Annotated[Visit, Depends(_With(Scope.ALLOCATIONS_WRITE))]
 ReadsNetwork = Annotated[Visit, Depends(_With(*sorted(NETWORK_SCOPES)))]
 ReadsPacts = Annotated[Visit, Depends(_With(Scope.PACTS_READ))]
 SignsPacts = Annotated[Visit, Depends(_With(Scope.PACTS_WRITE))]
+ReadsHouses = Annotated[Visit, Depends(_With(Scope.OFFERS_READ))]
+WritesHouses = Annotated[Visit, Depends(_With(Scope.OFFERS_WRITE))]
+"""Sites, offers and their slots, pledges and shifts: the API asks for the same."""

@@ -161,6 +161,63 @@ async def test_by_keyboard_alone(evening: Evening) -> None:
         watched.assert_kept_to_itself()
 
 
+async def test_a_house_is_added_on_a_telephone_from_where_one_stands(evening: Evening) -> None:
+    """Every step is looked at for barriers, with what is wrong with it too."""
+    assert CHROMIUM
+    here = {"latitude": 44.901, "longitude": 6.64}
+    async with (
+        chromium(CHROMIUM) as browser,
+        opened(browser, evening.url, PHONE, "fr", geolocation=here, permissions=["geolocation"]) as watched,
+    ):
+        page = watched.page
+
+        async def looked_at(name: str) -> None:
+            if AXE.exists():
+                assert await flaws_of(page) == [], name
+            assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+            await watched.shot(f"phone-fr-{name}")
+
+        async def go_on() -> None:
+            await page.click(".last .act")
+
+        await enter(watched, evening.hall.key)
+        await watched.go("/console/houses")
+        await page.click("main .heading .act")
+        await page.fill("#name", "École du Pont")
+        await page.check("[name=kind][value=municipal_building]")
+        await looked_at("house-what")
+        await go_on()
+        await page.check("[name=wish][value=quiet]")
+        await page.click("details.group summary")
+        await page.select_option("#skill", "night_watch")
+        await go_on()
+        await expect(page.locator(".wrong")).to_have_count(1)
+        await looked_at("house-there-wrong")
+        await page.fill("#each", "15")
+        await go_on()
+        await page.click("[data-here]")
+        await expect(page.locator("#point")).to_have_value("44.90100, 6.64000")
+        await looked_at("house-where")
+        await go_on()
+        await page.check("[name=category][value=shelter]")
+        await page.fill("#capacity", "20")
+        await looked_at("offer-what")
+        await go_on()
+        await looked_at("offer-who")
+        await go_on()
+        await page.fill("#last_day", (TODAY + timedelta(days=9)).isoformat())
+        await page.check("[name=days][value=MO]")
+        await looked_at("offer-when")
+        await go_on()
+        await looked_at("offer-how")
+        await go_on()
+        await page.wait_for_url("**/console/offers/*")
+        await looked_at("nights")
+        made = await one(evening.engine, "select o.capacity, o.rrule from offer o order by o.created_at desc limit 1")
+        assert (made.capacity, made.rrule) == (20, "FREQ=WEEKLY;BYDAY=MO")
+        watched.assert_kept_to_itself()
+
+
 async def test_no_page_has_a_barrier_or_is_wider_than_its_window(evening: Evening, *, long: bool) -> None:
     """In the normal form in two languages, with `--long` in all."""
     if not AXE.exists():
@@ -172,6 +229,8 @@ async def test_no_page_has_a_barrier_or_is_wider_than_its_window(evening: Evenin
     await firm(evening)
     await tell_some(evening)
     need = (await one(evening.engine, "select id from need where urgency = 'vital'")).id
+    offer = await one(evening.engine, "select id, site_id from offer")
+    houses = ("/houses", "/houses/new", f"/houses/{offer.site_id}/offers/new", f"/offers/{offer.id}")
     pages = {
         evening.desk: (
             "",
@@ -184,7 +243,7 @@ async def test_no_page_has_a_barrier_or_is_wider_than_its_window(evening: Evenin
             "/figures",
             "/no",
         ),
-        evening.hall: ("/tonight", "/pacts"),
+        evening.hall: ("/tonight", "/pacts", *houses),
     }
     async with chromium(CHROMIUM) as browser:
         await assert_flaws_are_seen(browser, evening)

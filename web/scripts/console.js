@@ -17,6 +17,24 @@ document.addEventListener("click", (event) => {
   field.value = Math.min(Math.max(next, Number(field.min)), Number(field.max));
 });
 
+/* Where this device is, by a tap and where the browser may say it; it is sent only with the form. */
+document.addEventListener("click", (event) => {
+  const here = event.target.closest?.("[data-here]");
+  if (!here) return;
+  const said = here.parentElement.querySelector("[role=status]");
+  const failed = () => (said.textContent = here.dataset.failed);
+  if (!navigator.geolocation) return failed();
+  said.textContent = "…";
+  navigator.geolocation.getCurrentPosition(
+    ({ coords }) => {
+      document.getElementById(here.dataset.here).value = coords.latitude.toFixed(5) + ", " + coords.longitude.toFixed(5);
+      said.textContent = "✓";
+    },
+    failed,
+    { enableHighAccuracy: true, timeout: 20000 },
+  );
+});
+
 /* How long there is until a deadline, in the words of the server: minutes, and hours from an hour and a half on. */
 function tick() {
   const says = new Intl.RelativeTimeFormat(page.lang === "en" ? "en-GB" : page.lang);

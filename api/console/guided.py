@@ -1,0 +1,67 @@
+"""A form in steps, a few fields at a time: what was said in the others is kept on the page in plain fields.
+
+All that is known is looked at after each step, so that what does not fit together is told where it can be changed.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from api.console.checking import field_of
+from api.console.forms import Form
+from matching.refusals import Flaw
+
+__all__ = ["Guide", "Kept"]
+
+Kept = list[tuple[str, str]]
+"""Fields of other steps, each with one value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guide:
+    """The steps in their order, each with the names of its fields, and those that the API has for the same."""
+
+    steps: Mapping[str, tuple[str, ...]]
+
+    def sent(self, form: Form) -> str:
+        """The step that a form was sent from."""
+        step = form.first("step")
+        return step if step in self.steps else self.first
+
+    @property
+    def first(self) -> str:
+        """Where one begins."""
+        return next(iter(self.steps))
+
+    def before(self, step: str) -> str:
+        """The step before this, or this where there is none."""
+        return self._order[max(self.number(step) - 2, 0)]
+
+    def after(self, step: str) -> str | None:
+        """The step after this, if any."""
+        return next(iter(self._order[self.number(step) :]), None)
+
+    def number(self, step: str) -> int:
+        """Which it is, from 1."""
+        return self._order.index(step) + 1
+
+    def until(self, step: str, flaws: Iterable[Flaw]) -> tuple[Flaw, ...]:
+        """Those flaws that are about what was asked until now; what is about no field counts as that."""
+        return tuple(flaw for flaw in flaws if self.number(self.where(flaw)) <= self.number(step))
+
+    def where(self, flaw: Flaw) -> str:
+        """The step that asks for what is wrong."""
+        field = field_of(flaw)
+        return next((step for step, names in self.steps.items() if field in names), self.first)
+
+    def earliest(self, flaws: Iterable[Flaw]) -> str:
+        """The first step in which something is wrong."""
+        return min(map(self.where, flaws), key=self.number)
+
+    def kept(self, said: Mapping[str, Iterable[str]], step: str) -> Kept:
+        """What was said in other steps than this, each value in a field of its own."""
+        here = set(self.steps[step])
+        return [(name, value) for name, values in said.items() if name not in here for value in values if value]
+
+    @property
+    def _order(self) -> list[str]:
+        return list(self.steps)

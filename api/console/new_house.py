@@ -1,0 +1,222 @@
+"""Adding a house: what it is and in which town, what is there and who learns where it is, then the way to it.
+
+The way is asked for last and sealed at once: no page shows it again, not even the form that it was wrong in.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from uuid import uuid4
+
+from fastapi import APIRouter, Request, Response
+
+from api.console.asking import FIRST_WISHES, MORE_WISHES, Choices, Named, named, read_choices
+from api.console.checking import checked, flawed
+from api.console.forms import Form
+from api.console.guided import Guide
+from api.console.pages import HOUSES, page
+from api.console.visits import ConsoleRoute, Visit, WritesHouses, gone_to
+from api.moments import skill_name
+from api.sites import AddressIn, PointIn, SiteIn
+from api.wording import say
+from db import sites
+from db.sites import Address, SiteTerms, Staffing
+from geo.cells import Point
+from matching.bounds import visible_line
+from matching.refusals import Flaw, Invalid
+from matching.vocabulary import ACCESS, PROTECTIVE, SKILLS, SiteKind, Visibility
+
+__all__ = ["router"]
+
+router = APIRouter(include_in_schema=False, route_class=ConsoleRoute)
+_GUIDE: Final = Guide(
+    {
+        "what": ("name", "kind", "town"),
+        "there": ("wish", "provides", "visibility", "skill", "each", "minimum", "staffing"),
+        "where": ("address", "meeting_point", "point", "location"),
+    }
+)
+_HERE: Final = {"Permissions-Policy": "camera=(), geolocation=(self), microphone=(), payment=()"}
+"""On these pages alone a browser may be asked where it is, by a tap."""
+_POINT: Final = re.compile(r"(-?\d{1,2}(?:\.\d{1,20})?)\s*[,;\s]\s*(-?\d{1,3}(?:\.\d{1,20})?)", re.ASCII)
+"""Latitude, then longitude, as maps tell them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """What is said of the house until now, but for where it is."""
+
+    name: str
+    kind: str
+    wishes: frozenset[str]
+    visibility: str
+    skill: str
+    each: int | None
+    minimum: int | None
+
+    @classmethod
+    def of(cls, form: Form) -> "_Draft":
+        kind, visibility, skill = form.first("kind"), form.first("visibility"), form.first("skill")
+        return cls(
+            name=form.words("name"),
+            kind=kind if kind in set(SiteKind) else "",
+            wishes=frozenset(form.every("wish")) & (ACCESS | PROTECTIVE),
+            visibility=visibility if visibility in set(Visibility) else Visibility.ON_CONFIRMATION,
+            skill=skill if skill in SKILLS else "",
+            each=form.whole("each"),
+            minimum=form.whole("minimum"),
+        )
+
+    def terms(self, choices: Choices) -> SiteTerms:
+        """Raises `Invalid` with all that is wrong."""
+        town = choices.town
+        somewhere = {"type": "Point", "coordinates": (town.point.longitude, town.point.latitude) if town else (0, 0)}
+        staffing = {"skill": self.skill, "people_per_volunteer": self.each, "minimum": self.minimum or 0}
+        body = checked(
+            SiteIn,
+            {
+                "name": self.name,
+                "town": town.id if town else None,
+                "kind": self.kind,
+                "location": somewhere,
+                "visibility": self.visibility,
+                "provides": sorted(self.wishes),
+                "staffing": staffing if self.skill else None,
+            },
+        )
+        return SiteTerms(
+            name=body.name,
+            town_id=body.town,
+            kind=body.kind,
+            visibility=body.visibility,
+            provides=frozenset(body.provides),
+            staffing=Staffing(self.skill, body.staffing.people_per_volunteer, body.staffing.minimum)
+            if body.staffing
+            else None,
+        )
+
+    def said(self, choices: Choices) -> Mapping[str, list[str]]:
+        """The same as fields of a form."""
+        numbers = {"each": self.each, "minimum": self.minimum}
+        return {
+            "name": [self.name],
+            "kind": [self.kind],
+            "town": [str(choices.town.id)] if choices.town else [],
+            "wish": sorted(self.wishes),
+            "visibility": [self.visibility],
+            "skill": [self.skill],
+            **{name: [] if value is None else [str(value)] for name, value in numbers.items()},
+        }
+
+
+@router.get(f"{HOUSES}/new")
+async def ask_for_house(request: Request, visit: WritesHouses) -> Response:
+    """The first step."""
+    return await _asked(request, visit, _Draft.of(visit.form), await read_choices(visit), _GUIDE.first)
+
+
+@router.post(f"{HOUSES}/new")
+async def add_house(request: Request, visit: WritesHouses) -> Response:
+    """Go on to the next step, back, or look for a town; after the last one the house is added."""
+    draft, choices, step = _Draft.of(visit.form), await read_choices(visit), _GUIDE.sent(visit.form)
+    if visit.form.first("find") and visit.form.first("q"):
+        return await _asked(request, visit, draft, choices, _GUIDE.first)
+    if visit.form.first("back"):
+        return await _asked(request, visit, draft, choices, _GUIDE.before(step))
+    try:
+        following = _GUIDE.after(step)
+        if following is not None:
+            _look_at(draft, choices, step)
+            return await _asked(request, visit, draft, choices, following)
+        return gone_to(await _add(visit, draft.terms(choices)))
+    except Invalid as invalid:
+        return await _asked(request, visit, draft, choices, _GUIDE.earliest(invalid.flaws), invalid)
+
+
+def _look_at(draft: _Draft, choices: Choices, step: str) -> None:
+    try:
+        draft.terms(choices)
+    except Invalid as invalid:
+        found = _GUIDE.until(step, invalid.flaws)
+        if found:
+            raise Invalid(found) from None
+
+
+async def _add(visit: Visit, terms: SiteTerms) -> str:
+    place, address = _point(visit.form), _address(visit.form, terms)
+    if place is None and address is None:
+        raise Invalid((Flaw("/address", "address_or_point"),))
+
+    async def act() -> str:
+        own, vault = visit.who.organization_id, visit.house.vault
+        site_id = await sites.add(visit.tx, own, terms, place, vault)
+        if address is not None:
+            tombstones = visit.house.tombstone_key
+            await sites.set_address(visit.tx, site_id, own, None, address, vault, tombstones)
+        visit.note(site_id)
+        return f"{HOUSES}/{site_id}/offers/new"
+
+    return await visit.once(act)
+
+
+def _point(form: Form) -> Point | None:
+    written = form.words("point")
+    if not written:
+        return None
+    found = _POINT.fullmatch(written)
+    if found is None:
+        raise Invalid.one("/point", "not_a_point")
+    try:
+        return checked(PointIn, {"type": "Point", "coordinates": (float(found[2]), float(found[1]))}).point()
+    except Invalid:
+        raise Invalid.one("/point", "not_a_point") from None
+
+
+def _address(form: Form, terms: SiteTerms) -> Address | None:
+    """Raises `Invalid`, among others where a house is met elsewhere and it is not said where."""
+    meeting_point = form.words("meeting_point") if terms.visibility is Visibility.RENDEZVOUS else ""
+    said = {"address": form.words("address"), "meeting_point": meeting_point}
+    if terms.visibility is Visibility.RENDEZVOUS and not meeting_point:
+        raise Invalid.one("/meeting_point", "required")
+    if not any(said.values()):
+        return None
+    hidden = tuple(
+        Flaw(f"/{name}", "unseen_characters")
+        for name, words in said.items()
+        if any(visible_line(line.strip()) is None for line in words.split("\n") if line.strip())
+    )
+    if hidden:
+        raise Invalid(hidden)
+    body = checked(AddressIn, said)
+    return Address(body.address, body.meeting_point)
+
+
+async def _asked(
+    request: Request, visit: Visit, draft: _Draft, choices: Choices, step: str, invalid: Invalid | None = None
+) -> Response:
+    answer = await page(
+        request,
+        "new_house",
+        status=422 if invalid else 200,
+        step=step,
+        number=_GUIDE.number(step),
+        steps=len(_GUIDE.steps),
+        kept=_GUIDE.kept(draft.said(choices), step),
+        choices=choices,
+        form=uuid4().hex,
+        asked=draft,
+        find=visit.form.first("find"),
+        flawed=flawed(invalid.flaws, visit.language) if invalid else {},
+        kinds=named("console.kind", SiteKind, visit.language),
+        visibilities=named("console.visibility", Visibility, visit.language),
+        skills=[Named("", say("console.house.skill.none", visit.language)), *_skills(visit.language)],
+        first_wishes=FIRST_WISHES,
+        more_wishes=MORE_WISHES,
+    )
+    answer.headers.update(_HERE)
+    return answer
+
+
+def _skills(language: str) -> list[Named]:
+    return [Named(code, skill_name(code, language)) for code in sorted(SKILLS)]
