@@ -51,6 +51,9 @@ from api.console import (
     network,
     new_house,
     new_offer,
+    new_house,
+    new_offer,
+    new_pledge,
     nights,
     offline,
     posting,
@@ -58,6 +61,7 @@ from api.console import (
     signing,
     tonight,
     ways,
+    volunteers,
 )
 from api.console import calendar as evenings
 from api.console import figures as charts
@@ -179,6 +183,8 @@ def create(settings: ApiSettings | None = None, presence: Presence | None = None
         houses.router,
         new_offer.router,
         nights.router,
+        volunteers.router,
+        new_pledge.router,
         evenings.router,
         operations.router,
     ):

@@ -22,7 +22,7 @@ from matching.refusals import Conflict, Invalid, NotFound, StaleVersion
 from matching.schedule import Session
 from matching.states import PledgeState
 
-__all__ = ["Limits", "PledgeFacts", "add", "change", "check_new", "page", "read"]
+__all__ = ["Limits", "PledgeFacts", "add", "change", "check_new", "page", "read", "this_week"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,14 @@ _NEEDED = text("""
                     where not st_dwithin(p.point, (select o.point from offer o where o.site_id = h.id limit 1),
                                          :radius_km * 1000 + 499.999, false)) as beyond
 """)
+# As a plan counts them against the limit: by the local day on which a turn begins.
+_THIS_WEEK = text("""
+    select x.pledge_id, count(*) as shifts
+      from shift x join pledge p on p.id = x.pledge_id
+     where p.organization_id = :organization and x.state in ('planned', 'confirmed', 'completed')
+       and date_trunc('week', x.day) = date_trunc('week', cast(now() at time zone p.timezone as date))
+     group by x.pledge_id
+""")
 _CHANGE = text("""
     update pledge set headcount = :headcount, radius_km = :radius_km, shifts_per_week_max = :shifts_per_week_max,
                       state = :state, version = version + 1
@@ -149,6 +157,12 @@ async def change(
     values = {"headcount": headcount, "radius_km": radius_km, "shifts_per_week_max": weekly}
     await tx.execute(_CHANGE, values | {"id": pledge_id, "state": limits.state or before.state})
     await events.record(tx, "pledge.changed", pledge_id, [organization_id])
+
+
+async def this_week(tx: AsyncConnection, organization_id: UUID) -> dict[UUID, int]:
+    """How many shifts of this calendar week count against the limit of each pledge that has any."""
+    rows = await tx.execute(_THIS_WEEK, {"organization": organization_id})
+    return {row.pledge_id: row.shifts for row in rows}
 
 
 async def _checked(

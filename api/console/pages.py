@@ -29,6 +29,7 @@ __all__ = [
     "PACTS",
     "SIGN_IN",
     "TONIGHT",
+    "VOLUNTEERS",
     "has_houses",
     "home_of",
     "is_of_the_console",
@@ -43,6 +44,7 @@ PACTS: Final = "/console/pacts"
 NETWORK: Final = "/console/network"
 FIGURES: Final = "/console/figures"
 HOUSES: Final = "/console/houses"
+VOLUNTEERS: Final = "/console/volunteers"
 _HEADERS: Final = {
     "Content-Security-Policy": POLICY,
     # Without its origin a browser would not say that a form is ours; other sites are told nothing all the same.
@@ -71,7 +73,11 @@ def home_of(visit_kind: OrganizationKind, scopes: frozenset[Scope]) -> str:
     posts = visit_kind is OrganizationKind.COORDINATION and Scope.NEEDS_READ in scopes
     if Scope.ALLOCATIONS_READ in scopes and not posts:
         return TONIGHT
-    return PACTS if Scope.PACTS_READ in scopes and Scope.NEEDS_READ not in scopes else HOME
+    if Scope.NEEDS_READ in scopes:
+        return HOME
+    if Scope.PACTS_READ in scopes:
+        return PACTS
+    return HOUSES if _gives(visit_kind, scopes) else HOME
 
 
 def has_houses(kind: OrganizationKind, scopes: frozenset[Scope]) -> bool:
@@ -152,6 +158,7 @@ def _ways(visit: Visit, here: str) -> list[_Way]:
         (f"{HOME}/needs/queue", "console.nav.queue", Scope.NEEDS_WRITE in scopes),
         (TONIGHT, "console.nav.tonight", has_houses(kind, scopes)),
         (HOUSES, "console.nav.houses", _gives(kind, scopes)),
+        (VOLUNTEERS, "console.nav.volunteers", _gives(kind, scopes)),
         (PACTS, "console.nav.pacts", Scope.PACTS_READ in scopes and kind is not OrganizationKind.ASSOCIATION),
         (NETWORK, "console.nav.network", bool(NETWORK_SCOPES & scopes)),
         (FIGURES, "console.nav.figures", True),

@@ -138,13 +138,17 @@ CONSOLE: Final = frozenset(
         "/console/offline.js",
         "/console/pacts",
         "/console/pacts/{pact_id}/sign",
+        "/console/pledges/new",
+        "/console/pledges/{pledge_id}/end",
         "/console/referrals/{referral_id}/answer",
         "/console/sessions",
         "/console/sessions/{session_id}/end",
+        "/console/shifts/{shift_id}/answer",
         "/console/sign-in",
         "/console/sign-out",
         "/console/slips",
         "/console/tonight",
+        "/console/volunteers",
     }
 )
 """The pages of the console: those that take an id are tried with somebody else's in `tests/console`."""
