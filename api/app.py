@@ -47,10 +47,9 @@ from api import (
 )
 from api.console import (
     board,
+    changing,
     houses,
     network,
-    new_house,
-    new_offer,
     new_house,
     new_offer,
     new_pledge,
@@ -60,8 +59,8 @@ from api.console import (
     queue,
     signing,
     tonight,
-    ways,
     volunteers,
+    ways,
 )
 from api.console import calendar as evenings
 from api.console import figures as charts
@@ -171,6 +170,7 @@ def create(settings: ApiSettings | None = None, presence: Presence | None = None
         signing.router,
         board.router,
         queue.router,
+        changing.router,
         posting.router,
         tonight.router,
         ways.router,

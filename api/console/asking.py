@@ -19,13 +19,14 @@ from matching.posting import NeedTerms
 from matching.refusals import Invalid
 from matching.vocabulary import ACCESS, PROTECTIVE, Audience, Coverage, Stay, Urgency
 
-__all__ = ["FIRST_WISHES", "MORE_WISHES", "Asked", "Choices", "Named", "named", "parties_in", "read_choices"]
+__all__ = ["FIRST_WISHES", "MORE_WISHES", "PARTIES", "Asked", "Choices", "Named", "named", "parties_in", "read_choices"]
 
 _MOST_TOWNS: Final = 12
 FIRST_WISHES: Final = ("step_free", "family_room", "women_only", "baby_equipment", "quiet", "pets")
 """What is asked for most; the rest is one tap away."""
 MORE_WISHES: Final = tuple(sorted((ACCESS | PROTECTIVE) - set(FIRST_WISHES)))
-_PARTIES: Final = (Audience.FAMILIES, Audience.WOMEN, Audience.UNACCOMPANIED_MINORS, Audience.LGBTQ)
+PARTIES: Final = (Audience.FAMILIES, Audience.WOMEN, Audience.UNACCOMPANIED_MINORS, Audience.LGBTQ)
+"""Whom a party may consist of, beyond anyone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Choices:
     @property
     def parties(self) -> tuple[Audience, ...]:
         """Whom a party may consist of, beyond anyone."""
-        return _PARTIES
+        return PARTIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class Asked:
             evening=form.first("evening"),
             nights=form.number("nights", 1),
             urgency=Urgency(urgency) if urgency in list(Urgency) else Urgency.NORMAL,
-            parties=frozenset(form.every("party")) & frozenset(_PARTIES),
+            parties=frozenset(form.every("party")) & frozenset(PARTIES),
             wishes=frozenset(form.every("wish")) & (ACCESS | PROTECTIVE),
             countries=frozenset(form.every("country")),
             divisible=bool(form.first("divisible")),

@@ -92,6 +92,7 @@ class Card:
     why: str
     stays: list[Stay]
     passed: list[Passed]
+    may_change: bool
     may_withdraw: bool
     may_refer: bool
     asked: int
@@ -158,6 +159,7 @@ def card_of(
         why=why,
         stays=[_stay(each, found, language, scopes) for each in alive],
         passed=[_passed(each, town, found, language) for each, town in _to_tell(passed)] if not over else [],
+        may_change=Scope.NEEDS_WRITE in scopes and not over and need.project_id is None,
         may_withdraw=Scope.NEEDS_WRITE in scopes and not over,
         may_refer=Scope.NEEDS_WRITE in scopes and not over and not alive and _may_be_referred(found, passed),
         asked=len(passed),

@@ -122,6 +122,7 @@ CONSOLE: Final = frozenset(
         "/console/needs/new",
         "/console/needs/queue",
         "/console/needs/{need_id}",
+        "/console/needs/{need_id}/change",
         "/console/needs/{need_id}/refer",
         "/console/needs/{need_id}/withdraw",
         "/console/network",

@@ -239,6 +239,7 @@ async def test_no_page_has_a_barrier_or_is_wider_than_its_window(evening: Evenin
             "/needs/new",
             "/needs/queue",
             f"/needs/{need}",
+            f"/needs/{need}/change",
             f"/slips?need={need}",
             "/sessions",
             "/network",
