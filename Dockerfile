@@ -24,6 +24,7 @@ COPY --from=build /opt/relais /opt/relais
 COPY api /app/api
 COPY db /app/db
 COPY geo /app/geo
+COPY importing /app/importing
 COPY matching /app/matching
 COPY relais /app/relais
 COPY web /app/web

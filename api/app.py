@@ -47,6 +47,7 @@ from api import (
 )
 from api.console import (
     board,
+    bringing,
     changing,
     houses,
     network,
@@ -183,6 +184,7 @@ def create(settings: ApiSettings | None = None, presence: Presence | None = None
         houses.router,
         new_offer.router,
         nights.router,
+        bringing.router,
         volunteers.router,
         new_pledge.router,
         evenings.router,
@@ -219,6 +221,7 @@ def _life(
             key_hashing=keys.of("api-key"),
             session_hashing=keys.of("session"),
             form_hashing=keys.of("session-form"),
+            sheet_sealing=keys.of("console-sheet"),
             withheld=Withheld(keys.of("slip"), WebhookKeys.of(keys)),
             slips=SlipKeys.of(keys),
             client_hashing=keys.of("client"),

@@ -37,6 +37,8 @@ class House:
     """Sessions are stored as hashes under this."""
     form_hashing: bytes
     """The tokens of a session's forms are hashes under this."""
+    sheet_sealing: bytes
+    """A file that waits in a page of the console is sealed under this."""
     withheld: Withheld
     """What answers show and no table keeps is found again with this."""
     slips: SlipKeys

@@ -33,7 +33,10 @@ _SELECT = """
 """
 _READ = text(_SELECT + " where o.id = :id")
 # Who adds rows that name the organization is not kept waiting by this lock.
-_LOCK = text("select from organization where id = :id for no key update")
+# Not of the row: a request may not change it.
+_LOCK = text("select pg_advisory_xact_lock(:number, hashtext(cast(:id as text)))")
+_FILES = 7_267_136
+"""Number of the advisory locks of those who bring in a file."""
 _EVERY = text(_SELECT + " order by o.created_at, o.id")
 
 
@@ -75,7 +78,7 @@ async def read(tx: AsyncConnection, organization_id: UUID) -> OrganizationFacts:
 
 async def bringing_in(tx: AsyncConnection, organization_id: UUID) -> None:
     """Wait until nobody else brings in a file for this organization, and keep others waiting."""
-    await tx.execute(_LOCK, {"id": organization_id})
+    await tx.execute(_LOCK, {"number": _FILES, "id": str(organization_id)})
 
 
 async def every(tx: AsyncConnection) -> list[OrganizationFacts]:

@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qs
 from uuid import UUID
 
 from fastapi import Request
 
-__all__ = ["NOT_UNDERSTOOD", "Form", "read_form"]
+from api.console.parts import parts_of
+
+__all__ = ["NOT_UNDERSTOOD", "File", "Form", "read_form"]
 
 _MOST_FIELDS: Final = 400
 _LONGEST: Final = 100
@@ -20,11 +22,21 @@ NOT_UNDERSTOOD: Final = "?"
 """Stands for what was filled in and cannot be meant: it is refused where it is needed, and never shown again."""
 
 
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that was chosen in a form."""
+
+    name: str
+    content: bytes
+
+
 @dataclass(frozen=True)
 class Form:
     """The fields of a form by name, in the order sent."""
 
     fields: Mapping[str, list[str]]
+    files: Mapping[str, File] = field(default_factory=dict)
+    """By field; none is ever written to a disk."""
 
     def first(self, name: str) -> str:
         """The first value of a field; nothing where it was not sent, or is longer than any that is meant."""
@@ -77,6 +89,13 @@ class Form:
 
 async def read_form(request: Request) -> Form:
     """The fields of a request's body."""
+    kind = request.headers.get("content-type", "")
+    if kind.startswith("multipart/form-data"):
+        parts = parts_of(kind, await request.body())
+        return Form(
+            {part.name: [part.content.decode(errors="replace")] for part in parts if not part.filename},
+            {part.name: File(part.filename, part.content) for part in parts if part.filename},
+        )
     try:
         return Form(parse_qs((await request.body()).decode(), max_num_fields=_MOST_FIELDS, keep_blank_values=True))
     except ValueError:

@@ -15,18 +15,18 @@ from db.audit import Actor
 from db.connection import transaction
 from db.keys import SCOPES, Scope
 from db.settings import Settings
+from importing.columns import Columns, find
+from importing.gazetteer import Gazetteer
+from importing.kinds import Bringing, Kind
+from importing.limits import NotASheet
+from importing.offers import Offers
+from importing.plan import Plan, weigh
+from importing.pledges import Pledges
+from importing.sheet import Sheet, read_sheet
+from importing.sites import Sites
 from relais.asking import with_engine
 from relais.embedded import StackProblem
 from relais.importing import telling
-from relais.importing.columns import Columns, find
-from relais.importing.gazetteer import Gazetteer
-from relais.importing.kinds import Bringing, Kind
-from relais.importing.limits import NotASheet
-from relais.importing.offers import Offers
-from relais.importing.plan import Plan, weigh
-from relais.importing.pledges import Pledges
-from relais.importing.sheet import Sheet, read_sheet
-from relais.importing.sites import Sites
 from relais.towns import import_towns
 
 __all__ = ["import_commands"]

@@ -9,9 +9,9 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from relais.importing.columns import Columns, Found
-from relais.importing.plan import Differing, Plan, Wrong
-from relais.importing.sentences import ALIASES, sentence
+from importing.columns import Columns, Found
+from importing.plan import Differing, Plan, Wrong
+from importing.sentences import ALIASES, sentence
 
 __all__ = ["columns", "plan", "progress"]
 

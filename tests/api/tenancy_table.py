@@ -117,6 +117,7 @@ CONSOLE: Final = frozenset(
         "/console/houses/new",
         "/console/houses/{site_id}/offers/new",
         "/console/houses/{site_id}/vet",
+        "/console/import",
         "/console/language",
         "/console/leave",
         "/console/needs/new",

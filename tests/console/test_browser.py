@@ -246,7 +246,7 @@ async def test_no_page_has_a_barrier_or_is_wider_than_its_window(evening: Evenin
             "/figures",
             "/no",
         ),
-        evening.hall: ("/tonight", "/pacts", "/volunteers", "/pledges/new", *houses),
+        evening.hall: ("/tonight", "/pacts", "/volunteers", "/pledges/new", "/import", *houses),
     }
     async with chromium(CHROMIUM) as browser:
         await assert_flaws_are_seen(browser, evening)
@@ -263,9 +263,25 @@ async def test_no_page_has_a_barrier_or_is_wider_than_its_window(evening: Evenin
                         assert await flaws_of(watched.page) == [], f"{path} in {language}"
                         assert await watched.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
                         await watched.shot(f"phone-{language}-{path.partition('?')[0].replace('/', '-')[:14]}")
+                    if who is evening.hall:
+                        await look_at_files(watched, language)
                     await watched.go("/calendar")
                     assert await flaws_of(watched.page) == []
                     watched.assert_kept_to_itself()
+
+
+async def look_at_files(watched: Watched, language: str) -> None:
+    """What would come of a file that is right, and of one that is not."""
+    header = b"name;town;kind;longitude;latitude\r\n"
+    row = f"Gym;{BRIANCON.id};municipal_building;{BRIANCON.longitude};{BRIANCON.latitude}\r\n".encode()
+    for content in (header + row, header + row + b"Hall;nowhere;castle;x;y\r\n", header.replace(b"name", b"") + row):
+        await watched.go("/console/import")
+        await watched.page.set_input_files("#file", {"name": "x.csv", "mimeType": "text/csv", "buffer": content})
+        await watched.page.click(".last .act")
+        await expect(watched.page.locator("details.group")).to_be_visible()
+        assert await flaws_of(watched.page) == [], f"{content!r} in {language}"
+        assert await watched.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        await watched.shot(f"phone-{language}-import-{len(content)}")
 
 
 async def pass_on(evening: Evening) -> None:

@@ -160,7 +160,7 @@ async def test_control_an_address_that_is_shown_is_noticed(
 ) -> None:
     file = csv_file(tmp_path / "s.csv", [FRENCH, GYM])
     assert (await bring(relais, "sites", file, association)).exit_code == 0
-    monkeypatch.setattr("relais.importing.sites._GIVEN", STREET)
+    monkeypatch.setattr("importing.sites._GIVEN", STREET)
     with pytest.raises(AssertionError, match=STREET):
         await bring(relais, "sites", file, association)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from relais.importing.limits import MOST_COLUMNS, MOST_ROWS, MOST_UNPACKED, NotASheet
-from relais.importing.sheet import read_sheet
+from importing.limits import MOST_COLUMNS, MOST_ROWS, MOST_UNPACKED, NotASheet
+from importing.sheet import read_sheet
 from tests.relais.spreadsheets import csv_file, xlsx_file
 
 ROWS = (("Nom", "Équipements"), ("Salle « Prorel »", "douches, lit"), ("Été; “3”", "a,b"))

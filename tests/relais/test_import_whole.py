@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db import organizations
 from db.connection import transaction
 from db.settings import Settings
+from importing.limits import MOST_ROWS
 from relais.importing import telling
-from relais.importing.limits import MOST_ROWS
 from tests.places import OULX
 from tests.relais.bringing import (
     FRENCH,

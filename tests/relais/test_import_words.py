@@ -10,16 +10,16 @@ import pytest
 
 from api.wording import LANGUAGES, catalogue
 from geo.names import fold
+from importing import cells
+from importing.columns import WrongColumns, find
+from importing.kinds import Kind
+from importing.offers import Offers
+from importing.pledges import Pledges
+from importing.sentences import SENTENCES
+from importing.sites import Sites
+from importing.words import code_of, headers
 from matching.refusals import Invalid
 from matching.vocabulary import PROVISIONS, SKILLS, Audience, Confirmation, SiteKind, Visibility
-from relais.importing import cells
-from relais.importing.columns import WrongColumns, find
-from relais.importing.kinds import Kind
-from relais.importing.offers import Offers
-from relais.importing.pledges import Pledges
-from relais.importing.sentences import SENTENCES
-from relais.importing.sites import Sites
-from relais.importing.words import code_of, headers
 from tests.conftest import ROOT
 
 KINDS: tuple[type[Kind[object]], ...] = (Sites, Offers, Pledges)  # type: ignore[assignment]
@@ -67,7 +67,7 @@ def test_every_column_of_ours_is_called_something_in_the_file_of_headers() -> No
 
 
 def test_no_header_and_no_word_means_two_things() -> None:
-    folder = ROOT / "relais" / "importing"
+    folder = ROOT / "importing"
     groups = tomllib.loads((folder / "headers.toml").read_text())
     for kind in KINDS:
         of_kind = groups["shared"] | groups[kind.name]
@@ -211,7 +211,7 @@ def test_what_cannot_be_read_is_told_without_repeating_it(read: Callable[[str], 
 
 
 def test_every_code_that_a_row_can_be_refused_with_has_its_sentence() -> None:
-    sources = [*(ROOT / "relais" / "importing").glob("*.py"), *(ROOT / "matching" / name for name in _CHECKED)]
+    sources = [*(ROOT / "importing").glob("*.py"), *(ROOT / "matching" / name for name in _CHECKED)]
     sources += [ROOT / "db" / name for name in ("sites.py", "offers.py", "pledges.py")]
     codes = {
         code

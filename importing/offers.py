@@ -10,18 +10,18 @@ from db import offers, towns
 from db.offers import Filter, OfferFacts
 from db.sites import SiteFacts
 from db.towns import TownFacts
+from importing import cells, schedules
+from importing.columns import Column
+from importing.kinds import Bringing, Entry, Item, Kind, all_pages, yes_or_no
+from importing.reading import Reading
+from importing.schedules import When, when_of
+from importing.sites import site_key, sites_of
 from matching.bounds import CAPACITY, CONFIRM_MINUTES, NIGHTS_MAX, PARTY_MAX, SLOT_MINUTES
 from matching.needs import Language
 from matching.offering import OfferTerms
 from matching.refusals import Invalid
 from matching.states import OfferState
 from matching.vocabulary import Audience, Confirmation, Level
-from relais.importing import cells, schedules
-from relais.importing.columns import Column
-from relais.importing.kinds import Bringing, Entry, Item, Kind, all_pages, yes_or_no
-from relais.importing.reading import Reading
-from relais.importing.schedules import When, when_of
-from relais.importing.sites import site_key, sites_of
 
 __all__ = ["NewOffer", "Offers"]
 

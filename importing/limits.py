@@ -29,4 +29,11 @@ MOST_CELLS: Final = 5_000_000
 
 
 class NotASheet(Exception):  # noqa: N818 - it is told to people, not a fault of the program
-    """The file cannot be read as a spreadsheet; the message says why, and nothing of what is in it."""
+    """The file cannot be read as a spreadsheet; the message says why, and nothing of what is in it.
+
+    `code` says the same to whoever has words of their own for it.
+    """
+
+    def __init__(self, message: str, code: str = "unreadable") -> None:
+        super().__init__(message)
+        self.code = code

@@ -9,13 +9,13 @@ from uuid import UUID
 from db import sites, towns
 from db.sites import Address, SiteFacts, SiteTerms, Staffing
 from geo.cells import Point
+from importing import cells
+from importing.columns import Column
+from importing.kinds import Bringing, Entry, Item, Kind, all_pages
+from importing.reading import Reading
 from matching.bounds import LATITUDE, LONGITUDE, MINIMUM_VOLUNTEERS, PEOPLE_PER_VOLUNTEER
 from matching.refusals import Invalid
 from matching.vocabulary import SiteKind, Visibility
-from relais.importing import cells
-from relais.importing.columns import Column
-from relais.importing.kinds import Bringing, Entry, Item, Kind, all_pages
-from relais.importing.reading import Reading
 
 __all__ = ["NewSite", "Sites", "site_key", "sites_of"]
 

@@ -2,15 +2,15 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from geo.names import fold
-from relais.importing.limits import NotASheet
-from relais.importing.words import headers
+from importing.limits import NotASheet
+from importing.words import headers
 
-__all__ = ["Column", "Columns", "Found", "WrongColumns", "find"]
+__all__ = ["Column", "Columns", "Found", "WrongColumns", "find", "safe_header"]
 
 _SHORTEST_PART: Final = 4
 """Letters of a word that is looked for inside of longer headers."""
@@ -52,16 +52,26 @@ class Columns:
 
 
 class WrongColumns(NotASheet):
-    """The columns of the file are not those that are needed."""
+    """The columns of the file are not those that are needed.
+
+    `names` are those of ours that it is about, `found` what is clear all the same.
+    """
+
+    def __init__(self, message: str, names: Iterable[str], found: Columns) -> None:
+        super().__init__(message, "columns")
+        self.names = tuple(names)
+        self.found = found
 
 
 def find(kind: str, ours: Sequence[Column], row: Sequence[str], said: Mapping[str, str]) -> Columns:
     """Tell which is which. `said`: columns of the file by our names. Raises `WrongColumns`, with all that is wrong."""
     wrong: list[str] = []
+    about: list[str] = []
     names = [column.name for column in ours]
     placed: dict[int, str] = {}
     for name, header in said.items():
         place = _place(header, row)
+        before = len(wrong)
         if name not in names:
             wrong.append(f"There is no column of ours called “{_told(name)}”; there are: {', '.join(names)}.")
         elif place is None:
@@ -72,36 +82,37 @@ def find(kind: str, ours: Sequence[Column], row: Sequence[str], said: Mapping[st
             wrong.append(f"--column {name}: that column is {placed[place]} already.")
         else:
             placed[place] = name
+        about.extend([name] if len(wrong) > before else [])
     guessed = _guessed(kind, row, placed, names)
     for name, places in guessed.items():
         if len(places) > 1:
             told = " and ".join(_of(place) for place in places)
+            about.append(name)
             wrong.append(f"Columns {told} could both be {name}. What to do: say which with --column {name}=….")
         else:
             placed[places[0]] = name
     if not placed:
         raise WrongColumns(
             "None of the first row's cells is the name of a column that is known here. What to do: give the file a "
-            "first row that says what each column is (docs/import.md), or say it with --column ours=theirs."
+            "first row that says what each column is (docs/import.md), or say it with --column ours=theirs.",
+            [column.name for column in ours if column.required],
+            Columns(()),
         )
     found = tuple(
-        Found(place, _header(place, header), placed.get(place), _is_refused(header) and place not in placed)
+        Found(place, safe_header(place, header), placed.get(place), _is_refused(header) and place not in placed)
         for place, header in enumerate(row)
         if header
     )
-    wrong.extend(_missing(ours, set(placed.values()) | set(guessed)))
+    missing = [column.name for column in ours if column.required and column.name not in {*placed.values(), *guessed}]
+    wrong.extend(_missing(missing))
     if wrong:
-        raise WrongColumns("\n".join(wrong))
+        raise WrongColumns("\n".join(wrong), [*about, *missing], Columns(found))
     return Columns(found)
 
 
-def _missing(ours: Sequence[Column], placed: set[str]) -> Iterator[str]:
-    for column in ours:
-        if column.required and column.name not in placed:
-            yield (
-                f"The column {column.name} is missing. What to do: add it, or say which one it is with "
-                f"--column {column.name}=…."
-            )
+def _missing(names: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        yield f"The column {name} is missing. What to do: add it, or say which one it is with --column {name}=…."
 
 
 def _guessed(kind: str, row: Sequence[str], placed: Mapping[int, str], names: Sequence[str]) -> dict[str, list[int]]:
@@ -159,7 +170,7 @@ def _of(place: int) -> str:
     return letters
 
 
-def _header(place: int, header: str) -> str:
+def safe_header(place: int, header: str) -> str:
     """A header as it may be told: one with digits may be what should stand under it, such as an address."""
     looks_like_one = len(header) <= _LONGEST_TOLD and header.isprintable() and not any(map(str.isdigit, header))
     return header if looks_like_one else f"column {_of(place)}"

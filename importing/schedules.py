@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import date, time
 from typing import Final
 
-from relais.importing import cells
-from relais.importing.columns import Column
-from relais.importing.reading import Reading
+from importing import cells
+from importing.columns import Column
+from importing.reading import Reading
 
 __all__ = ["COLUMNS", "When", "when_of"]
 

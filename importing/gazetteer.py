@@ -8,10 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db import towns
 from db.towns import TownFacts
 from geo.names import fold
+from importing import cells
+from importing.reading import Reading
 from matching.bounds import TOWN_ID
 from matching.refusals import Invalid, NotFound
-from relais.importing import cells
-from relais.importing.reading import Reading
 
 __all__ = ["Gazetteer"]
 

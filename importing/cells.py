@@ -9,6 +9,7 @@ from datetime import date, time
 from enum import StrEnum
 from typing import Final, TypeVar
 
+from importing.words import code_of, language_code
 from matching.bounds import (
     ADDRESS_CHARACTERS,
     NAME_CHARACTERS,
@@ -19,7 +20,6 @@ from matching.bounds import (
 )
 from matching.refusals import Invalid
 from matching.vocabulary import is_provision, is_skill
-from relais.importing.words import code_of, language_code
 
 __all__ = [
     "address",

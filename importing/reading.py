@@ -3,10 +3,10 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NoReturn, TypeVar, cast
 
+from importing.columns import Columns
+from importing.sheet import Row
 from matching.bounds import ADDRESS_CHARACTERS
 from matching.refusals import Flaw, Invalid
-from relais.importing.columns import Columns
-from relais.importing.sheet import Row
 
 __all__ = ["Reading"]
 

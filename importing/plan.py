@@ -4,11 +4,11 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from importing.columns import Columns
+from importing.kinds import Entry, Item, Kind
+from importing.reading import Reading
+from importing.sheet import Row
 from matching.refusals import Flaw, Invalid
-from relais.importing.columns import Columns
-from relais.importing.kinds import Entry, Item, Kind
-from relais.importing.reading import Reading
-from relais.importing.sheet import Row
 
 __all__ = ["Differing", "Plan", "Wrong", "weigh"]
 

@@ -5,15 +5,16 @@ A cell is only ever read as text: what looks like a formula is what its letters 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final
 
-from relais.importing import delimited, workbook
-from relais.importing.limits import MOST_BYTES, MOST_COLUMNS, MOST_ROWS, NotASheet
+from importing import delimited, workbook
+from importing.limits import MOST_BYTES, MOST_COLUMNS, MOST_ROWS, MOST_UNPACKED, NotASheet
 
-__all__ = ["NotASheet", "Row", "Sheet", "read_sheet"]
+__all__ = ["NotASheet", "Row", "Sheet", "read_sheet", "sheet_of"]
 
-_KINDS: Final = {".csv": delimited.rows, ".xlsx": workbook.rows}
+_TEXT: Final = ".csv"
+_WORKBOOK: Final = ".xlsx"
 _OLD_OFFICE: Final = bytes.fromhex("d0cf11e0a1b11ae1")
 
 
@@ -35,10 +36,28 @@ class Sheet:
 
 def read_sheet(path: Path) -> Sheet:
     """Read a `.csv` or the first sheet of an `.xlsx`. Raises `NotASheet`."""
-    kind = _KINDS.get(path.suffix.lower())
-    if kind is None:
-        raise NotASheet("Only files that end in .csv or .xlsx are read. What to do: save it as one of them.")
-    return _sheet(kind(_content(path)))
+    _ending(path.name)
+    return sheet_of(path.name, _content(path))
+
+
+def sheet_of(name: str, content: bytes, most_unpacked: int = MOST_UNPACKED) -> Sheet:
+    """The same of a file of this name that was read already. Raises `NotASheet`.
+
+    `most_unpacked`: bytes that a workbook may unpack to.
+    """
+    ending = _ending(name)
+    if content.startswith(_OLD_OFFICE):
+        raise NotASheet(
+            "This is an old workbook, or one with a password. What to do: save it as .xlsx, without one.", "old"
+        )
+    return _sheet(workbook.rows(content, most_unpacked) if ending == _WORKBOOK else delimited.rows(content))
+
+
+def _ending(name: str) -> str:
+    ending = PurePath(name).suffix.lower()
+    if ending not in (_TEXT, _WORKBOOK):
+        raise NotASheet("Only files that end in .csv or .xlsx are read. What to do: save it as one of them.", "kind")
+    return ending
 
 
 def _content(path: Path) -> bytes:
@@ -47,19 +66,16 @@ def _content(path: Path) -> bytes:
             raise NotASheet("There is no such file.")
         if path.stat().st_size > MOST_BYTES:
             raise NotASheet(f"The file is larger than {MOST_BYTES // 1_000_000} MB. What to do: cut it into several.")
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise NotASheet(f"The file cannot be read ({error.strerror}).") from None
-    if content.startswith(_OLD_OFFICE):
-        raise NotASheet("This is an old workbook, or one with a password. What to do: save it as .xlsx, without one.")
-    return content
 
 
 def _sheet(lines: Iterable[tuple[str, ...]]) -> Sheet:
     told = _told(lines)
     headers = next(told, None)
     if headers is None:
-        raise NotASheet("The file is empty.")
+        raise NotASheet("The file is empty.", "empty")
     return Sheet(headers.cells, tuple(told))
 
 
@@ -72,7 +88,7 @@ def _told(lines: Iterable[tuple[str, ...]]) -> Iterator[Row]:
             continue
         found += 1
         if len(cells) > MOST_COLUMNS:
-            raise NotASheet(f"Row {number} has more than {MOST_COLUMNS} columns.")
+            raise NotASheet(f"Row {number} has more than {MOST_COLUMNS} columns.", "large")
         if found > MOST_ROWS + 1:
-            raise NotASheet(f"There are more than {MOST_ROWS} rows. What to do: cut the file into several.")
+            raise NotASheet(f"There are more than {MOST_ROWS} rows. What to do: cut the file into several.", "large")
         yield Row(number, cells)

@@ -6,13 +6,13 @@ from functools import partial
 from uuid import UUID
 
 from db import pledges, towns
+from importing import cells, schedules
+from importing.columns import Column
+from importing.kinds import Entry, Item, Kind, all_pages
+from importing.reading import Reading
+from importing.schedules import When, when_of
 from matching.bounds import HEADCOUNT, RADIUS_KM, SHIFTS_PER_WEEK
 from matching.pledging import PledgeTerms
-from relais.importing import cells, schedules
-from relais.importing.columns import Column
-from relais.importing.kinds import Entry, Item, Kind, all_pages
-from relais.importing.reading import Reading
-from relais.importing.schedules import When, when_of
 
 __all__ = ["Pledges"]
 

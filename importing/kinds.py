@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.addresses import Vault
 from db.pages import Page, Place
-from relais.importing.columns import Column
-from relais.importing.gazetteer import Gazetteer
-from relais.importing.reading import Reading
+from importing.columns import Column
+from importing.gazetteer import Gazetteer
+from importing.reading import Reading
 
 __all__ = ["Bringing", "Entry", "Item", "Kind", "all_pages", "yes_or_no"]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from io import StringIO
 from typing import Final
 
-from relais.importing.limits import MOST_LINES, NotASheet
+from importing.limits import MOST_LINES, NotASheet
 
 __all__ = ["rows"]
 
@@ -19,7 +19,9 @@ def rows(content: bytes) -> Iterator[tuple[str, ...]]:
     try:
         for number, row in enumerate(reader, 1):
             if number > MOST_LINES:
-                raise NotASheet(f"There are more than {MOST_LINES} lines. What to do: cut the file into several.")
+                raise NotASheet(
+                    f"There are more than {MOST_LINES} lines. What to do: cut the file into several.", "large"
+                )
             yield tuple(row)
     except csv.Error:
         raise NotASheet(

@@ -11,7 +11,7 @@ from io import BytesIO
 from typing import Final
 from zipfile import BadZipFile, ZipFile
 
-from relais.importing.limits import MOST_CELLS, MOST_LINES, MOST_PARTS, MOST_UNPACKED, NotASheet
+from importing.limits import MOST_CELLS, MOST_LINES, MOST_PARTS, MOST_UNPACKED, NotASheet
 
 __all__ = ["rows"]
 
@@ -23,9 +23,9 @@ _LAST_ROW: Final = 1_048_576
 """Of any workbook. A row may claim any number, and those before it are made up."""
 
 
-def rows(content: bytes) -> Iterator[tuple[str, ...]]:
-    """The rows of the first sheet, empty ones too. Raises `NotASheet`."""
-    _weigh(content)
+def rows(content: bytes, most_unpacked: int = MOST_UNPACKED) -> Iterator[tuple[str, ...]]:
+    """The rows of the first sheet, empty ones too; of no more bytes, unpacked, than that. Raises `NotASheet`."""
+    _weigh(content, most_unpacked)
     with warnings.catch_warnings():
         # They tell of styles, and quote cells.
         warnings.simplefilter("ignore")
@@ -37,17 +37,18 @@ def rows(content: bytes) -> Iterator[tuple[str, ...]]:
             raise NotASheet(_UNREADABLE) from None
 
 
-def _weigh(content: bytes) -> None:
+def _weigh(content: bytes, most_unpacked: int) -> None:
     try:
         with ZipFile(BytesIO(content)) as packed:
             parts = packed.infolist()
     except (BadZipFile, ValueError, NotImplementedError, OSError):
         raise NotASheet(_UNREADABLE) from None
     # No part can unpack to more than it says here: reading it stops there.
-    if len(parts) > MOST_PARTS or sum(part.file_size for part in parts) > MOST_UNPACKED:
+    if len(parts) > MOST_PARTS or sum(part.file_size for part in parts) > most_unpacked:
         raise NotASheet(
-            f"The workbook unpacks to more than {MOST_UNPACKED // 1_000_000} MB. What to do: copy the rows into a new "
-            "one, or cut it into several."
+            f"The workbook unpacks to more than {most_unpacked // 1_000_000} MB. What to do: copy the rows into a new "
+            "one, or cut it into several.",
+            "large",
         )
 
 
@@ -70,11 +71,13 @@ def _rows(content: bytes) -> Iterator[tuple[str, ...]]:
                 continue
             cells = _without_end(tuple(_text(cell) for cell in row))
             if cells and number > MOST_LINES:
-                raise NotASheet(f"There is something below row {MOST_LINES}. What to do: move it up, or remove it.")
+                raise NotASheet(
+                    f"There is something below row {MOST_LINES}. What to do: move it up, or remove it.", "large"
+                )
             # Cells that are empty but for a colour cost as much, and one far to the right is a row of them.
             seen += len(row)
             if seen > MOST_CELLS:
-                raise NotASheet("There are too many cells. What to do: copy the rows into a new workbook.")
+                raise NotASheet("There are too many cells. What to do: copy the rows into a new workbook.", "large")
             yield cells
     finally:
         book.close()

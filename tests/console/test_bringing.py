@@ -1,0 +1,275 @@
+"""A spreadsheet brought in by a page: seen first, then all or nothing, and what is guarded in it shown nowhere."""
+
+import asyncio
+import os
+import random
+from io import BytesIO
+from pathlib import Path
+
+import openpyxl
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from api.console.bringing import MOST_BYTES, MOST_ROWS
+from api.console.parts import parts_of
+from api.console.sealing import opened, sealed
+from api.wording import LANGUAGES, catalogue, say
+from db.keys import Scope
+from importing.offers import Offers
+from importing.pledges import Pledges
+from importing.sentences import SENTENCES
+from importing.sites import Sites
+from tests.api.conftest import Organization
+from tests.api.stored import everything_stored, holds
+from tests.console.conftest import Browser, Enter, Shown
+from tests.db.acts import rows
+from tests.places import OULX
+from tests.relais.bringing import (
+    FRENCH,
+    GUARDED,
+    GYM,
+    HOME,
+    NIGHTS,
+    OFFER_HEADERS,
+    PLEDGE_HEADERS,
+    STREET,
+    WATCH,
+)
+
+PAGE = "/console/import"
+NAMES = """
+    insert into town_name (town_id, folded, name)
+    select id, lower(replace(name, 'ç', 'c')), name from town on conflict do nothing
+"""
+OTHER_GYM = ("Salle des fêtes", *GYM[1:])
+
+
+def csv_of(*lines: tuple[object, ...]) -> bytes:
+    return "\r\n".join(";".join(map(str, line)) for line in lines).encode()
+
+
+def book_of(*lines: tuple[object, ...]) -> bytes:
+    book = openpyxl.Workbook()
+    for line in lines:
+        book.worksheets[0].append(list(line))
+    written = BytesIO()
+    book.save(written)
+    return written.getvalue()
+
+
+class Desk:
+    """A browser that is signed in, at the page."""
+
+    def __init__(self, browser: Browser, token: str) -> None:
+        self.browser, self.token = browser, token
+
+    async def look(self, kind: str, content: bytes, status: int = 200, name: str = "x.csv") -> Shown:
+        """Choose a file and look at what would come of it; nothing that is guarded is on the page."""
+        sent = {"token": self.token, "kind": kind}
+        answer = await self.browser.http.post(PAGE, data=sent, files={"file": (name, content)})
+        assert answer.status_code == status, answer.text
+        assert [guarded for guarded in GUARDED if guarded in answer.text] == []
+        return Shown(answer)
+
+    async def bring(self, shown: Shown, status: int = 200, **changes: str) -> Shown:
+        """Bring in what a page tells to be new."""
+        (form,) = [form for form in shown.forms if form.action == PAGE and ("bring", "1") in form.fields]
+        answer = await self.browser.http.post(PAGE, data=dict(form.fields) | changes)
+        assert answer.status_code == status, answer.text
+        assert [guarded for guarded in GUARDED if guarded in answer.text] == []
+        return Shown(answer)
+
+
+def may_bring(shown: Shown) -> bool:
+    return any(("bring", "1") in form.fields for form in shown.forms)
+
+
+@pytest.fixture
+async def desk(enter: Enter, municipality: Organization, engine: AsyncEngine) -> Desk:
+    await rows(engine, NAMES)
+    browser = await enter(municipality.key)
+    return Desk(browser, dict((await browser.read(PAGE)).form(PAGE).fields)["token"])
+
+
+async def test_all_of_it_is_seen_first_then_brought_in_and_twice_makes_nothing(
+    desk: Desk, municipality: Organization, engine: AsyncEngine
+) -> None:
+    seen = await desk.look("sites", csv_of(FRENCH, GYM, HOME))
+    assert say("console.import.counts", "en", new=2, there=0, differing=0, wrong=0) in seen.words
+    assert await rows(engine, "select 1 from site") == []
+    done = await asyncio.gather(desk.bring(seen), desk.bring(seen))
+    assert [each.answer.url.path for each in done] == ["/console/houses"] * 2
+    sites = (await municipality.http.get("/v1/sites")).json()["items"]
+    assert {(site["name"], site["has_address"]) for site in sites} == {
+        ("Gymnase du Prorel", True),
+        ("Chez l'habitant", False),
+    }
+    again = await desk.look("sites", book_of(FRENCH, GYM, HOME), name="x.xlsx")
+    assert say("console.import.counts", "en", new=0, there=2, differing=0, wrong=0) in again.words
+    assert not may_bring(again)
+    other = await desk.look("sites", csv_of(FRENCH, (*GYM[:7], "douches", "")))
+    assert say("console.import.differing", "en") in other.words
+    await desk.bring(await desk.look("offers", csv_of(OFFER_HEADERS, NIGHTS)))
+    (offer,) = (await municipality.http.get("/v1/offers")).json()["items"]
+    assert (offer["capacity"], offer["audience"], offer["opens"]) == (30, ["families", "women"], "20:00")
+    pledged = await desk.bring(await desk.look("pledges", csv_of(PLEDGE_HEADERS, WATCH)))
+    assert pledged.answer.url.path == "/console/volunteers"
+    (pledge,) = (await municipality.http.get("/v1/pledges")).json()["items"]
+    assert (pledge["town"], pledge["rrule"]) == (OULX.id, "FREQ=WEEKLY;BYDAY=FR,SA,SU")
+    acts = await rows(engine, "select act, objects from audit_pending where act like '%import%'")
+    assert [len(row.objects) for row in acts] == [2, 1, 1]
+
+
+async def test_two_who_bring_in_the_same_file_make_it_once(desk: Desk, engine: AsyncEngine) -> None:
+    both = [await desk.look("sites", csv_of(FRENCH, GYM)) for _ in range(2)]
+    await asyncio.gather(*map(desk.bring, both))
+    assert len(await rows(engine, "select 1 from site")) == 1
+
+
+async def test_one_row_that_is_wrong_keeps_all_of_it_out_and_is_told_without_what_stands_there(
+    desk: Desk, engine: AsyncEngine
+) -> None:
+    planted = "Mariam-Haidari"
+    wrong = (planted, "Briançon", planted, planted, GYM[4], STREET, "", planted, planted)
+    shown = await desk.look("sites", csv_of(FRENCH, GYM, wrong), 422)
+    assert not may_bring(shown)
+    assert say("console.import.row", "en", row=3) in shown.words
+    assert "Longitude: " in shown.words
+    assert planted not in shown.answer.text
+    # What was right when it was looked at, and is not any more.
+    seen = await desk.look("sites", csv_of(FRENCH, GYM, OTHER_GYM))
+    await rows(engine, "delete from town_name where folded like 'brian%'")
+    late = await desk.bring(seen, 422)
+    assert say("flaw.town_not_found", "en") in late.words
+    assert await rows(engine, "select 1 from site") == []
+    assert holds(await everything_stored(engine), planted) == []
+    # The control: the same page brings them in once it is right again.
+    await rows(engine, NAMES)
+    await desk.bring(seen)
+    assert len(await rows(engine, "select 1 from site")) == 2
+
+
+async def test_columns_are_said_where_they_are_not_guessed(desk: Desk, municipality: Organization) -> None:
+    strange = ("Dénomination officielle", *FRENCH[1:])
+    shown = await desk.look("sites", csv_of(strange, GYM), 422)
+    assert say("console.import.columns", "en") in shown.words
+    (picking,) = [form for form in shown.forms if form.action == PAGE]
+    assert ("column_town", "1") in picking.fields
+    picked = {name: value for name, value in picking.fields if name != "column_name"} | {"column_name": "0"}
+    answer = await desk.browser.http.post(PAGE, data=picked)
+    assert answer.status_code == 200, answer.text
+    await desk.bring(Shown(answer))
+    (site,) = (await municipality.http.get("/v1/sites")).json()["items"]
+    assert site["name"] == "Gymnase du Prorel"
+    # Text about people is not taken in, whatever it is said to be.
+    refused = await desk.browser.http.post(PAGE, data=picked | {"column_name": str(FRENCH.index("Remarques"))})
+    assert refused.status_code == 422
+
+
+async def test_what_is_no_spreadsheet_or_too_much_for_a_page_is_refused_in_words(desk: Desk) -> None:
+    many = [(f"Gym {number}", *GYM[1:]) for number in range(MOST_ROWS + 1)]
+    tried: list[tuple[bytes, str, str]] = [
+        (b"", "x.csv", "no_file"),
+        (b"x", "x.pdf", "kind"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "x.xlsx", "old"),
+        (b"PK nothing", "x.xlsx", "unreadable"),
+        (b'a,"b', "x.csv", "unreadable"),
+        (b"\r\n", "x.csv", "empty"),
+        (csv_of(FRENCH, *many), "x.csv", "large"),
+        (book_of(FRENCH, (*GYM[:8], "a" * 32_000), *(("a" * 32_000,) for _ in range(200))), "x.xlsx", "large"),
+        (b"a" * (MOST_BYTES + 1), "x.csv", "large_file"),
+    ]
+    for content, name, code in tried:
+        shown = await desk.look("sites", content, 422, name)
+        assert say(f"console.import.{code}", "en", rows=MOST_ROWS) in shown.words, code
+    await desk.look("secrets", csv_of(FRENCH, GYM), 422)
+    # The control: the largest file that is taken, which also comes back from the page.
+    start, blank = csv_of(FRENCH, GYM) + b"\r\n", b" " * 998 + b"\r\n"
+    largest = (start + blank * (MOST_BYTES // len(blank) + 1))[:MOST_BYTES]
+    await desk.bring(await desk.look("sites", largest))
+
+
+async def test_a_file_is_opened_by_the_session_that_it_was_sent_in_and_by_no_other(
+    desk: Desk, enter: Enter, municipality: Organization, association: Organization, engine: AsyncEngine
+) -> None:
+    seen = await desk.look("sites", csv_of(FRENCH, GYM))
+    for key in (municipality.key, association.key):
+        browser = await enter(key)
+        token = dict((await browser.read(PAGE)).form(PAGE).fields)["token"]
+        refused = await Desk(browser, token).bring(seen, 422, token=token)
+        assert say("console.import.too_old", "en") in refused.words
+    for nonsense in ("x", "é", "A" * 40, "=" * 8):
+        await desk.bring(seen, 422, sheet=nonsense)
+    assert await rows(engine, "select 1 from site") == []
+    # The control.
+    await desk.bring(seen)
+    assert len(await rows(engine, "select 1 from site")) == 1
+
+
+async def test_a_key_brings_in_what_the_api_would_let_it_add_and_no_form_is_forged(
+    desk: Desk, enter: Enter, municipality: Organization, coordination: Organization, engine: AsyncEngine
+) -> None:
+    await (await enter(coordination.key)).read(PAGE, 403)
+    forged = {"token": "x", "kind": "sites"}
+    for headers in ({}, {"Origin": "http://elsewhere.example"}):
+        sent = forged if not headers else {"token": desk.token, "kind": "sites"}
+        answer = await desk.browser.http.post(
+            PAGE, data=sent, files={"file": ("x.csv", csv_of(FRENCH, GYM))}, headers=headers
+        )
+        assert answer.status_code == 403
+    seen = await desk.look("sites", csv_of(FRENCH, GYM))
+    await rows(
+        engine,
+        "update api_key set scopes = :scopes where organization_id = :id",
+        scopes=[Scope.OFFERS_READ.value],
+        id=municipality.id,
+    )
+    await desk.bring(seen, 403)
+    assert await rows(engine, "select 1 from site") == []
+
+
+async def test_nothing_of_a_file_is_logged_or_left_on_a_disk(
+    desk: Desk, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    await desk.bring(await desk.look("sites", csv_of(FRENCH, GYM, HOME)))
+    await desk.look("sites", csv_of(FRENCH, HOME[::-1]), 422)
+    said = "".join(capsys.readouterr())
+    assert [guarded for guarded in GUARDED if guarded in said] == []
+    assert os.listdir(tmp_path) == []  # noqa: PTH208 - a glance
+
+
+def test_parts_are_read_byte_by_byte() -> None:
+    """Whatever is in a file; what is no form of parts has none."""
+    chance = random.Random(7)  # noqa: S311 - not for a secret
+    kind = "multipart/form-data; boundary=here"
+    for size in (0, 1, 2, 300, 5000):
+        content = bytes(chance.randrange(256) for _ in range(size)) + b"\r\n--her\r\n\r\r\n\n\0\xff"
+        body = (
+            b'--here\r\nContent-Disposition: form-data; name="kind"\r\n\r\nsites\r\n'
+            b'--here\r\nContent-Disposition: form-data; name="file"; filename="a.xlsx"\r\n'
+            b"Content-Type: application/octet-stream\r\n\r\n" + content + b"\r\n--here--\r\n"
+        )
+        assert [(part.name, part.filename, part.content) for part in parts_of(kind, body)] == [
+            ("kind", "", b"sites"),
+            ("file", "a.xlsx", content),
+        ]
+    for strange in (b"", b"--here", b"--here\r\n\r\n\r\n--here--", bytes(range(256)) * 20):
+        assert parts_of(kind, strange) == [] or parts_of(kind, strange)[0].name == ""
+    assert parts_of("multipart/form-data", b"--x\r\n\r\n") == []
+
+
+def test_what_was_sealed_is_opened_with_the_same_key_for_the_same_session_alone() -> None:
+    key, written = bytes(range(32)), sealed(bytes(range(32)), b"one", b"content")
+    assert opened(key, b"one", written) == b"content"
+    assert "content" not in written
+    assert written != sealed(key, b"one", b"content")
+    for wrong in ((bytes(32), b"one", written), (key, b"two", written), (key, b"one", written[:-8]), (key, b"one", "")):
+        assert opened(*wrong) is None
+
+
+def test_every_column_and_every_flaw_has_its_words() -> None:
+    keys = {f"console.column.{each.name}" for kind in (Sites, Offers, Pledges) for each in kind.columns}
+    keys |= {f"flaw.{code}" for code in SENTENCES}
+    for language in LANGUAGES:
+        assert keys - catalogue(language).keys() == set(), language
