@@ -26,6 +26,7 @@ from api import (
     figures,
     me,
     needs,
+    notifications,
     offers,
     operations,
     pacts,
@@ -66,6 +67,7 @@ from api.console import (
 from api.console import calendar as evenings
 from api.console import figures as charts
 from api.console import map as drawing
+from api.console import notifications as telling
 from api.console import pacts as agreeing
 from api.console import referrals as passing
 from api.console.pages import is_of_the_console, refused
@@ -93,6 +95,7 @@ from db.environment import read_or_leave
 from db.late_reading import LateReading
 from db.readiness import Readiness
 from db.roles import Role
+from db.sealing import Sealing
 from db.settings import Keys
 from db.showing import DatabaseFigures, show_bells, show_late_reading, show_pool, shown
 from db.slip_filing import file_missing
@@ -158,6 +161,7 @@ def create(settings: ApiSettings | None = None, presence: Presence | None = None
         shifts.router,
         events.router,
         webhooks.router,
+        notifications.router,
         directory.router,
         coverage.router,
         calendar.router,
@@ -187,6 +191,7 @@ def create(settings: ApiSettings | None = None, presence: Presence | None = None
         bringing.router,
         volunteers.router,
         new_pledge.router,
+        telling.router,
         evenings.router,
         operations.router,
     ):
@@ -229,6 +234,7 @@ def _life(
             pace=pace,
             request_hashing=keys.of("request"),
             tie_key=keys.of("tie"),
+            channels=Sealing(keys.of("channel-address")),
             event_key=keys.of("event"),
             cursors=cursors,
             streams=streams,

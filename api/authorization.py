@@ -34,6 +34,7 @@ __all__ = [
     "ReadsPacts",
     "WritesAllocations",
     "WritesNeeds",
+    "WritesNotifications",
     "WritesOffers",
     "WritesPacts",
     "WritesWebhooks",
@@ -188,3 +189,4 @@ WritesAllocations = Annotated[Caller, Depends(_With(Scope.ALLOCATIONS_WRITE))]
 ReadsPacts = Annotated[Caller, Depends(_With(Scope.PACTS_READ))]
 WritesPacts = Annotated[Caller, Depends(_With(Scope.PACTS_WRITE))]
 WritesWebhooks = Annotated[Caller, Depends(_With(Scope.WEBHOOKS_WRITE))]
+WritesNotifications = Annotated[Caller, Depends(_With(Scope.NOTIFICATIONS_WRITE))]

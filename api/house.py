@@ -16,6 +16,7 @@ from db.addresses import Vault
 from db.bell import Bell, Ear
 from db.late_reading import LateReading
 from db.readiness import Readiness
+from db.sealing import Sealing
 from db.slips import SlipKeys
 
 __all__ = ["House", "TheHouse", "house_of"]
@@ -53,6 +54,8 @@ class House:
     """Requests with an idempotency key are remembered as hashes under this."""
     tie_key: bytes
     """Equal offers are put in an order by hashes under this."""
+    channels: Sealing
+    """Addresses of channels are sealed with this."""
     event_key: bytes
     """Events are named by hashes under this."""
     cursors: FeedCursors

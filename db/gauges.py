@@ -48,6 +48,9 @@ _READ: Final = text("""
            (select waiting from told) as deliveries_waiting,
            (select parked from told) as deliveries_parked,
            (select extract(epoch from now() - oldest) from told) as oldest_delivery_seconds,
+           (select count(*) from notice n join channel c on c.id = n.channel_id
+             where n.state in ('waiting', 'sending') and c.state = 'active') as notices_waiting,
+           (select count(*) from channel where state = 'paused' and reason = 'failing') as channels_failing,
            (select extract(epoch from now() - decided_at) from last) as last_round_age_seconds,
            (select seconds from last) as last_round_seconds,
            (select gap from last) as last_round_gap
@@ -83,6 +86,10 @@ class Gauges:
     deliveries_parked: float
     """Events that they were told of for three days in vain."""
     oldest_delivery_seconds: float
+    notices_waiting: float
+    """Notices that wait to be told by a channel, those that quiet hours put off too."""
+    channels_failing: float
+    """Channels that were paused because nothing arrived by them for days."""
     last_round_age_seconds: float
     last_round_seconds: float
     last_round_gap: float

@@ -61,6 +61,8 @@ class Scope(StrEnum):
     """To propose, sign and end pacts, and to answer referrals."""
     WEBHOOKS_WRITE = "webhooks:write"
     """To say where events are sent, and see how that goes."""
+    NOTIFICATIONS_WRITE = "notifications:write"
+    """To say by which channels people are told that something waits."""
     CALENDAR_READ = "calendar:read"
     """To read the organization's calendar."""
 

@@ -1,5 +1,7 @@
 """From the feed to webhooks: events are laid out for those that want them, in order, by one worker at a time.
 
+What was confirmed is laid out for channels as well (`db.notices`).
+
 A delivery for each webhook that wants the event, and the place in the feed moved on, in one transaction: none is
 passed over, and none is laid out twice.
 """
@@ -12,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db import feed
+from db import feed, notices
 from db.feed import FeedEvent, Mark
 from matching.refusals import FeedBroken
 
@@ -82,6 +84,8 @@ async def lay_out(tx: AsyncConnection, event_key: bytes, limit: int) -> bool:
         return True
     if page.events:
         await _lay_out(tx, page.events, event_key)
+        confirmed = [event.object_id for event, _ in page.events if event.kind == "allocation.confirmed"]
+        await notices.lay_out_confirmed(tx, confirmed)
         await _move_on(tx, page.next)
     return page.more
 

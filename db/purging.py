@@ -196,6 +196,15 @@ PURGES: Final = (
              order by since limit :limit for update skip locked)
         """,
     ),
+    _plain(
+        "tests of channels",
+        "keep_deliveries_days",
+        """
+        delete from notice where id in (
+            select id from notice where allocation_id is null and created_at < now() - make_interval(days => :term)
+             order by created_at limit :limit for update skip locked)
+        """,
+    ),
     _oldest("round", "decided_at", "keep_rounds_days"),
     _plain(
         "ways",

@@ -46,6 +46,8 @@ _HELP: Final = {
     "feed_lag_seconds": "Age of the oldest event that no feed may show yet.",
     "deliveries_waiting": "Events that webhooks have not taken yet.",
     "deliveries_parked": "Events that webhooks did not take in three days.",
+    "notices_waiting": "Notices that wait to be told by a channel.",
+    "channels_failing": "Channels that are paused because nothing arrived by them for days.",
     "oldest_delivery_seconds": "Seconds for which the oldest event that a webhook has not taken waits.",
     "last_round_age_seconds": "Seconds since the last round.",
     "last_round_seconds": "Seconds that the last round took.",

@@ -40,6 +40,7 @@ _OWN: Final = f"organization_id = {_ME}"
 _OWN_SITE: Final = f"exists (select from site h where h.id = site_id and h.{_OWN})"
 _OWN_OFFER: Final = f"exists (select from offer o where o.id = offer_id and o.{_OWN})"
 _OWN_WEBHOOK: Final = f"exists (select from webhook w where w.id = webhook_id and w.{_OWN})"
+_OWN_CHANNEL: Final = f"exists (select from channel c where c.id = channel_id and c.{_OWN})"
 _SEEN_PACT: Final = "exists (select from pact p where p.id = pact_id)"
 _WORKS_SOMEWHERE: Final = f"exists (select from organization_town t where t.{_OWN})"
 _NAMED: Final = "exists (select from practice p where p.organization_id = organization.id and p.named)"
@@ -53,11 +54,14 @@ RULES: Final[Mapping[str, Rule]] = {
     "allocation_slot": Rule(sees="exists (select from allocation a where a.id = allocation_id)"),
     "audit_pending": Rule(adds=_OWN),
     "capacity_news": Rule(adds=_OWN_OFFER),
+    "channel": Rule(sees=_OWN, adds=_OWN, changes=_OWN, deletes=_OWN),
     "event": Rule(sees=f"{_ME} = any(organizations)", adds=f"{_ME} = any(organizations)"),
     "idempotency": Rule(sees=_OWN, adds=_OWN, changes=_OWN),
     "need": Rule(
         sees=f"{_OWN} or exists (select from allocation a where a.need_id = need.id)", adds=_OWN, changes=_OWN
     ),
+    "notice": Rule(sees=_OWN_CHANNEL, adds=_OWN_CHANNEL),
+    "notification_choice": Rule(sees=_OWN, adds=_OWN, changes=_OWN),
     "offer": Rule(sees=f"{_OWN} or {_OF_ITS_TOWNS}", adds=_OWN, changes=_OWN),
     "organization": Rule(sees=f"id = {_ME} or {_NAMED}"),
     "organization_town": Rule(sees=_OWN),

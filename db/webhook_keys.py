@@ -6,20 +6,16 @@ are signed.
 
 import base64
 import hmac
-import os
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
+from db.sealing import Sealing
 from db.settings import Keys
 
 __all__ = ["WebhookKeys"]
 
 _PREFIX: Final = "whsec_"
-_NONCE_BYTES: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +23,12 @@ class WebhookKeys:
     """Two keys of 32 bytes; both hang on the secret file."""
 
     _secrets: bytes = field(repr=False)
-    _addresses: bytes = field(repr=False)
+    _addresses: Sealing
 
     @classmethod
     def of(cls, keys: Keys) -> "WebhookKeys":
         """Those of the secret file."""
-        return cls(keys.of("webhook-secret"), keys.of("webhook-address"))
+        return cls(keys.of("webhook-secret"), Sealing(keys.of("webhook-address")))
 
     def secret(self, webhook_id: UUID, generation: int) -> str:
         """A secret of a webhook as receivers keep it: 32 bytes in base64 behind `whsec_`."""
@@ -40,14 +36,9 @@ class WebhookKeys:
         return _PREFIX + base64.b64encode(told).decode()
 
     def seal(self, webhook_id: UUID, url: str) -> bytes:
-        """An address as it is stored: AES-256-GCM, bound to its webhook."""
-        nonce = os.urandom(_NONCE_BYTES)
-        return nonce + AESGCM(self._addresses).encrypt(nonce, url.encode(), webhook_id.bytes)
+        """An address as it is stored, bound to its webhook."""
+        return self._addresses.seal(webhook_id, url)
 
     def open(self, webhook_id: UUID, sealed: bytes) -> str:
         """The address. Raises `ValueError` where it was sealed for another webhook, under another key, or changed."""
-        nonce, ciphertext = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
-        try:
-            return AESGCM(self._addresses).decrypt(nonce, ciphertext, webhook_id.bytes).decode()
-        except InvalidTag:
-            raise ValueError("a webhook's address cannot be opened with this secret file") from None
+        return self._addresses.open(webhook_id, sealed)

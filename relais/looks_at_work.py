@@ -63,6 +63,12 @@ async def work(house: House) -> Finding | None:
             "The needs are kept, and everybody else is matched.",
             "Find a place for their parties by hand; the worker's log says the kind of the error (`need.look_broke`).",
         ),
+        (
+            seen.channels_failing > 0,
+            f"{seen.channels_failing:.0f} channels are paused, as nothing arrived by them for days.",
+            "What waits is in the console and the feed all the same.",
+            "See that the mail server takes ours; organizations see which and why in the console.",
+        ),
     ):
         if late:
             return to_do("work", what, safe, what_to_do)

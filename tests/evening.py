@@ -1,14 +1,14 @@
 """An evening with a bit of everything, for tests that look at every table."""
 
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, time, timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import audit, keys, locations, practices, sessions, webhooks
+from db import audit, channels, keys, locations, practices, sessions, webhooks
 from db.addresses import Vault
 from db.audit import Actor
 from db.bell import Bell
@@ -16,10 +16,12 @@ from db.connection import transaction
 from db.linking import link_acts
 from db.locations import Address
 from db.roles import Role
+from db.sealing import Sealing
 from db.settings import Settings
 from db.tables import OrganizationTown, Preference, Ride, Round, TravelTime
 from db.webhook_keys import WebhookKeys
 from geo.cells import Point
+from matching.notifying import CHOSEN, MAIL
 from matching.policy import FIRST_POLICY
 from matching.practices import Doing, PracticeTerms
 from matching.states import AllocationState
@@ -35,6 +37,7 @@ from worker.staffing import Staffing
 __all__ = ["EXACTLY", "HASHING", "Evening", "evening"]
 
 HOOK: Final = "https://hooks.example.org/relais"
+MAILBOX: Final = "night@example.org"
 EXACTLY: Final = Point(BRIANCON.longitude, BRIANCON.latitude)
 PRACTICE: Final = PracticeTerms(
     town_id=BRIANCON.id,
@@ -126,6 +129,11 @@ async def evening(
         hook = uuid4()
         await webhooks.add(tx, poster, hook, WebhookKeys.of(settings.keys()).seal(hook, HOOK), [], {"need", "webhook"})
         await tx.execute(_UNTOLD, {"webhook": hook, "poster": poster})
+        channel = uuid4()
+        sealed = Sealing(settings.keys().of("channel-address")).seal(channel, MAILBOX)
+        await channels.add(tx, poster, channel, MAIL, sealed, CHOSEN)
+        await channels.test(tx, channel, poster)
+        await channels.choose(tx, poster, "fr", "Europe/Paris", (time(22), time(6)))
         figures = dict.fromkeys(("needs", "offers", "pairs", "placed", "moved", "lost", "objective", "bound"), 1)
         await tx.execute(
             insert(Round), [{**figures, "policy_version": FIRST_POLICY.version, "method": "flow", "seconds": 0.1}]

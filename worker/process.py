@@ -23,10 +23,12 @@ from db.linking import link_acts
 from db.readiness import Readiness
 from db.retention import purge
 from db.roles import Role
+from db.sealing import Sealing
 from db.showing import show_bells, show_pool, shown
 from worker.doorbell import answer_the_door
 from worker.figures import Figures
 from worker.matching_round import AT_ONCE, look_for_places
+from worker.notices import Notices
 from worker.outbound import Outbound
 from worker.projects import look_after_projects
 from worker.publication import publish_figures
@@ -78,6 +80,8 @@ async def serve(settings: WorkerSettings, outbound: Outbound | None = None) -> N
     webhooks = Webhooks(engine, settings.keys(), outbound or Outbound(), settings.webhooks_side_by_side)
     acts["webhooks"] = webhooks.look
     figures = Figures()
+    channels = Notices(engine, Sealing(settings.keys().of("channel-address")), settings.tellers(), figures.registry)
+    acts["notices"] = channels.look
     if settings.routing_url:
         router = Engine(settings.routing_url, settings.routing_profile, settings.routing_seconds)
         acts["travel"] = Travel(engine, router, figures.registry, stopping).look
@@ -94,6 +98,7 @@ async def serve(settings: WorkerSettings, outbound: Outbound | None = None) -> N
     rounds.hurry()
     await asyncio.wait(loops, timeout=20)
     await webhooks.leave()
+    await channels.leave()
     await _end([*loops, *helpers])
     thinkers.end()
     await engine.dispose()

@@ -1,8 +1,12 @@
 """Settings of the worker process."""
 
+from pathlib import Path
+
 from pydantic import Field, field_validator
 
 from db.terms import Terms
+from worker.mail import MailServer, Security
+from worker.notices import Tellers
 
 __all__ = ["WorkerSettings"]
 
@@ -18,6 +22,30 @@ class WorkerSettings(Terms):
     webhooks_side_by_side: int = Field(
         default=20, ge=1, le=500, description="Deliveries to webhooks at the same time, of at most four to each."
     )
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s?#@\"'<>]{1,200}$",
+        description="Address at which people open Relais: notifications end with it; without it they only say so.",
+    )
+    mail_host: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9.:-]{1,253}$", description="Mail server for notifications; not set: no mail."
+    )
+    mail_port: int = Field(default=587, ge=1, le=65535, description="Its port.")
+    mail_security: Security = Field(
+        default="starttls", description="How it is spoken to: `starttls`, `tls`, or `none` (on the same machine)."
+    )
+    mail_user: str | None = Field(default=None, description="User of the mail server; none: nobody signs in.")
+    mail_password_file: Path | None = Field(default=None, description="File with that user's password.")
+    mail_from: str = Field(
+        default="relais@localhost",
+        pattern=r"^[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,253}$",
+        description="From whom mail comes.",
+    )
+    notification_hosts: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9.,-]*$",
+        description="Hosts of this network that channels may be at, also without HTTPS; commas between.",
+    )
     solvers: int = Field(default=1, ge=1, le=64, description="Processes that think about rounds.")
     routing_url: str | None = Field(
         default=None,
@@ -30,7 +58,24 @@ class WorkerSettings(Terms):
     routing_seconds: float = Field(default=5.0, gt=0, le=60, description="Seconds that one of its answers may take.")
     park_after: int = Field(default=5, ge=1, le=100, description="Broken looks in a row after which a need is parked.")
 
-    @field_validator("routing_url", mode="before")
+    @field_validator(
+        "routing_url", "public_url", "mail_host", "mail_user", "mail_password_file", "notification_hosts", mode="before"
+    )
     @classmethod
     def _none_without_address(cls, written: object) -> object:
         return written or None
+
+    def tellers(self) -> Tellers:
+        """The ways by which channels are told."""
+        server = None
+        if self.mail_host:
+            server = MailServer(
+                host=self.mail_host,
+                port=self.mail_port,
+                security=self.mail_security,
+                sender=self.mail_from,
+                user=self.mail_user,
+                password_file=self.mail_password_file,
+            )
+        hosts = frozenset(filter(None, (self.notification_hosts or "").lower().split(",")))
+        return Tellers(server, hosts, self.public_url)

@@ -26,6 +26,7 @@ __all__ = [
     "HOME",
     "HOUSES",
     "NETWORK",
+    "NOTIFICATIONS",
     "PACTS",
     "SIGN_IN",
     "TONIGHT",
@@ -45,6 +46,7 @@ NETWORK: Final = "/console/network"
 FIGURES: Final = "/console/figures"
 HOUSES: Final = "/console/houses"
 VOLUNTEERS: Final = "/console/volunteers"
+NOTIFICATIONS: Final = "/console/notifications"
 _HEADERS: Final = {
     "Content-Security-Policy": POLICY,
     # Without its origin a browser would not say that a form is ours; other sites are told nothing all the same.
@@ -144,6 +146,7 @@ def _written(
         whose=visit.whose if visit else "",
         ways=_ways(visit, request.url.path) if visit else [],
         here=request.url.path,
+        notifies=visit is not None and Scope.NOTIFICATIONS_WRITE in visit.who.scopes,
         home=home_of(visit.who.kind, visit.who.scopes) if visit else HOME,
         **facts,
     )

@@ -38,6 +38,7 @@ __all__ = [
     "Answers",
     "ConsoleRoute",
     "Marks",
+    "Notifies",
     "Posts",
     "ReadsAddresses",
     "ReadsAwaiting",
@@ -240,6 +241,7 @@ Answers = Annotated[Visit, Depends(_With(Scope.ALLOCATIONS_WRITE, Scope.ALLOCATI
 Marks = Annotated[Visit, Depends(_With(Scope.ALLOCATIONS_WRITE))]
 ReadsNetwork = Annotated[Visit, Depends(_With(*sorted(NETWORK_SCOPES)))]
 ReadsPacts = Annotated[Visit, Depends(_With(Scope.PACTS_READ))]
+Notifies = Annotated[Visit, Depends(_With(Scope.NOTIFICATIONS_WRITE))]
 SignsPacts = Annotated[Visit, Depends(_With(Scope.PACTS_WRITE))]
 ReadsHouses = Annotated[Visit, Depends(_With(Scope.OFFERS_READ))]
 WritesHouses = Annotated[Visit, Depends(_With(Scope.OFFERS_WRITE))]

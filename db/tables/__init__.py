@@ -20,6 +20,7 @@ from db.tables.facts import (
 )
 from db.tables.figures import Competence, Figure, FigurePeriod
 from db.tables.metadata import Row
+from db.tables.notifying import Channel, Notice, NotificationChoice
 from db.tables.organizations import ApiKey, Organization, OrganizationTown, Session
 from db.tables.outgoing import Webhook, WebhookDelivery
 from db.tables.pacts import Pact, PactSignature, PactVersion, PactWeek, Referral, Ride
@@ -38,6 +39,7 @@ __all__ = [
     "AuditPending",
     "CapacityNews",
     "Category",
+    "Channel",
     "Competence",
     "DailyFigure",
     "Event",
@@ -47,6 +49,8 @@ __all__ = [
     "FigurePeriod",
     "Idempotency",
     "Need",
+    "Notice",
+    "NotificationChoice",
     "Offer",
     "Organization",
     "OrganizationTown",

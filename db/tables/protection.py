@@ -127,6 +127,19 @@ KEPT: Final[dict[str, Kept]] = {
         "until the worker has read it, mostly within a second",
         {"id": "its order", "offer_id": "where"},
     ),
+    "channel": Kept(
+        "by which addresses people of an organization are told that something waits",
+        _OWNER,
+        "until it is removed",
+        {
+            "id organization_id": "whose",
+            "kind": "e-mail, or the service that the address names",
+            "address": "the address: ciphertext under a key outside the database",
+            "happenings": "what it is told of, from a closed list",
+            "state reason failures failing_since fault told_at try_at": "how telling it goes",
+            "created_at version": "when it was added, and counts changes",
+        },
+    ),
     "category": Kept(
         "the kinds of help", "everybody", _STAYS, {"code coverage": "its name and how nights or hours are covered"}
     ),
@@ -246,6 +259,28 @@ KEPT: Final[dict[str, Kept]] = {
         "keep_needs_hours",
         "not exists (select from need n where n.pathway_id = r.id) and "
         "r.posted_at < now() - make_interval(hours => :term) - cast(:late as interval)",
+    ),
+    "notice": Kept(
+        "so that no channel is told twice of one thing",
+        _OWNER,
+        "with its allocation; a test since it was asked for",
+        {
+            "id channel_id": "for which channel",
+            "allocation_id happening": "of which allocation, and that it awaits a word, runs out soon or is confirmed",
+            "state try_at failures leased_until settled_at created_at": "how telling it goes; the text is nowhere",
+        },
+        "keep_deliveries_days",
+        "r.allocation_id is null and " + _past("r.created_at", "days"),
+    ),
+    "notification_choice": Kept(
+        "so that people are told in their language, and not at night",
+        _OWNER,
+        _STAYS,
+        {
+            "organization_id": "whose",
+            "language timezone quiet_from quiet_until": "the language of the words, and the quiet hours by which clock",
+            "version": "counts changes",
+        },
     ),
     "offer": Kept(
         "what a site gives",

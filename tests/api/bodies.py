@@ -6,6 +6,7 @@ from tests.builders import TONIGHT, tonight
 from tests.places import BRIANCON
 
 __all__ = [
+    "channel_body",
     "need_body",
     "offer_body",
     "pathway_body",
@@ -115,6 +116,11 @@ def pledge_body(**changes: object) -> dict[str, object]:
         "shifts_per_week_max": 6,
         **changes,
     }
+
+
+def channel_body(**changes: object) -> dict[str, object]:
+    """A mailbox that nobody has, told of all; changed as told."""
+    return {"address": "night@town-hall.example.org", **changes}
 
 
 def webhook_body(**changes: object) -> dict[str, object]:

@@ -37,6 +37,7 @@ class Kind(StrEnum):
     PRACTICE = "practice"
     """Once it is withdrawn: before that, whoever has a key reads it."""
     WEBHOOK = "webhook"
+    CHANNEL = "channel"
     ORGANIZATION = "organization"
     """Named to itself, and to anybody where it gives at a public place."""
     DELIVERY = "delivery"
@@ -57,7 +58,7 @@ class Kind(StrEnum):
 OWNED: Final = frozenset(
     {
         *(Kind.SITE, Kind.OFFER, Kind.SLOT, Kind.NEED, Kind.ALLOCATION, Kind.PLEDGE, Kind.SHIFT),
-        *(Kind.PACT, Kind.REFERRAL, Kind.WEBHOOK, Kind.DELIVERY, Kind.ORGANIZATION),
+        *(Kind.PACT, Kind.REFERRAL, Kind.WEBHOOK, Kind.DELIVERY, Kind.ORGANIZATION, Kind.CHANNEL),
         *(Kind.PRACTICE, Kind.PATHWAY, Kind.PROJECT, Kind.WEBHOOK, Kind.DELIVERY),
     }
 )
@@ -136,6 +137,9 @@ CONSOLE: Final = frozenset(
         "/console/offers/{offer_id}/resume",
         "/console/offers/{offer_id}/slots/{slot_id}",
         "/console/offers/{offer_id}/verify",
+        "/console/notifications",
+        "/console/notifications/channels",
+        "/console/notifications/channels/{channel_id}/{act}",
         "/console/offline",
         "/console/offline.js",
         "/console/pacts",
@@ -191,6 +195,7 @@ _TERMS_WRONG: Final = (
 )
 _PRACTICE: Final = {"path practice_id": Kind.PRACTICE}
 _WEBHOOK: Final = {"path webhook_id": Kind.WEBHOOK}
+_CHANNEL: Final = {"path channel_id": Kind.CHANNEL}
 _TOWN: Final = {"body /town": Kind.TOWN}
 _SITE: Final = {"path site_id": Kind.SITE}
 _HOURS: Final = {"body /rrule": Kind.WORDS, "body /timezone": Kind.WORDS}
@@ -321,6 +326,16 @@ ROWS: Final[dict[str, Row]] = {
     ),
     # Last, as there is nothing left then.
     "DELETE /v1/webhooks/{webhook_id}": Row(_WEBHOOK, _OWN),
+    "GET /v1/notifications": Row(),
+    "PUT /v1/notifications": Row({"body /timezone": Kind.WORDS}),
+    "GET /v1/notifications/channels": Row(),
+    "POST /v1/notifications/channels": Row(),
+    "GET /v1/notifications/channels/{channel_id}": Row(_CHANNEL, _OWN),
+    "POST /v1/notifications/channels/{channel_id}/test": Row(_CHANNEL, _OWN),
+    "POST /v1/notifications/channels/{channel_id}/pause": Row(_CHANNEL, _OWN),
+    "POST /v1/notifications/channels/{channel_id}/resume": Row(_CHANNEL, _OWN),
+    # Last, as above.
+    "DELETE /v1/notifications/channels/{channel_id}": Row(_CHANNEL, _OWN),
     "GET /v1/policy": Row(),
     "GET /v1/figures": Row({"query town": Kind.TOWN}),
     "GET /v1/export/figures.csv": Row({"query town": Kind.TOWN}),

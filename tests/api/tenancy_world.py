@@ -20,7 +20,7 @@ from db.shifts import NewShift
 from matching.delivering import DeliveryState, WebhookState
 from matching.states import AllocationState, NeedState, PactState, ReferralState, ShiftState
 from matching.vocabulary import OrganizationKind
-from tests.api.bodies import offer_body, pathway_body, pledge_body, practice_body, project_body, site_body
+from tests.api.bodies import channel_body, offer_body, pathway_body, pledge_body, practice_body, project_body, site_body
 from tests.api.conftest import JoinNetwork, Organization
 from tests.api.scenes import post_need
 from tests.api.tenancy_table import Kind, Role
@@ -126,6 +126,7 @@ async def build_world(engine: AsyncEngine, client: JoinNetwork, anyone: httpx.As
     world.things += await _pacts(engine, world)
     for owner in (world.hall, world.desk):
         world.things += await _webhooks(engine, owner)
+        world.things.append(await _channel(owner))
     world.things += [
         Thing(Kind.ORGANIZATION, str(each.id), "a member", {each.id: Role.OWNER}, public=each is world.hall)
         for each in (world.hall, world.refuge, world.desk)
@@ -297,6 +298,12 @@ async def _project(owner: Organization) -> Thing:
     posted = await owner.http.post("/v1/projects", json=project_body())
     assert posted.status_code == 201, posted.text
     return Thing(Kind.PROJECT, posted.json()["id"], "open", {owner.id: Role.OWNER})
+
+
+async def _channel(owner: Organization) -> Thing:
+    added = await owner.http.post("/v1/notifications/channels", json=channel_body())
+    assert added.status_code == 201, added.text
+    return Thing(Kind.CHANNEL, added.json()["id"], "active", {owner.id: Role.OWNER})
 
 
 async def _webhooks(engine: AsyncEngine, owner: Organization) -> list[Thing]:

@@ -17,7 +17,16 @@ from api.authorization import AnyKey
 from api.transactions import TransactionalRoute, Tx
 from db.connection import transaction
 from db.keys import Scope
-from tests.api.bodies import need_body, offer_body, pathway_body, pledge_body, practice_body, project_body, site_body
+from tests.api.bodies import (
+    channel_body,
+    need_body,
+    offer_body,
+    pathway_body,
+    pledge_body,
+    practice_body,
+    project_body,
+    site_body,
+)
 from tests.api.conftest import JoinNetwork, Organization
 from tests.api.documented import Operation, operations
 from tests.api.stored import everything_stored
@@ -441,6 +450,7 @@ async def foreign(coordination: Organization, municipality: Organization, engine
     hook = (await municipality.http.post("/v1/webhooks", json={"url": "https://hooks.example.org/relais"})).json()["id"]
     assert (await municipality.http.post(f"/v1/webhooks/{hook}/test")).status_code == 202
     (delivery,) = (await municipality.http.get(f"/v1/webhooks/{hook}/deliveries")).json()["items"]
+    channel = (await municipality.http.post("/v1/notifications/channels", json=channel_body())).json()["id"]
     pathway = (await coordination.http.post("/v1/pathways", json=pathway_body())).json()["id"]
     project = (await coordination.http.post("/v1/projects", json=project_body())).json()["id"]
     practice = (await municipality.http.post("/v1/practices", json=practice_body())).json()["id"]
@@ -454,6 +464,7 @@ async def foreign(coordination: Organization, municipality: Organization, engine
         "pact_id": str(pact),
         "referral_id": str(referral),
         "webhook_id": hook,
+        "channel_id": channel,
         "delivery_id": delivery["id"],
         "pledge_id": pledge,
         "practice_id": practice,
@@ -535,6 +546,7 @@ async def test_somebody_elses_lists_are_not_filtered_into_view(association: Orga
         "/v1/pledges",
         "/v1/shifts",
         "/v1/webhooks",
+        "/v1/notifications/channels",
     ):
         assert (await association.http.get(path)).json() == {"items": [], "next": None}, path
     for query in ({"site_id": str(foreign.site_id)}, {"town": BRIANCON.id}):

@@ -66,7 +66,10 @@ HEADERS = (
     {"Expect": "100-continue"},
 )
 METHODS = ("GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "DELETE", "TRACE", "QUERY", "PROPFIND")
-LISTS = ("/v1/sites", "/v1/offers", "/v1/needs", "/v1/allocations", "/v1/pledges", "/v1/shifts", "/v1/webhooks")
+LISTS = (
+    *("/v1/sites", "/v1/offers", "/v1/needs", "/v1/allocations", "/v1/pledges", "/v1/shifts", "/v1/webhooks"),
+    "/v1/notifications/channels",
+)
 
 
 async def told(asking: Asking, http: httpx.AsyncClient) -> Told:
@@ -178,7 +181,7 @@ async def test_a_cursor_with_somebody_elses_id_is_a_place_in_ones_own_list(
     engine: AsyncEngine, client: JoinNetwork, anyone: httpx.AsyncClient
 ) -> None:
     world = await build_world(engine, client, anyone)
-    kinds = (Kind.SITE, Kind.OFFER, Kind.NEED, Kind.ALLOCATION, Kind.PLEDGE, Kind.SHIFT, Kind.WEBHOOK)
+    kinds = (Kind.SITE, Kind.OFFER, Kind.NEED, Kind.ALLOCATION, Kind.PLEDGE, Kind.SHIFT, Kind.WEBHOOK, Kind.CHANNEL)
     tables = dict(zip(LISTS, kinds, strict=True))
     for path, kind in tables.items():
         column = "posted_at" if kind is Kind.NEED else "created_at"

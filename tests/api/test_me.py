@@ -20,6 +20,7 @@ async def test_a_key_tells_its_organization_its_towns_and_its_rights(client: Joi
         "scopes": sorted(
             [
                 "needs:read",
+                "notifications:write",
                 "needs:write",
                 "offers:read",
                 "offers:write",

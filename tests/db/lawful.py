@@ -58,4 +58,5 @@ LAWFUL: Final[dict[str, dict[str, str]]] = {
     "0017_pre_pacts": {"prefer-bigint-over-int": _COUNTS},
     "0024_pre_travel": {"prefer-bigint-over-int": _COUNTS},
     "0025_pre_awaits": {"prefer-bigint-over-int": _COUNTS},
+    "0027_pre_notifications": {"prefer-bigint-over-int": _TRIES},
 }

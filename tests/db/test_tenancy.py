@@ -71,6 +71,7 @@ async def _of(engine: AsyncEngine, whose: Evening, table: str) -> frozenset[str]
         "pledge_turn": "exists (select from pledge x where x.id = r.pledge_id and x.{own})",
         "shift": "exists (select from pledge x where x.id = r.pledge_id and x.{own})",
         "site_location": "exists (select from site x where x.id = r.site_id and x.{own})",
+        "notice": "exists (select from channel x where x.id = r.channel_id and x.{own})",
         "webhook_delivery": "exists (select from webhook x where x.id = r.webhook_id and x.{own})",
         "slot": "exists (select from offer x where x.id = r.offer_id and x.{own})",
         "slot_staffing": "exists (select from slot s join offer x on x.id = s.offer_id"
@@ -284,7 +285,7 @@ async def test_no_row_is_added_in_the_name_of_another(two: Two, engine: AsyncEng
     for table in TABLES:
         found = await rows(engine, f"select to_jsonb(r) as row from {table} r")
         copies = [fact.row for fact in found if str(two.other.poster) in json.dumps(fact.row)] or [
-            fact.row for fact in found
+            fact.row for fact in reversed(found)
         ]
         if not copies:
             continue

@@ -24,7 +24,14 @@ FORM_FIELDS = (
 )
 _USUAL_FORM = {"language": "fr", "reason": "afraid", "rating": "3", "words": "clean", "near_km": "5", "wishes": "quiet"}
 _FORM_TYPE = "application/x-www-form-urlencoded"
-_OWN_WORDS = frozenset({("/v1/sites", "name"), ("/v1/sites/{site_id}", "name"), ("/v1/webhooks", "url")})
+_OWN_WORDS = frozenset(
+    {
+        ("/v1/sites", "name"),
+        ("/v1/sites/{site_id}", "name"),
+        ("/v1/webhooks", "url"),
+        ("/v1/notifications/channels", "address"),
+    }
+)
 """What an organization calls its buildings, and where it wants to be told, is shown to it: nothing is planted there in
 the right form."""
 _SEALED = frozenset({("/v1/sites/{site_id}/address", "address"), ("/v1/sites/{site_id}/address", "meeting_point")})

@@ -14,6 +14,7 @@ from db import keys, organizations
 from db.connection import connect, transaction
 from matching.vocabulary import OrganizationKind
 from tests.api.bodies import (
+    channel_body,
     need_body,
     offer_body,
     pathway_body,
@@ -135,7 +136,9 @@ async def _things(http: httpx.AsyncClient, garden: Garden, address: str) -> Know
     project = str((await made("/v1/projects", project_body()))["id"])
     practice = str((await made("/v1/practices", practice_body()))["id"])
     hook = str((await made("/v1/webhooks", webhook_body()))["id"])
+    channel = str((await made("/v1/notifications/channels", channel_body()))["id"])
     ids = {
+        "channel_id": channel,
         "webhook_id": hook,
         "delivery_id": uuid4(),
         "site_id": site,
@@ -167,6 +170,13 @@ async def _things(http: httpx.AsyncClient, garden: Garden, address: str) -> Know
         "POST /v1/practices": practice_body(),
         "PATCH /v1/practices/{practice_id}": {"places": 40},
         "POST /v1/webhooks": webhook_body(),
+        "POST /v1/notifications/channels": channel_body(),
+        "PUT /v1/notifications": {
+            "language": "fr",
+            "timezone": "Europe/Paris",
+            "quiet_from": "22:00",
+            "quiet_until": "06:00",
+        },
         "PATCH /v1/needs/{need_id}": {"max_km": 30},
         "PATCH /v1/sites/{site_id}": {"provides": ["showers"]},
         "PATCH /v1/offers/{offer_id}": {"party_max": 8},

@@ -210,7 +210,7 @@ async def test_what_is_secret_opens_there_alone_and_what_hangs_on_the_secret_sta
         assert (await read(tx, theirs.filed(moved.evening.family), vault)).category == "shelter"
         with pytest.raises(NotFound):
             await read(tx, SlipKeys.of(settings.keys()).filed(moved.evening.family), vault)
-    for table in ("api_key", "webhook", "event", "idempotency", "tombstone"):
+    for table in ("api_key", "webhook", "channel", "notice", "event", "idempotency", "tombstone"):
         assert (await one(other.engine, f"select count(*) as n from {table}")).n == 0, table
     acts = await rows(other.engine, "select distinct act from audit_pending")
     assert [row.act for row in acts] == ["relais import"]

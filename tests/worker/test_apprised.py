@@ -1,0 +1,115 @@
+"""By Apprise: a service is really asked, and whatever address it is given, it reaches public places alone."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from matching.notifying import Fault
+from web.notices import notice_text
+from worker.apprised import Door, DoorShut
+from worker.notices import Tellers
+
+WORDS = notice_text("awaits", "en", "https://relais.example.org/console")
+
+
+@dataclass
+class Service:
+    """Something that listens on this machine, and whatever it was asked."""
+
+    port: int = 0
+    asked: list[bytes] = field(default_factory=list)
+    status: str = "200 OK"
+    location: str = ""
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Take one request; where there is no status, break off."""
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next((int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")), 0)
+        self.asked.append(head + await reader.readexactly(length))
+        if self.status:
+            location = f"Location: {self.location}\r\n" if self.location else ""
+            writer.write(
+                f"HTTP/1.1 {self.status}\r\n{location}Content-Length: 2\r\nConnection: close\r\n\r\n{{}}".encode()
+            )
+        writer.close()
+
+
+@asynccontextmanager
+async def service() -> AsyncIterator[Service]:
+    """One, for as long as the block runs."""
+    here = Service()
+    server = await asyncio.start_server(here.answer, "127.0.0.1", 0)
+    here.port = server.sockets[0].getsockname()[1]
+    try:
+        yield here
+    finally:
+        server.close()
+
+
+def tellers(*hosts: str) -> Tellers:
+    return Tellers(None, frozenset(hosts), None)
+
+
+async def test_a_service_that_the_operator_named_is_told_in_these_words() -> None:
+    async with service() as here:
+        assert await tellers("127.0.0.1").tell(f"ntfy://127.0.0.1:{here.port}/night", WORDS) is None
+        (asked,) = here.asked
+    assert WORDS.body in json.loads(asked.partition(b"\r\n\r\n")[2])["message"]
+    assert b"Apprise" not in asked.partition(b"\r\n\r\n")[2]
+
+
+@pytest.mark.parametrize(
+    ("status", "fault"),
+    [("403 Forbidden", Fault.REFUSED), ("302 Found", Fault.REFUSED), ("", Fault.UNSURE)],
+)
+async def test_what_comes_of_it_is_told_apart(status: str, fault: Fault) -> None:
+    async with service() as here, service() as elsewhere:
+        here.status, here.location = status, f"http://127.0.0.1:{elsewhere.port}/"
+        assert await tellers("127.0.0.1").tell(f"ntfy://127.0.0.1:{here.port}/night", WORDS) is fault
+        assert (len(here.asked), elsewhere.asked) == (1, [])
+
+
+async def test_nothing_of_this_network_is_reached_unless_the_operator_named_it(*, long: bool) -> None:
+    async with service() as here:
+        hidden = ("ntfys://127.0.0.1", "json://localhost", "matrixs://u:p@localhost", "signals://127.1")
+        for start in hidden if long else hidden[:2]:
+            assert await tellers("127.0.0.9").tell(f"{start}:{here.port}/a/b/c", WORDS) is not None, start
+        assert here.asked == []
+        assert await tellers().tell(f"ntfy://127.0.0.1:{here.port}/night", WORDS) is Fault.NOT_SET_UP
+        # The control: the same with the door open is there.
+        assert await tellers("127.0.0.1").tell(f"json://127.0.0.1:{here.port}/a", WORDS) is None
+
+
+@pytest.fixture
+def door() -> Door:
+    return Door(frozenset({"10.0.0.7"}))
+
+
+@pytest.mark.parametrize(
+    ("event", "argument", "open_to"),
+    [
+        ("socket.connect", ("93.184.216.34", 443), True),
+        ("socket.connect", ("10.0.0.7", 8080), True),
+        ("socket.connect", ("10.0.0.8", 8080), False),
+        ("socket.connect", ("169.254.169.254", 80), False),
+        ("socket.connect", ("::ffff:127.0.0.1", 80, 0, 0), False),
+        ("socket.connect", ("db", 5432), False),
+        ("socket.connect", "/run/docker.sock", False),
+        ("socket.sendto", ("93.184.216.34", 53), False),
+        ("subprocess.Popen", "sh", False),
+        ("os.system", "sh", False),
+        ("open", "certificates", True),
+    ],
+)
+def test_the_door_opens_to_public_places_by_tcp_alone(
+    door: Door, event: str, argument: object, *, open_to: bool
+) -> None:
+    if open_to:
+        door.watch(event, (None, argument))
+    else:
+        with pytest.raises(DoorShut):
+            door.watch(event, (None, argument))
