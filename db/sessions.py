@@ -17,7 +17,7 @@ from db.keys import SCOPES, Holder, Scope
 from matching.refusals import NotFound
 from matching.vocabulary import OrganizationKind
 
-__all__ = ["Session", "SessionFacts", "begin", "end", "found", "of_organization", "use"]
+__all__ = ["Session", "SessionFacts", "begin", "end", "end_others", "found", "of_organization", "use"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,7 @@ _OF_ORGANIZATION = text("""
      order by last_used_at desc, id
      limit 200
 """)
+_END_OTHERS = text("delete from session where id <> :id and organization_id = :organization returning id")
 _END = text("delete from session where id = :id and organization_id = :organization returning id")
 
 
@@ -105,6 +106,12 @@ async def end(tx: AsyncConnection, session_id: UUID, organization_id: UUID) -> N
     """Sign a session of this organization out, at once. Raises `NotFound`."""
     if (await tx.execute(_END, {"id": session_id, "organization": organization_id})).one_or_none() is None:
         raise NotFound
+
+
+async def end_others(tx: AsyncConnection, session_id: UUID, organization_id: UUID) -> list[UUID]:
+    """Sign all other sessions of this organization out, at once: which they were."""
+    rows = await tx.execute(_END_OTHERS, {"id": session_id, "organization": organization_id})
+    return list(rows.scalars())
 
 
 def _digest(token: str, hashing: bytes) -> bytes:

@@ -159,6 +159,14 @@ async def list_sessions(request: Request, visit: SignedIn) -> Response:
     return await page(request, "sessions", sessions=rows, timezone=zone.key)
 
 
+@router.post("/console/sessions/others/end")
+async def end_other_sessions(visit: SignedIn) -> Response:
+    """Sign every other browser of this organization out, at once."""
+    ended = await sessions.end_others(visit.tx, visit.session.id, visit.who.organization_id)
+    visit.note(*ended)
+    return gone_to("/console/sessions")
+
+
 @router.post("/console/sessions/{session_id}/end")
 async def end_session(session_id: UUID, visit: SignedIn) -> Response:
     """Sign another browser of this organization out, at once."""

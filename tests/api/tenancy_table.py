@@ -148,6 +148,7 @@ CONSOLE: Final = frozenset(
         "/console/pledges/{pledge_id}/end",
         "/console/referrals/{referral_id}/answer",
         "/console/sessions",
+        "/console/sessions/others/end",
         "/console/sessions/{session_id}/end",
         "/console/shifts/{shift_id}/answer",
         "/console/sign-in",

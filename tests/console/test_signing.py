@@ -16,6 +16,7 @@ from tests.console.conftest import COOKIE, OURS, Browser, Enter
 from tests.db.acts import one, rows
 
 SIGN_IN = "/console/sign-in"
+ENDS_ONE = re.compile("/console/sessions/[0-9a-f-]{36}/end")
 
 
 async def is_signed_in(browser: Browser) -> bool:
@@ -149,6 +150,10 @@ PATHS = (
     "/console/leave",
     "/console/language",
     "/console/sessions/{id}/end",
+    "/console/sessions/others/end",
+    "/console/notifications",
+    "/console/notifications/channels",
+    "/console/notifications/channels/{id}/remove",
     "/console/needs/new",
     "/console/needs/queue",
     "/console/needs/{id}/withdraw",
@@ -214,8 +219,10 @@ async def test_sessions_of_ones_own_organization_are_listed_and_ended(
     mine, lost, stranger = [await enter(each.key) for each in (coordination, coordination, association)]
     shown = await mine.read("/console/sessions")
     assert shown.words.count("relais_") == 2
-    (end,) = [form.action for form in shown.forms if form.action.endswith("/end")]
-    (theirs,) = [form.action for form in (await lost.read("/console/sessions")).forms if form.action.endswith("/end")]
+    (end,) = [form.action for form in shown.forms if ENDS_ONE.fullmatch(form.action)]
+    (theirs,) = [
+        form.action for form in (await lost.read("/console/sessions")).forms if ENDS_ONE.fullmatch(form.action)
+    ]
     token = dict((await stranger.read("/console/sessions")).form("/console/sign-out").fields)["token"]
     foreign = await stranger.http.post(theirs, data={"token": token})
     missing = await stranger.http.post(f"/console/sessions/{'0' * 32}/end", data={"token": token})
@@ -224,6 +231,23 @@ async def test_sessions_of_ones_own_organization_are_listed_and_ended(
     await mine.send(shown, end)
     assert not await is_signed_in(lost)
     assert await is_signed_in(mine)
+
+
+async def test_all_others_of_ones_own_organization_are_ended_at_once(
+    enter: Enter, coordination: Organization, association: Organization, engine: AsyncEngine
+) -> None:
+    others = "/console/sessions/others/end"
+    mine = await enter(coordination.key)
+    shown = await mine.read("/console/sessions")
+    assert [form for form in shown.forms if form.action == others] == [], "there are none"
+    lost, forgotten, stranger = [await enter(each.key) for each in (coordination, coordination, association)]
+    shown = await mine.send(await mine.read("/console/sessions"), others)
+    assert shown.words.count("relais_") == 1
+    signed_in = [await is_signed_in(each) for each in (mine, lost, forgotten, stranger)]
+    assert signed_in == [True, False, False, True]
+    act = f"POST {others}"
+    acts = await rows(engine, "select cardinality(objects) as n from audit_pending where act = :act", act=act)
+    assert [row.n for row in acts] == [2]
 
 
 async def test_who_leaves_in_a_hurry_is_out_and_lands_where_anybody_may_be(
