@@ -30,6 +30,7 @@ __all__ = [
     "read",
     "remove",
     "resume",
+    "speak",
     "test",
 ]
 
@@ -117,6 +118,10 @@ _NEAREST_CLOCK = text("""
         select min(town_id) from organization_town where organization_id = :organization)
 """)
 _KNOWN_ZONE = text("select exists (select from pg_timezone_names where name = :timezone)")
+_CHOOSE_FIRST = text("""
+    insert into notification_choice (organization_id, language, timezone) values (:organization, :language, :timezone)
+    on conflict (organization_id) do nothing
+""")
 _CHOOSE = text("""
     insert into notification_choice (organization_id, language, timezone, quiet_from, quiet_until)
     values (:organization, :language, :timezone, :quiet_from, :quiet_until)
@@ -205,6 +210,13 @@ async def choose(
     quiet_from, quiet_until = quiet or (None, None)
     values = {"language": language, "timezone": timezone, "quiet_from": quiet_from, "quiet_until": quiet_until}
     await tx.execute(_CHOOSE, values | {"organization": organization_id})
+
+
+async def speak(tx: AsyncConnection, organization_id: UUID, language: str) -> None:
+    """Be told in this language where nothing was chosen yet."""
+    before = await choice(tx, organization_id)
+    values = {"organization": organization_id, "language": language, "timezone": before.timezone}
+    await tx.execute(_CHOOSE_FIRST, values)
 
 
 async def _found(tx: AsyncConnection, act: TextClause, channel_id: UUID, organization_id: UUID) -> None:

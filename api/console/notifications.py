@@ -111,6 +111,7 @@ async def add(request: Request, visit: Notifies) -> Response:
             channel_id = await add_channel(visit.tx, visit.who.organization_id, address, happenings, visit.house)
     except Conflict as conflict:
         return await _shown(request, visit, f"problem.conflict.{conflict.reason}.detail", 409)
+    await channels.speak(visit.tx, visit.who.organization_id, visit.language)
     visit.note(channel_id)
     return gone_to(NOTIFICATIONS)
 

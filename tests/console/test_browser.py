@@ -18,7 +18,7 @@ from matching.figures.calendar import WEEK
 from matching.figures.measures import Measure
 from matching.figures.tables import ALL, Span
 from matching.vocabulary import OrganizationKind
-from tests.api.bodies import pledge_body
+from tests.api.bodies import channel_body, pledge_body
 from tests.api.conftest import JoinNetwork, Organization
 from tests.api.scenes import open_offer, post_need
 from tests.api.served import served
@@ -231,6 +231,7 @@ async def test_no_page_has_a_barrier_or_is_wider_than_its_window(evening: Evenin
     await tell_some(evening)
     need = (await one(evening.engine, "select id from need where urgency = 'vital'")).id
     await evening.hall.http.post("/v1/pledges", json=pledge_body())
+    await evening.hall.http.post("/v1/notifications/channels", json=channel_body())
     offer = await one(evening.engine, "select id, site_id from offer")
     houses = ("/houses", "/houses/new", f"/houses/{offer.site_id}/offers/new", f"/offers/{offer.id}")
     pages = {
@@ -246,7 +247,7 @@ async def test_no_page_has_a_barrier_or_is_wider_than_its_window(evening: Evenin
             "/figures",
             "/no",
         ),
-        evening.hall: ("/tonight", "/pacts", "/volunteers", "/pledges/new", "/import", *houses),
+        evening.hall: ("/tonight", "/pacts", "/volunteers", "/pledges/new", "/import", "/notifications", *houses),
     }
     async with chromium(CHROMIUM) as browser:
         await assert_flaws_are_seen(browser, evening)

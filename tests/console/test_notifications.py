@@ -84,6 +84,17 @@ async def test_quiet_hours_are_set_and_taken_back(enter: Enter, municipality: Or
     assert dict(shown.form(PAGE).fields)["quiet_from"] == ""
 
 
+async def test_who_adds_a_channel_is_told_in_the_language_of_the_page_until_another_is_chosen(
+    enter: Enter, municipality: Organization, engine: AsyncEngine
+) -> None:
+    browser = await enter(municipality.key, **{"Accept-Language": "it"})
+    await added(browser)
+    assert (await one(engine, "select language from notification_choice")).language == "it"
+    await browser.send(await browser.read(PAGE), PAGE, language="fr")
+    await browser.send(await browser.read(PAGE), ADD, address=f"other.{ADDRESS}")
+    assert (await one(engine, "select language from notification_choice")).language == "fr"
+
+
 async def test_somebody_elses_channel_is_not_there(
     enter: Enter, municipality: Organization, association: Organization, engine: AsyncEngine
 ) -> None:

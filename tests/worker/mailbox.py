@@ -1,20 +1,24 @@
 """A mail server on this machine: it keeps what it took, and says what a test has it say."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.header import decode_header, make_header
 from email.message import Message
+from typing import Any
 
-from aiosmtpd.smtp import SMTP, Envelope, Session
+import trustme
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from worker.mail import MailServer
 
-__all__ = ["TAKEN", "Mailbox", "body_of", "mailbox", "subject_of"]
+__all__ = ["TAKEN", "USER", "Mailbox", "body_of", "mailbox", "subject_of"]
 
 TAKEN = "250 OK"
+USER = ("relais", "a password")
 
 
 @dataclass
@@ -72,17 +76,26 @@ class Mailbox:
 
 
 @asynccontextmanager
-async def mailbox() -> AsyncIterator[Mailbox]:
-    """A mail server, for as long as the block runs."""
+async def mailbox(authority: trustme.CA | None = None) -> AsyncIterator[Mailbox]:
+    """A mail server, for as long as the block runs; with an authority one that asks for TLS and for `USER`."""
     box = Mailbox()
+    guarded: dict[str, Any] = {}
+    if authority is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("localhost").configure_cert(context)
+        guarded = {"tls_context": context, "require_starttls": True, "auth_required": True, "authenticator": _knows}
     server = await asyncio.get_running_loop().create_server(
-        lambda: SMTP(box, hostname="mail.example.org"), "127.0.0.1", 0
+        lambda: SMTP(box, hostname="mail.example.org", **guarded), "127.0.0.1", 0
     )
     box.host, box.port = server.sockets[0].getsockname()[:2]
     try:
         yield box
     finally:
         server.close()
+
+
+def _knows(_server: SMTP, _session: Session, _envelope: Envelope, _way: str, shown: LoginPassword) -> AuthResult:
+    return AuthResult(success=(shown.login.decode(), shown.password.decode()) == USER, handled=False)
 
 
 def body_of(mail: Message) -> str:
