@@ -14,6 +14,7 @@ from api.console.network import Network, TownLine, asked_category, read_network
 from api.console.pages import NETWORK
 from api.console.visits import ConsoleRoute, ReadsNetwork
 from api.coverage import geometry
+from api.pace import Bucket, Rate
 from db.town_tiles import town_tile
 from geo.polygons import polygons_of
 from geo.tiles import Tile
@@ -24,6 +25,8 @@ __all__ = ["router"]
 router = APIRouter(include_in_schema=False, route_class=ConsoleRoute)
 _MAP: Final = f"{NETWORK}/map"
 _KEEP: Final = "private, max-age=600"
+_TILES: Final = Rate(1200, 60)
+"""For one key: some hundred views of the map in a minute, which nobody looks at."""
 _TILE: Final = "application/vnd.mapbox-vector-tile"
 _PMTILES: Final = "application/vnd.pmtiles"
 Json = dict[str, Any]
@@ -42,6 +45,7 @@ async def send_tile(zoom: int, x: int, y: int, request: Request, visit: ReadsNet
     tile = Tile(zoom, x, y)
     if not tile.is_there:
         raise NotFound
+    await visit.house.pace.take([Bucket(f"tiles:{visit.who.prefix}", _TILES)])
     drawn = await town_tile(visit.tx, tile)
     headers = {"Cache-Control": _KEEP, "ETag": f'"{sha256(drawn).hexdigest()[:32]}"'}
     if request.headers.get("if-none-match") == headers["ETag"]:
@@ -53,7 +57,7 @@ async def send_tile(zoom: int, x: int, y: int, request: Request, visit: ReadsNet
 async def send_base(visit: ReadsNetwork) -> Response:
     """The operator's own base map (PMTiles), by ranges. Raises `NotFound` where there is none."""
     file = visit.house.settings.basemap_file
-    if file is None:
+    if file is None or not file.is_file():
         raise NotFound
     return FileResponse(file, headers={"Cache-Control": _KEEP}, media_type=_PMTILES)
 

@@ -24,7 +24,10 @@ class Town(Row):
     point: Mapped[PointColumn]
     roles: Mapped[Texts]
 
-    __table_args__ = (Index("town_country_idx", "country"),)
+    __table_args__ = (
+        Index("town_country_idx", "country"),
+        Index("town_place_idx", "latitude", "longitude", "population"),
+    )
 
 
 class TownName(Row):

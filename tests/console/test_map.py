@@ -1,5 +1,6 @@
 """The map in a real browser: drawn of our own files alone, when it is asked for, and moved by keyboard too."""
 
+from asyncio import to_thread
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,15 +10,17 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from fastapi import FastAPI
 from playwright.async_api import Browser, expect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api.settings import ApiSettings
 from api.wording import say
 from db.settings import Settings
 from matching.vocabulary import OrganizationKind
 from tests.api.conftest import JoinNetwork, Organization
 from tests.api.scenes import open_offer, post_need
-from tests.api.served import served
+from tests.api.served import served_here
 from tests.chromium import found
 from tests.conftest import Logins
 from tests.console.archives import archive_of
@@ -43,16 +46,26 @@ class Evening:
     desk: Organization
 
 
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """Where the operator's base map lies."""
+    file = tmp_path / "base.pmtiles"
+    file.touch()
+    return file
+
+
+@pytest.fixture
+def api_settings(settings: Settings, logins: Logins, base: Path) -> ApiSettings:
+    """Those of a service that has it."""
+    address = {"database_url": logins.address(settings.database_url, logins.api), "basemap_file": base}
+    return ApiSettings(**settings.model_dump(exclude={"database_address"}) | address)
+
+
 @pytest_asyncio.fixture(loop_scope="function")
-async def evening(
-    engine: AsyncEngine, settings: Settings, logins: Logins, client: JoinNetwork, tmp_path: Path
-) -> AsyncIterator[Evening]:
+async def evening(engine: AsyncEngine, app: FastAPI, client: JoinNetwork, base: Path) -> AsyncIterator[Evening]:
     desk, hall = await client(OrganizationKind.COORDINATION), await client(OrganizationKind.MUNICIPALITY)
     today = datetime.now(UTC).date()
-    days: dict[str, Any] = {
-        "first_day": (today - timedelta(days=1)).isoformat(),
-        "last_day": (today + timedelta(days=6)).isoformat(),
-    }
+    days: dict[str, Any] = {"first_day": str(today - timedelta(days=1)), "last_day": str(today + timedelta(days=6))}
     await open_offer(hall, capacity=30, **days)
     await post_need(desk)
     sea = await one(
@@ -62,11 +75,9 @@ async def evening(
           from (select st_asmvtgeom(st_tileenvelope(0, 0, 0), st_tileenvelope(0, 0, 0)) as at) t
         """,
     )
-    base = tmp_path / "base.pmtiles"
-    base.write_bytes(archive_of(bytes(sea.tile), ["water"], "<b>© Who drew it</b>"))
-    address = settings.model_copy(update={"database_url": logins.address(settings.database_url, logins.api)})
-    async with served(address, basemap_file=str(base)) as house:
-        yield Evening(house.url, desk)
+    await to_thread(base.write_bytes, archive_of(bytes(sea.tile), ["water"], "<b>© Who drew it</b>"))
+    async with served_here(app) as url:
+        yield Evening(url, desk)
 
 
 @asynccontextmanager
@@ -83,7 +94,7 @@ async def at_the_network(
 
 
 async def test_the_map_is_ours_can_be_moved_by_keyboard_and_has_no_barrier(evening: Evening) -> None:
-    """All on one service, which takes longer to start than these take."""
+    """On one service and in one browser, which take longer to start than these take."""
     assert CHROMIUM
     async with chromium(CHROMIUM, *BY_PROCESSOR) as browser:
         await assert_drawn_and_moved(browser, evening)

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api.settings import ApiSettings
 from api.wording import say
 from db.connection import transaction
 from db.keys import Scope
+from db.settings import Settings
 from db.town_tiles import MOST_TOWNS, town_tile
 from geo.cells import centroid
 from geo.tiles import Tile
@@ -20,6 +21,7 @@ from matching.figures.tables import ALL, Span
 from matching.vocabulary import OrganizationKind
 from tests.api.conftest import JoinNetwork, Organization
 from tests.api.scenes import open_offer, post_need
+from tests.conftest import Logins
 from tests.console.archives import archive_of
 from tests.console.conftest import Browser, Enter
 from tests.db.acts import rows
@@ -32,6 +34,15 @@ FACTS = f"{NETWORK}/map/facts"
 TODAY = datetime.now(UTC).date()
 Json = dict[str, Any]
 DAYS: Json = {"first_day": str(TODAY - timedelta(days=1)), "last_day": str(TODAY + timedelta(days=6))}
+
+
+@pytest.fixture
+def api_settings(settings: Settings, logins: Logins, tmp_path: Path) -> ApiSettings:
+    """Those of a service whose operator has a base map."""
+    file = tmp_path / "base.pmtiles"
+    file.write_bytes(archive_of(b"tile", ["water"], ""))
+    address = {"database_url": logins.address(settings.database_url, logins.api), "basemap_file": file}
+    return ApiSettings(**settings.model_dump(exclude={"database_address"}) | address)
 
 
 async def table(browser: Browser, path: str = NETWORK) -> list[str]:
@@ -180,20 +191,17 @@ async def test_a_tile_stays_small_where_many_live(engine: AsyncEngine) -> None:
 
 
 async def test_the_operators_base_map_is_sent_by_ranges(
-    enter: Enter, desk: Organization, app: FastAPI, tmp_path: Path
+    enter: Enter, desk: Organization, api_settings: ApiSettings
 ) -> None:
-    browser, base = await enter(desk.key), f"{NETWORK}/map/base"
-    assert (await browser.http.get(base)).status_code == 404
-    assert 'data-base=""' in (await browser.read(NETWORK)).answer.text
-    file = tmp_path / "base.pmtiles"
-    file.write_bytes(archive_of(b"tile", ["water"], ""))
-    house = app.state.house
-    object.__setattr__(house, "settings", house.settings.model_copy(update={"basemap_file": file}))
+    browser, base, file = await enter(desk.key), f"{NETWORK}/map/base", api_settings.basemap_file
+    assert file
+    assert f'data-base="{base}"' in (await browser.read(NETWORK)).answer.text
     answer = await browser.http.get(base, headers={"Range": "bytes=0-7"})
     assert (answer.status_code, answer.content) == (206, b"PMTiles\x03")
     assert answer.headers["content-range"] == f"bytes 0-7/{file.stat().st_size}"
     assert (await browser.http.get(base, headers={"Range": "bytes=99999-"})).status_code == 416
-    assert f'data-base="{base}"' in (await browser.read(NETWORK)).answer.text
+    file.unlink()
+    assert (await browser.http.get(base)).status_code == 404
 
 
 async def test_without_npm_it_says_so_and_the_table_is_there(
