@@ -23,6 +23,7 @@ RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin 
 COPY --from=build /opt/relais /opt/relais
 COPY api /app/api
 COPY db /app/db
+COPY evidence /app/evidence
 COPY geo /app/geo
 COPY importing /app/importing
 COPY matching /app/matching

@@ -8,7 +8,7 @@ from relais.backups.commands import backup, restore
 from relais.competence import competence_commands
 from relais.demo import demo
 from relais.doctor import doctor
-from relais.evidence.commands import evidence_commands
+from relais.evidence import evidence_commands
 from relais.feed import feed_commands
 from relais.importing.commands import import_commands
 from relais.migrations import migrate, migration_commands

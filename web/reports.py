@@ -7,17 +7,16 @@ font of the machine is used: the paper looks the same everywhere.
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import Final
 
 import typst
-from babel.messages.pofile import read_po
 from matplotlib import get_data_path
+
+from web.report_words import report_word
 
 __all__ = [
     "MAP_SHAPE",
-    "REPORT_LANGUAGES",
     "Bar",
     "CategoryLine",
     "Number",
@@ -25,10 +24,8 @@ __all__ = [
     "TownMark",
     "WeekLine",
     "pdf",
-    "report_word",
 ]
 
-REPORT_LANGUAGES: Final = ("en", "fr", "it", "es", "ar")
 MAP_SHAPE: Final = 2.2
 """How much wider than high the map is."""
 _HERE: Final = Path(__file__).parent
@@ -129,15 +126,3 @@ def pdf(report: Report) -> bytes:
     )
     assert isinstance(made, bytes)  # noqa: S101 - a PDF is one file
     return made
-
-
-def report_word(key: str, language: str, /, **facts: str) -> str:
-    """What the report says for a key, with its facts put in. Raises `KeyError` for one that there is not."""
-    sentence = _catalogue(language)[f"report.{key}"]
-    return sentence.format(**facts) if facts else sentence
-
-
-@cache
-def _catalogue(language: str) -> dict[str, str]:
-    with (_HERE / "words" / f"{language}.report.po").open("rb") as opened:
-        return {str(each.id): str(each.string) for each in read_po(opened, locale=language) if each.id}

@@ -4,6 +4,7 @@ They are read by the functions that answer `GET /v1/figures`, so nothing stands 
 the server, with the numbers beside it.
 """
 
+from asyncio import to_thread
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -13,25 +14,30 @@ from babel.dates import format_date
 from babel.numbers import format_decimal
 from fastapi import APIRouter, Request, Response
 
-from api.console.network import category_words
+from api.console.network import category_words, month_words
 from api.console.pages import FIGURES, page
 from api.console.visits import ConsoleRoute, SignedIn, Visit
 from api.moments import country, locale_of
+from api.pace import Bucket, Rate
 from api.slip import RIGHT_TO_LEFT
 from api.wording import say
 from db import competences, published, towns
 from db.published import Chosen, PublishedFigure, ToldTown
+from evidence.facts import MonthOfATown, read_month
 from matching.figures.measures import WAITED, Measure
 from matching.figures.tables import ALL, Span
 from matching.refusals import Invalid, NotFound
 from web.charts import Chart, Row, laid_out
-from web.reports import report_word
+from web.report_words import report_word
 
 __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False, route_class=ConsoleRoute)
 _SHELTER: Final = "shelter"
 _PERIODS: Final = 8
+_MONTHS: Final = 6
+_REPORTS: Final = Rate(10, 60)
+_REPORTS_OF_ALL: Final = Rate(60, 60)
 _MOST_TOWNS: Final = 500
 _MOST_BARS: Final = 15
 _HOSTS: Final = ("association", "municipality", "coordination", "unknown")
@@ -87,8 +93,42 @@ async def show_figures(request: Request, visit: SignedIn) -> Response:
         categories=[(each, _kind(each, language)) for each in (ALL, *await competences.categories(tx))],
         spans=[(each.value, say(f"console.figures.{each.value}", language)) for each in Span],
         heading=f"{area} · {_kind(asked.category, language)}",
+        reports=await _reports(visit, asked.town),
         charts=_Drawing(asked, days, figures, language).charts(),
     )
+
+
+@router.get(f"{FIGURES}/report")
+async def send_report(request: Request, visit: SignedIn) -> Response:
+    """The monthly report of a town as PDF. Raises `NotFound` where the month was not published."""
+    await visit.house.pace.take([Bucket(f"report:{visit.who.prefix}", _REPORTS), Bucket("reports", _REPORTS_OF_ALL)])
+    month = _day(f"{request.query_params.get('month', '')}-01", "?month")
+    found = await read_month(visit.tx, await _town(visit, request.query_params.get("town", "")), month or date.min)
+    if found is None:
+        raise NotFound
+    # It works for a second or so: in a thread, and others are answered meanwhile.
+    made = await to_thread(_paper, found, visit.language)
+    name = f"relais-{found.town.id}-{found.month.first_day:%Y-%m}.pdf"
+    return Response(made, 200, {"Content-Disposition": f'attachment; filename="{name}"'}, "application/pdf")
+
+
+def _paper(month: MonthOfATown, language: str) -> bytes:
+    # What sets papers takes half a second and some memory: not before one is wanted.
+    from evidence.writing import written  # noqa: PLC0415
+    from web.reports import pdf  # noqa: PLC0415
+
+    return pdf(written(month, language))
+
+
+async def _reports(visit: Visit, town: int | None) -> list[tuple[str, str]]:
+    """Where the newest reports of a town are, and of which month each is."""
+    if town is None:
+        return []
+    months = await published.periods(visit.tx, Span.MONTH, None, None, None, _MONTHS)
+    return [
+        (f"{FIGURES}/report?town={town}&month={each.first_day:%Y-%m}", month_words(each.first_day, visit.language))
+        for each in months
+    ]
 
 
 async def _asked(request: Request, visit: Visit, told: Sequence[ToldTown]) -> _Asked:

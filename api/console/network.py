@@ -32,7 +32,7 @@ from matching.figures.tables import Span
 from matching.refusals import Invalid
 from web.files import OF_THE_MAP, is_installed
 
-__all__ = ["Network", "TownLine", "asked_category", "category_words", "read_network", "router"]
+__all__ = ["Network", "TownLine", "asked_category", "category_words", "month_words", "read_network", "router"]
 
 router = APIRouter(include_in_schema=False, route_class=ConsoleRoute)
 _SHELTER: Final = "shelter"

@@ -113,6 +113,7 @@ CONSOLE: Final = frozenset(
         "/console/app.webmanifest",
         "/console/changes",
         "/console/figures",
+        "/console/figures/report",
         "/console/files/{name}",
         "/console/houses",
         "/console/houses/new",

@@ -244,7 +244,7 @@ async def test_no_page_has_a_barrier_or_is_wider_than_its_window(evening: Evenin
             f"/slips?need={need}",
             "/sessions",
             "/network",
-            "/figures",
+            f"/figures?town={BRIANCON.id}",
             "/no",
         ),
         evening.hall: ("/tonight", "/pacts", "/volunteers", "/pledges/new", "/import", "/notifications", *houses),
@@ -312,6 +312,7 @@ async def tell_some(evening: Evening) -> None:
             )
         ]
         await tell(evening.engine, Span.WEEK, date(2026, 1, 5) + number * WEEK, *told)
+    await tell(evening.engine, Span.MONTH, date(2026, 1, 1), (ALL, ALL, Measure.ASKED, "", 320))
 
 
 async def assert_flaws_are_seen(browser: Browser, evening: Evening) -> None:

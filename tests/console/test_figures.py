@@ -2,9 +2,11 @@
 
 import re
 from datetime import date
+from io import BytesIO
 
 import pytest
 import pytest_asyncio
+from pypdf import PdfReader
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.wording import LANGUAGES, say
@@ -117,6 +119,22 @@ async def test_in_every_language_each_chart_has_its_words(
         found = charts(await browser.read(f"{FIGURES}?town={BRIANCON.id}"))
         assert len(found) == 6
         assert say("console.figures.chart.why", language) in found["why"]
+
+
+async def test_of_a_town_its_monthly_report_is_a_link_away(reader: Browser, engine: AsyncEngine) -> None:
+    assert f"{FIGURES}/report" not in (await reader.read(FIGURES)).answer.text
+    shown = await reader.read(f"{FIGURES}?town={BRIANCON.id}")
+    (path,) = [held["href"] for tag, held in shown.elements if tag == "a" and "report" in held["href"]]
+    await tell(engine, Span.MONTH, date(2026, 2, 1), (str(BRIANCON.id), "shelter", Measure.ASKED, "", 7654))
+    for month, said in (("2026-01", False), ("2026-02", True)):
+        answer = await reader.http.get(path.replace("2026-01", month))
+        assert answer.headers["content-type"] == "application/pdf"
+        assert f"relais-{BRIANCON.id}-{month}.pdf" in answer.headers["content-disposition"]
+        paper = " ".join(page.extract_text() for page in PdfReader(BytesIO(answer.content)).pages)
+        assert "Briançon" in paper
+        assert ("7,654 people asked" in paper) is said
+    for wrong, status in (("2026-03", 404), ("2026-13", 422), ("", 422)):
+        await reader.read(path.replace("2026-01", wrong), status=status)
 
 
 @pytest.mark.parametrize("rtl", [False, True])

@@ -22,7 +22,7 @@ from tests.db.acts import rows
 from tests.places import BRIANCON, GAP, MENTON, MONTGENEVRE, OULX
 from tests.published import tell
 from tests.relais.conftest import Relais
-from web.reports import REPORT_LANGUAGES
+from web.report_words import REPORT_LANGUAGES
 
 MONTH = date(2026, 10, 1)
 _HERE = str(BRIANCON.id)

@@ -9,13 +9,14 @@ from babel import Locale
 from babel.dates import format_date
 from babel.numbers import format_decimal
 
+from evidence.facts import SHELTER, MonthOfATown, Neighbour
 from matching.competence import Duty
 from matching.figures.calendar import first_day_of, last_day_of
 from matching.figures.measures import WAITED, Measure
 from matching.figures.tables import ALL
 from matching.vocabulary import RATINGS
-from relais.evidence.facts import SHELTER, MonthOfATown, Neighbour
-from web.reports import MAP_SHAPE, Bar, CategoryLine, Number, Report, TownMark, WeekLine, report_word
+from web.report_words import report_word
+from web.reports import MAP_SHAPE, Bar, CategoryLine, Number, Report, TownMark, WeekLine
 
 __all__ = ["written"]
 

@@ -8,11 +8,12 @@ from typing import Annotated, NoReturn
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from evidence.facts import MonthOfATown, read_month
+from evidence.writing import written
 from matching.refusals import NotFound
 from relais.asking import act
-from relais.evidence.facts import MonthOfATown, read_month
-from relais.evidence.writing import written
-from web.reports import REPORT_LANGUAGES, pdf
+from web.report_words import REPORT_LANGUAGES
+from web.reports import pdf
 
 __all__ = ["evidence_commands"]
 

@@ -1,1 +1,0 @@
-"""What a town can show: the monthly report of published figures."""
