@@ -122,6 +122,7 @@ async def assert_drawn_and_moved(browser: Browser, evening: Evening) -> None:
         async def seen(name: str) -> float:
             return float(await stage.get_attribute(f"data-{name}") or "nan")
 
+        assert await page.evaluate("document.activeElement.tagName") == "CANVAS"
         # By keyboard: to a town from its line in the table, then on and nearer.
         await page.focus("[data-town]")
         await page.keyboard.press("Enter")
@@ -154,4 +155,5 @@ async def assert_said_where_nothing_can_be_drawn(browser: Browser, evening: Even
         await watched.page.click("#map-open")
         await expect(watched.page.locator("#map-says")).to_have_text(say("console.map.broken", "en"))
         await expect(watched.page.locator("#map-whole")).to_be_hidden()
+        await expect(watched.page.locator("#map-open")).to_be_focused()
         await expect(watched.page.locator(".told tbody tr")).to_have_count(1)

@@ -204,6 +204,17 @@ async def test_the_operators_base_map_is_sent_by_ranges(
     assert (await browser.http.get(base)).status_code == 404
 
 
+async def test_what_is_written_into_an_address_is_refused_and_not_repeated(enter: Enter, desk: Organization) -> None:
+    browser, planted = await enter(desk.key), "amina.haddad"
+    figures = [
+        f"/console/figures?{name}={planted}" for name in ("town", "country", "category", "span", "from", "until")
+    ]
+    reports = [f"/console/figures/report?town={planted}&month=2026-01", f"/console/figures/report?month={planted}"]
+    for path in (f"{NETWORK}?for={planted}", f"{FACTS}?for={planted}", *figures, *reports):
+        answer = await browser.http.get(path)
+        assert (answer.status_code, planted in answer.text) == (422, False), path
+
+
 async def test_without_npm_it_says_so_and_the_table_is_there(
     enter: Enter, desk: Organization, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

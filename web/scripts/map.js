@@ -12,18 +12,24 @@ export async function open(button) {
   says.textContent = told.loading;
   document.getElementById("map-whole").hidden = false;
   try {
-    await draw();
+    const map = await draw();
     says.textContent = "";
+    /* Whoever opened it goes on in it, by keyboard too. */
+    map.getCanvas().focus({ preventScroll: true });
   } catch {
     says.textContent = told.broken;
     document.getElementById("map-whole").hidden = true;
+    button.hidden = false;
+    button.focus();
   }
 }
 
 async function draw() {
   const [engine, world, facts] = await Promise.all([import(told.engine), read(told.world), read(told.facts), script(told.topology)]);
   engine.setWorkerUrl(told.worker);
-  const base = told.base ? await below(engine) : { sources: {}, layers: [] };
+  const none = { sources: {}, layers: [] };
+  /* A base map that cannot be read is one that is not there. */
+  const base = told.base ? await below(engine).catch(() => none) : none;
   const map = new engine.Map({
     container: stage,
     style: style(world, facts, base),
@@ -42,10 +48,11 @@ async function draw() {
   map.on("idle", () => tell(map, base.layers.map(({ id }) => id)));
   await new Promise((resolve, reject) => {
     map.once("load", resolve);
-    map.once("error", (event) => reject(event.error));
+    /* A tile that does not come leaves a hole, and no more. */
+    map.on("error", (event) => event.tile || reject(event.error));
   });
-  map.on("error", () => (says.textContent = told.broken));
   steer(map, facts);
+  return map;
 }
 
 /* What can be seen now, for who looks at the page and not at the picture. */
@@ -146,7 +153,7 @@ function style(world, facts, base) {
         id: "network-signs",
         type: "symbol",
         source: "network",
-        layout: { "text-field": ["concat", ["get", "name"], "\n", ["get", "signs"]], "text-font": FONT, "text-size": 14, "text-anchor": "bottom", "text-offset": [0, -0.7] },
+        layout: { "text-field": ["concat", ["get", "name"], "\n", ["get", "signs"]], "text-font": FONT, "text-size": 14, "text-variable-anchor": ["bottom", "top", "left", "right"], "text-radial-offset": 0.7, "text-justify": "auto" },
         paint: halo,
       },
     ],
