@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.console.cards import card_of
+from api.console.cards import Card, Guest, card_of, guest_of
 from api.console.cookies import token_in
 from api.console.pages import HOME, TONIGHT, has_houses, page
 from api.console.referrals import asked_cards, passed_on
@@ -21,6 +21,7 @@ from db import allocations, boards, feed, sessions
 from db.allocations import AllocationFacts
 from db.boards import OnBoard
 from db.happenings import readable
+from matching.refusals import Conflict
 from matching.states import LIVE, AllocationState, NeedState
 from matching.vocabulary import DeclineReason
 
@@ -70,8 +71,38 @@ async def mark_arrived(allocation_id: UUID, visit: Marks) -> Response:
     await allocations.move(visit.tx, allocation_id, visit.who.organization_id, AllocationState.ARRIVED)
     visit.note(allocation_id)
     visit.ring()
-    back = visit.form.first("back")
-    return gone_to(back if back in (HOME, TONIGHT) else HOME)
+    return gone_to(_back(visit))
+
+
+@router.post("/console/allocations/{allocation_id}/release")
+async def give_back(allocation_id: UUID, request: Request, visit: Marks) -> Response:
+    """Give a place back, as either side of it, once it is said for sure: another is looked for at once."""
+    own, back = visit.who.organization_id, _back(visit)
+    if not visit.form.first("sure"):
+        card = await _party(visit, allocation_id)
+        return await page(request, "sure", question="console.release.sure", card=card, answer={"back": back}, back=back)
+    await allocations.move(visit.tx, allocation_id, own, AllocationState.RELEASED, DeclineReason.OTHER)
+    visit.note(allocation_id)
+    visit.ring()
+    return gone_to(back)
+
+
+async def _party(visit: Visit, allocation_id: UUID) -> Card | Guest:
+    """Whom a place is for, as this side of it knows them."""
+    own, scopes = visit.who.organization_id, visit.who.scopes
+    placed = await allocations.read(visit.tx, allocation_id, own)
+    found = await boards.need_of(visit.tx, placed.need_id, own)
+    if found is not None:
+        return card_of(found, (), visit.language, scopes)
+    guest = next((each for each in await boards.coming(visit.tx, own) if each.allocation.id == allocation_id), None)
+    if guest is None:
+        raise Conflict("state_does_not_allow", placed.state)
+    return guest_of(guest, visit.language, scopes)
+
+
+def _back(visit: Visit) -> str:
+    said = visit.form.first("back")
+    return said if said in (HOME, TONIGHT) else HOME
 
 
 @router.get("/console/changes")

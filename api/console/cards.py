@@ -51,6 +51,7 @@ class Stay:
     left: str
     may_arrive: bool
     may_read_way: bool
+    may_release: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,7 @@ class Guest:
     left: str
     arrived: bool
     may_arrive: bool
+    may_release: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,7 @@ def guest_of(found: InHouse, language: str, scopes: Collection[Scope]) -> Guest:
         left=_left(each, found.now, language),
         arrived=each.state is AllocationState.ARRIVED,
         may_arrive=_may_arrive(each, found.now, scopes),
+        may_release=each.state in _TAKEN and Scope.ALLOCATIONS_WRITE in scopes,
     )
 
 
@@ -264,6 +267,7 @@ def _stay(each: AllocationFacts, found: OnBoard, language: str, scopes: Collecti
         until_words=_deadline(each, found.zone, language) if asked else "",
         left=_left(each, found.now, language) if asked else "",
         may_arrive=_may_arrive(each, found.now, scopes),
+        may_release=Scope.ALLOCATIONS_WRITE in scopes,
         may_read_way=each.state in _TAKEN and _is_near(each, found.now) and Scope.ALLOCATIONS_WRITE in scopes,
     )
 

@@ -89,9 +89,14 @@ async def list_houses(request: Request, visit: ReadsHouses) -> Response:
 
 
 @router.post(f"{HOUSES}/{{site_id}}/vet")
-async def vet_house(site_id: UUID, visit: WritesHouses) -> Response:
-    """The organization has visited this home: it is proposed from now on."""
-    return await _done(visit, site_id, sites.vet)
+async def vet_house(site_id: UUID, request: Request, visit: WritesHouses) -> Response:
+    """The organization has visited this home, once it is said for sure: it is proposed from now on."""
+    if visit.form.first("sure"):
+        return await _done(visit, site_id, sites.vet)
+    site = await sites.read(visit.tx, site_id, visit.who.organization_id)
+    town = await towns.get(visit.tx, site.terms.town_id)
+    card = _Ending(site.terms.name, say(f"console.kind.{site.terms.kind}", visit.language), town.name)
+    return await page(request, "sure", question="console.house.vet.sure", card=card, answer={}, back=HOUSES)
 
 
 @router.post("/console/offers/{offer_id}/pause")

@@ -110,6 +110,7 @@ CONSOLE: Final = frozenset(
         "/console/allocations/{allocation_id}/address",
         "/console/allocations/{allocation_id}/answer",
         "/console/allocations/{allocation_id}/arrive",
+        "/console/allocations/{allocation_id}/release",
         "/console/app.webmanifest",
         "/console/changes",
         "/console/figures",

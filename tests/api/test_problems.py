@@ -4,12 +4,14 @@ import ast
 import asyncio
 import re
 import string
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import httpx
 import pytest
+from babel.messages.pofile import read_po
 from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -19,7 +21,7 @@ from api.authorization import AnyKey
 from api.problems import STATUS
 from api.settings import ApiSettings
 from api.transactions import Reply, TransactionalRoute, Tx
-from api.wording import DEFAULT, LANGUAGES, catalogue, language_of
+from api.wording import DEFAULT, LANGUAGES, SLIP_LANGUAGES, catalogue, language_of
 from db.connection import transaction
 from tests.api.bodies import need_body
 from tests.api.conftest import Organization
@@ -98,6 +100,15 @@ def test_every_message_is_there_in_every_language_with_the_same_facts(language: 
     for key, sentence in other.items():
         assert sentence.strip(), key
         assert _facts(sentence) == _facts(english[key]), key
+
+
+@pytest.mark.parametrize("language", SLIP_LANGUAGES)
+def test_no_message_stands_in_two_files(language: str) -> None:
+    """One of them would be read nowhere."""
+    files = list((ROOT / "api" / "words").glob(f"{language}*.po"))
+    found = Counter(message.id for file in files for message in read_po(file.open("rb")) if message.id)
+    assert found, "there are messages"
+    assert [key for key, times in found.items() if times > 1] == []
 
 
 def _facts(sentence: str) -> set[str]:

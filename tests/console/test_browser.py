@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Page, expect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.wording import LANGUAGES, say
@@ -162,6 +162,17 @@ async def test_by_keyboard_alone(evening: Evening) -> None:
         watched.assert_kept_to_itself()
 
 
+async def stand_here(page: Page, here: dict[str, float]) -> None:
+    """Take the point from the device; one that only guesses where it is is not believed."""
+    says = page.locator("[data-here] ~ [role=status]")
+    await page.context.set_geolocation({"latitude": here["latitude"], "longitude": here["longitude"], "accuracy": 3000})
+    await page.click("[data-here]")
+    await expect(says).to_have_text(say("console.house.here.failed", "fr"))
+    await expect(page.locator("#point")).to_have_value("")
+    await page.context.set_geolocation({"latitude": here["latitude"], "longitude": here["longitude"], "accuracy": 12})
+    await page.click("[data-here]")
+
+
 async def test_a_house_is_added_on_a_telephone_from_where_one_stands(evening: Evening) -> None:
     """Every step is looked at for barriers, with what is wrong with it too."""
     assert CHROMIUM
@@ -196,7 +207,7 @@ async def test_a_house_is_added_on_a_telephone_from_where_one_stands(evening: Ev
         await looked_at("house-there-wrong")
         await page.fill("#each", "15")
         await go_on()
-        await page.click("[data-here]")
+        await stand_here(page, here)
         await expect(page.locator("#point")).to_have_value("44.90100, 6.64000")
         await looked_at("house-where")
         await go_on()
@@ -216,6 +227,28 @@ async def test_a_house_is_added_on_a_telephone_from_where_one_stands(evening: Ev
         await looked_at("nights")
         made = await one(evening.engine, "select o.capacity, o.rrule from offer o order by o.created_at desc limit 1")
         assert (made.capacity, made.rrule) == (20, "FREQ=WEEKLY;BYDAY=MO")
+        watched.assert_kept_to_itself()
+
+
+async def test_two_ends_within_ten_seconds_are_both_sent(evening: Evening) -> None:
+    assert CHROMIUM
+    await open_offer(evening.hall)
+    async with chromium(CHROMIUM) as browser, opened(browser, evening.url, PHONE, "en") as watched:
+        page, still_open = watched.page, "select count(*) as n from offer where state = 'open'"
+        await enter(watched, evening.hall.key)
+        await watched.go("/console/houses")
+        await page.clock.install()
+        ends = page.locator("[id^=close-]")
+        await ends.first.click()
+        await page.clock.run_for(5_000)
+        await ends.last.click()
+        await page.clock.run_for(6_000)
+        await expect(page.locator(".undo")).to_have_count(1)
+        assert (await one(evening.engine, still_open)).n == 1
+        await page.clock.run_for(6_000)
+        await expect(page.locator(".empty, .house")).not_to_have_count(0)
+        await expect(page.locator(".undo")).to_have_count(0)
+        assert (await one(evening.engine, still_open)).n == 0
         watched.assert_kept_to_itself()
 
 

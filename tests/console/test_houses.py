@@ -216,7 +216,10 @@ async def test_a_home_waits_until_it_was_visited(enter: Enter, association: Orga
     shown = await browser.read(HOUSES)
     told(shown, say("console.house.to_visit", "en"))
     site = (await one(engine, "select id from site")).id
-    done = await browser.send(shown, f"{HOUSES}/{site}/vet")
+    asked = await browser.send(shown, f"{HOUSES}/{site}/vet")
+    assert say("console.house.vet.sure", "en") in asked.words
+    assert (await one(engine, "select vetted_by from site")).vetted_by is None, "not yet"
+    done = await browser.send(asked, f"{HOUSES}/{site}/vet")
     assert say("console.house.to_visit", "en") not in done.words
     assert (await one(engine, "select vetted_by from site")).vetted_by == association.id
 

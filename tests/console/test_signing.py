@@ -159,6 +159,8 @@ PATHS = (
     "/console/needs/{id}/withdraw",
     "/console/allocations/{id}/answer",
     "/console/allocations/{id}/arrive",
+    "/console/allocations/{id}/release",
+    "/console/allocations/{id}/address",
 )
 
 WITH_TOKEN = [path for path in PATHS if path not in (SIGN_IN, "/console/leave", "/console/language")]

@@ -121,6 +121,32 @@ async def test_who_comes_and_how_full_it_is(
     assert say("console.is_there", "en") in done.words
 
 
+@pytest.mark.parametrize("page", ["/console", TONIGHT])
+async def test_either_side_gives_a_place_back_once_it_is_said_for_sure(
+    page: str,
+    enter: Enter,
+    coordination: Organization,
+    municipality: Organization,
+    association: Organization,
+    engine: AsyncEngine,
+) -> None:
+    allocation = await waiting(engine, coordination, municipality)
+    await answer(engine, allocation, municipality.id, AllocationState.CONFIRMED)
+    await starts_in(engine, 1)
+    act = f"/console/allocations/{allocation}/release"
+    other = await enter(association.key)
+    token = dict((await other.read("/console/sessions")).form("/console/sign-out").fields)["token"]
+    for more in ({}, {"sure": "1"}):
+        assert (await other.http.post(act, data={"token": token, **more})).status_code == 404
+    browser = await enter((coordination if page == "/console" else municipality).key)
+    asked = await browser.send(await browser.read(page), act)
+    assert say("console.release.sure", "en") in asked.words
+    assert (await state_of(engine, allocation))[0] == "confirmed", "not yet"
+    done = await browser.send(asked, act)
+    assert done.answer.url.path == page
+    assert await state_of(engine, allocation) == ("released", "other")
+
+
 async def test_nobody_sees_or_answers_for_somebody_elses_house(
     enter: Enter, coordination: Organization, municipality: Organization, association: Organization, engine: AsyncEngine
 ) -> None:

@@ -1,5 +1,6 @@
 /* The pages work without this: it counts by tapping, ticks, listens, and gives ten seconds to take an answer back. */
 const UNDO = 10;
+const NEAR_METRES = 50;
 const page = document.documentElement;
 const words = document.body.dataset;
 let waiting = 0;
@@ -27,6 +28,8 @@ document.addEventListener("click", (event) => {
   said.textContent = "…";
   navigator.geolocation.getCurrentPosition(
     ({ coords }) => {
+      /* A guess by the network would send people at night to somewhere in the town. */
+      if (coords.accuracy > NEAR_METRES) return failed();
       document.getElementById(here.dataset.here).value = coords.latitude.toFixed(5) + ", " + coords.longitude.toFixed(5);
       said.textContent = "✓";
     },
@@ -144,7 +147,11 @@ document.addEventListener("submit", (event) => {
 async function send(form, fields, said) {
   try {
     const answer = await fetch(form.action, { method: "POST", body: fields });
-    if (answer.ok && !document.getElementById("live")) return location.replace(answer.url);
+    if (answer.ok && !document.getElementById("live")) {
+      /* Another answer may still be taken back: the page is read anew when it was sent too. */
+      if (!waiting) return location.replace(answer.url);
+      return said.parentElement.remove();
+    }
     if (answer.ok) return refresh();
     document.querySelector("main").replaceChildren(...(await parsed(answer)).querySelector("main").childNodes);
   } catch {

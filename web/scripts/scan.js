@@ -1,6 +1,8 @@
 /* A key that is read off paper: the camera is asked for when somebody presses the button and let go as soon as it has
    read one. Pictures are looked at in this browser and nowhere else. */
 const LOOK_MS = 200;
+/* How keys begin: a slip or a poster on the wall is no key, and is passed over. */
+const KEY = "relais_";
 const key = document.getElementById("key");
 const says = document.getElementById("scan-says");
 const view = document.getElementById("scan-view");
@@ -45,15 +47,16 @@ async function shown(camera) {
   await view.play();
 }
 
-/* The first code that is seen; nothing once somebody stops the camera or leaves the page. */
+/* The first key that is seen; nothing once somebody stops the camera or leaves the page. */
 async function first(detector, camera) {
   let stopped = false;
   const end = () => (stopped = true);
   stop.addEventListener("click", end, { once: true });
   addEventListener("pagehide", () => camera.getTracks().forEach((track) => track.stop()), { once: true });
   while (!stopped && camera.active) {
-    const [seen] = await detector.detect(view);
-    if (seen) return seen.rawValue.trim();
+    const seen = (await detector.detect(view)).map((each) => each.rawValue.trim());
+    const ours = seen.find((each) => each.startsWith(KEY));
+    if (ours) return ours;
     await new Promise((next) => setTimeout(next, LOOK_MS));
   }
   return null;
