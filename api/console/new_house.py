@@ -3,7 +3,6 @@
 The way is asked for last and sealed at once: no page shows it again, not even the form that it was wrong in.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -13,18 +12,17 @@ from fastapi import APIRouter, Request, Response
 
 from api.console.asking import FIRST_WISHES, MORE_WISHES, Choices, Named, named, read_choices
 from api.console.checking import checked, flawed
+from api.console.describing import MAY_ASK_WHERE, way_in
 from api.console.forms import Form
 from api.console.guided import Guide
 from api.console.pages import HOUSES, page
 from api.console.visits import ConsoleRoute, Visit, WritesHouses, gone_to
 from api.moments import skill_name
-from api.sites import AddressIn, PointIn, SiteIn
+from api.sites import SiteIn
 from api.wording import say
 from db import sites
-from db.sites import Address, SiteTerms, Staffing
-from geo.cells import Point
-from matching.bounds import visible_line
-from matching.refusals import Flaw, Invalid
+from db.sites import SiteTerms, Staffing
+from matching.refusals import Invalid
 from matching.vocabulary import ACCESS, PROTECTIVE, SKILLS, SiteKind, Visibility
 
 __all__ = ["router"]
@@ -37,10 +35,6 @@ _GUIDE: Final = Guide(
         "where": ("address", "meeting_point", "point", "location"),
     }
 )
-_HERE: Final = {"Permissions-Policy": "camera=(), geolocation=(self), microphone=(), payment=()"}
-"""On these pages alone a browser may be asked where it is, by a tap."""
-_POINT: Final = re.compile(r"(-?\d{1,2}(?:\.\d{1,20})?)\s*[,;\s]\s*(-?\d{1,3}(?:\.\d{1,20})?)", re.ASCII)
-"""Latitude, then longitude, as maps tell them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,52 +138,18 @@ def _look_at(draft: _Draft, choices: Choices, step: str) -> None:
 
 
 async def _add(visit: Visit, terms: SiteTerms) -> str:
-    place, address = _point(visit.form), _address(visit.form, terms)
-    if place is None and address is None:
-        raise Invalid((Flaw("/address", "address_or_point"),))
+    told = way_in(visit.form, terms.visibility)
 
     async def act() -> str:
         own, vault = visit.who.organization_id, visit.house.vault
-        site_id = await sites.add(visit.tx, own, terms, place, vault)
-        if address is not None:
+        site_id = await sites.add(visit.tx, own, terms, told.place, vault)
+        if told.address is not None:
             tombstones = visit.house.tombstone_key
-            await sites.set_address(visit.tx, site_id, own, None, address, vault, tombstones)
+            await sites.set_address(visit.tx, site_id, own, None, told.address, vault, tombstones)
         visit.note(site_id)
         return f"{HOUSES}/{site_id}/offers/new"
 
     return await visit.once(act)
-
-
-def _point(form: Form) -> Point | None:
-    written = form.words("point")
-    if not written:
-        return None
-    found = _POINT.fullmatch(written)
-    if found is None:
-        raise Invalid.one("/point", "not_a_point")
-    try:
-        return checked(PointIn, {"type": "Point", "coordinates": (float(found[2]), float(found[1]))}).point()
-    except Invalid:
-        raise Invalid.one("/point", "not_a_point") from None
-
-
-def _address(form: Form, terms: SiteTerms) -> Address | None:
-    """Raises `Invalid`, among others where a house is met elsewhere and it is not said where."""
-    meeting_point = form.words("meeting_point") if terms.visibility is Visibility.RENDEZVOUS else ""
-    said = {"address": form.words("address"), "meeting_point": meeting_point}
-    if terms.visibility is Visibility.RENDEZVOUS and not meeting_point:
-        raise Invalid.one("/meeting_point", "required")
-    if not any(said.values()):
-        return None
-    hidden = tuple(
-        Flaw(f"/{name}", "unseen_characters")
-        for name, words in said.items()
-        if any(visible_line(line.strip()) is None for line in words.split("\n") if line.strip())
-    )
-    if hidden:
-        raise Invalid(hidden)
-    body = checked(AddressIn, said)
-    return Address(body.address, body.meeting_point)
 
 
 async def _asked(
@@ -214,7 +174,7 @@ async def _asked(
         first_wishes=FIRST_WISHES,
         more_wishes=MORE_WISHES,
     )
-    answer.headers.update(_HERE)
+    answer.headers.update(MAY_ASK_WHERE)
     return answer
 
 

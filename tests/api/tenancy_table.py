@@ -120,6 +120,7 @@ CONSOLE: Final = frozenset(
         "/console/houses/new",
         "/console/houses/{site_id}/offers/new",
         "/console/houses/{site_id}/vet",
+        "/console/houses/{site_id}/way",
         "/console/import",
         "/console/language",
         "/console/leave",

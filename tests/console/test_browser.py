@@ -266,7 +266,13 @@ async def test_no_page_has_a_barrier_or_is_wider_than_its_window(evening: Evenin
     await evening.hall.http.post("/v1/pledges", json=pledge_body())
     await evening.hall.http.post("/v1/notifications/channels", json=channel_body())
     offer = await one(evening.engine, "select id, site_id from offer")
-    houses = ("/houses", "/houses/new", f"/houses/{offer.site_id}/offers/new", f"/offers/{offer.id}")
+    houses = (
+        "/houses",
+        "/houses/new",
+        f"/houses/{offer.site_id}/way",
+        f"/houses/{offer.site_id}/offers/new",
+        f"/offers/{offer.id}",
+    )
     pages = {
         evening.desk: (
             "",

@@ -362,25 +362,28 @@ async def test_whatever_is_written_about_a_person_is_kept_nowhere_and_not_repeat
     slot = (await one(engine, "select min(id) as id from slot")).id
     browser = await enter(municipality.key)
     token = dict((await browser.read(NEW)).form(NEW).fields)["token"]
-    names = (
-        "form step find q town back kind wish visibility skill each minimum point category capacity audience party_max"
-        " nights_max first_day last_day opens closes days slot_minutes arrive_by release_no_shows teaches level"
-        " confirmation confirm_within_minutes version from sure"
+    common = "form step find q town back wish"
+    of_site = f"{common} kind visibility skill each minimum point"
+    of_offer = (
+        f"{common} category capacity audience party_max nights_max first_day last_day opens closes days slot_minutes"
+        " arrive_by release_no_shows teaches level confirmation confirm_within_minutes"
     )
+    tried: dict[str, tuple[tuple[str, ...], str]] = {
+        NEW: (("what", "there", "where"), of_site),
+        f"{HOUSES}/{site_id}/offers/new": (("what", "who", "when", "how"), of_offer),
+        f"{HOUSES}/{site_id}/way": (("",), "form version point"),
+        f"{HOUSES}/{site_id}/vet": (("",), "sure"),
+        f"/console/offers/{offer_id}/slots/{slot}": (("",), "capacity version from"),
+        f"/console/offers/{offer_id}/verify": (("",), "sure"),
+    }
     sent = {"token": token, "name": "Gym", "address": planted, "category": "shelter", "capacity": "4", "last_day": LAST}
-    steps = ("what", "there", "where", "who", "when", "how")
-    for path in (
-        NEW,
-        f"{HOUSES}/{site_id}/offers/new",
-        f"{HOUSES}/{site_id}/vet",
-        f"/console/offers/{offer_id}/slots/{slot}",
-        f"/console/offers/{offer_id}/verify",
-    ):
-        for name in (*names.split(), planted):
-            for step in steps if path.endswith("new") else ("",):
-                said = sent | {"step": step, name: planted}
-                answered = await browser.http.post(path, data=said, headers={"X-Name": planted})
-                assert planted not in answered.text, f"{path} {step} {name}"
+    for path, (steps, names) in tried.items():
+        # Each field alone in the last step, all of them at once in each.
+        filled = [{"step": steps[-1], name: planted} for name in (*names.split(), planted)]
+        filled += [dict.fromkeys(names.split(), planted) | {"step": step} for step in steps]
+        for said in filled:
+            answered = await browser.http.post(path, data=sent | said, headers={"X-Name": planted})
+            assert planted not in answered.text, f"{path} {sorted(said)}"
     for path in (HOUSES, NEW, f"/console/offers/{offer_id}"):
         asked = await browser.http.get(path, params={"from": planted, planted: planted})
         assert planted not in asked.text
@@ -403,3 +406,46 @@ def test_every_word_of_the_vocabularies_has_its_words() -> None:
     for language in LANGUAGES:
         assert catalogue(language).keys() >= keys, language
     assert len({say(key, language) for key in keys for language in LANGUAGES}) == len(keys) * len(LANGUAGES)
+
+
+async def test_the_way_to_a_house_is_told_later_and_anew_and_never_shown(
+    enter: Enter,
+    coordination: Organization,
+    municipality: Organization,
+    association: Organization,
+    app: FastAPI,
+    engine: AsyncEngine,
+) -> None:
+    await open_offer(municipality)
+    site_id: UUID = (await one(engine, "select id from site")).id
+    vault, path = app.state.house.vault, f"{HOUSES}/{site_id}/way"
+    browser = await enter(municipality.key)
+    told(await browser.read(HOUSES), say("console.house.no_address", "en"))
+    shown = await browser.read(path)
+    for wrong in ({}, {"point": "x"}, {"point": "48.85, 2.35"}, {"address": "a" * 401}):
+        assert "wrong-" in (await browser.send(shown, path, 422, **wrong)).answer.text
+    done = await browser.send(shown, path, address=ADDRESS)
+    assert say("console.house.no_address", "en") not in done.words
+    late = await browser.send(shown, path, 412, address="elsewhere")
+    told(late, say("console.night.changed", "en"))
+    await place(engine, coordination)
+    both = {"address": "elsewhere", "point": "44.9300, 6.6400"}
+    held = await browser.send(await browser.read(path), path, 409, **both)
+    told(held, say("problem.capacity-in-use.detail", "en", count=1))
+    async with transaction(engine) as tx:
+        address, point = await read_address(tx, site_id, vault), await read_place(tx, site_id, vault)
+    assert address is not None
+    assert (address.address, point) == (ADDRESS, Point(BRIANCON.longitude, BRIANCON.latitude))
+    # The control: once nobody is there it is moved.
+    await rows(engine, "update allocation set state = 'released'")
+    moved = await browser.send(held, path, 200, **both)
+    async with transaction(engine) as tx:
+        assert await read_place(tx, site_id, vault) == Point(6.64, 44.93)
+    for page in (shown, done, late, held, moved, await browser.read(path)):
+        assert "Pensées" not in page.answer.text
+        assert "44.9" not in page.answer.text.replace(say("console.house.point.help", "en"), "")
+    stranger = await enter(association.key)
+    token = dict((await stranger.read("/console/sessions")).form("/console/sign-out").fields)["token"]
+    for each in (path, f"{HOUSES}/{uuid4()}/way"):
+        assert (await stranger.http.get(each)).status_code == 404
+        assert (await stranger.http.post(each, data={"token": token, "address": "x"})).status_code == 404
