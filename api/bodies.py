@@ -14,6 +14,8 @@ __all__ = ["Incoming"]
 
 _DEEPEST: Final = 32
 _MOST_DIGITS: Final = 30
+_LONGEST_TYPE: Final = 200
+"""Characters of a `Content-Type`: reading one takes the square of its length, for whoever may send it."""
 _UNREADABLE: Final = "unreadable"
 """Stands in for a body that was not read: no model takes it."""
 
@@ -76,6 +78,8 @@ def _parsed(raw: bytes, content_type: str) -> object:
 
 
 def _is_json(content_type: str) -> bool:
+    if len(content_type) > _LONGEST_TYPE:
+        return False
     message = Message()
     message["content-type"] = content_type or "none/none"
     subtype = message.get_content_subtype()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
 import pytest_asyncio
 from fastapi import FastAPI
@@ -145,6 +146,16 @@ async def test_what_is_not_called_json_is_not_read_as_json(
                 headers=[(b"If-Match", b"*"), (b"Content-Type", kind.encode())],
             )
             assert flaws(answer) == [("", "not_json")], f"{operation}: {kind}"
+
+
+async def test_a_type_is_read_while_it_is_short(coordination: Organization) -> None:
+    """Reading a long one took ten seconds of the processor, whoever sent it."""
+
+    async def post(kind: str) -> httpx.Response:
+        return await coordination.http.post("/v1/needs", json=need_body(), headers={"Content-Type": kind})
+
+    assert (await post(f'application/json; a="{";" * 150}"')).status_code == 201
+    assert flaws(await post(f'application/json; a="{";" * 300}"')) == [("", "not_json")]
 
 
 async def test_more_than_is_read_is_refused_by_every_operation(app: FastAPI, association: Organization) -> None:

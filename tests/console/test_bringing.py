@@ -254,9 +254,24 @@ def test_parts_are_read_byte_by_byte() -> None:
             ("kind", "", b"sites"),
             ("file", "a.xlsx", content),
         ]
+    for head in (
+        b"",
+        b"Content-Disposition: form-data",
+        b"Content-Disposition: \xff; name*0=a; name*1=\xfe",
+        b"a" * 5000,
+    ):
+        body = b"--here\r\n" + head + b"\r\n\r\ncontent\r\n--here--"
+        assert all(part.content == b"content" for part in parts_of(kind, body))
     for strange in (b"", b"--here", b"--here\r\n\r\n\r\n--here--", bytes(range(256)) * 20):
-        assert parts_of(kind, strange) == [] or parts_of(kind, strange)[0].name == ""
-    assert parts_of("multipart/form-data", b"--x\r\n\r\n") == []
+        assert parts_of(kind, strange) == []
+    assert len(parts_of(kind, b'--here\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n' * 500)) == 20
+    for other in (
+        "multipart/form-data",
+        "multipart/form-data; boundary=",
+        "multipart/form-data; boundary=\xff\u20ac",
+        "; a=b" * 20_000,
+    ):
+        assert parts_of(f"multipart/form-data{other}", b"--x\r\n\r\n") == []
 
 
 def test_what_was_sealed_is_opened_with_the_same_key_for_the_same_session_alone() -> None:
