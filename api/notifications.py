@@ -15,6 +15,7 @@ from api.house import House, TheHouse
 from api.lists import After, Limit, Listed, listed
 from api.problems import problems
 from api.transactions import Reply, TransactionalRoute, Tx
+from api.versions import IfMatch
 from api.wire import Instant, LocalTime, TimezoneName, Wire
 from db import channels
 from db.channels import ChannelFacts, Choice
@@ -179,19 +180,19 @@ def sorted_out(quiet_from: time | None, quiet_until: time | None) -> tuple[time,
     return quiet_from, quiet_until
 
 
-@router.get("", responses=problems(401, 403))
+@router.get("", responses=problems(401, 403, 422))
 async def read_notifications(who: WritesNotifications, tx: Tx, reply: Reply) -> NotificationsOut:
     """How the caller's people are told; before anything was chosen, in English and at any hour."""
     return await _choice(tx, who.organization_id, reply)
 
 
-@router.put("", responses=problems(401, 403, 422))
+@router.put("", responses=problems(401, 403, 412, 422, 428))
 async def choose_notifications(
-    body: NotificationsIn, who: WritesNotifications, tx: Tx, reply: Reply
+    body: NotificationsIn, who: WritesNotifications, tx: Tx, reply: Reply, version: IfMatch
 ) -> NotificationsOut:
     """Be told in this language, and not at these hours: what happens then is told when they end, if it is still so."""
     quiet = sorted_out(body.quiet_from, body.quiet_until)
-    await channels.choose(tx, who.organization_id, body.language, body.timezone, quiet)
+    await channels.choose(tx, who.organization_id, version, body.language, body.timezone, quiet)
     return await _choice(tx, who.organization_id, reply)
 
 

@@ -16,7 +16,7 @@ from db.pages import Page, Place, reading
 from db.tables import Channel as ChannelRow
 from db.tables.metadata import columns
 from matching.notifying import ChannelState, Fault, Happening, PausedFor
-from matching.refusals import Conflict, Flaw, Invalid, NotFound
+from matching.refusals import Conflict, Flaw, Invalid, NotFound, StaleVersion
 
 __all__ = [
     "MOST_EACH",
@@ -119,12 +119,13 @@ _NEAREST_CLOCK = text("""
 """)
 _KNOWN_ZONE = text("select exists (select from pg_timezone_names where name = :timezone)")
 _CHOOSE_FIRST = text("""
-    insert into notification_choice (organization_id, language, timezone) values (:organization, :language, :timezone)
+    insert into notification_choice (organization_id, language, timezone, version)
+    values (:organization, :language, :timezone, 2)
     on conflict (organization_id) do nothing
 """)
 _CHOOSE = text("""
-    insert into notification_choice (organization_id, language, timezone, quiet_from, quiet_until)
-    values (:organization, :language, :timezone, :quiet_from, :quiet_until)
+    insert into notification_choice (organization_id, language, timezone, quiet_from, quiet_until, version)
+    values (:organization, :language, :timezone, :quiet_from, :quiet_until, 2)
     on conflict (organization_id) do update
        set language = excluded.language, timezone = excluded.timezone, quiet_from = excluded.quiet_from,
            quiet_until = excluded.quiet_until, version = notification_choice.version + 1
@@ -202,9 +203,22 @@ async def choice(tx: AsyncConnection, organization_id: UUID) -> Choice:
 
 
 async def choose(
-    tx: AsyncConnection, organization_id: UUID, language: str, timezone: str, quiet: tuple[time, time] | None
+    tx: AsyncConnection,
+    organization_id: UUID,
+    version: int | None,
+    language: str,
+    timezone: str,
+    quiet: tuple[time, time] | None,
 ) -> None:
-    """Be told like this from now on. Raises `Invalid` for a time zone that the database does not know."""
+    """Be told like this from now on; what was never chosen has version 1.
+
+    Raises `StaleVersion` where it changed since `version`, and `Invalid` for a time zone that the database does not
+    know.
+    """
+    await tx.execute(_LOCK_ORGANIZATION, {"organization": str(organization_id)})
+    before = await choice(tx, organization_id)
+    if version not in (None, before.version):
+        raise StaleVersion(before.version)
     if not (await tx.execute(_KNOWN_ZONE, {"timezone": timezone})).scalar_one():
         raise Invalid((Flaw("/timezone", "unknown_timezone"),))
     quiet_from, quiet_until = quiet or (None, None)

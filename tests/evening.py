@@ -133,7 +133,7 @@ async def evening(
         sealed = Sealing(settings.keys().of("channel-address")).seal(channel, MAILBOX)
         await channels.add(tx, poster, channel, MAIL, sealed, CHOSEN)
         await channels.test(tx, channel, poster)
-        await channels.choose(tx, poster, "fr", "Europe/Paris", (time(22), time(6)))
+        await channels.choose(tx, poster, None, "fr", "Europe/Paris", (time(22), time(6)))
         figures = dict.fromkeys(("needs", "offers", "pairs", "placed", "moved", "lost", "objective", "bound"), 1)
         await tx.execute(
             insert(Round), [{**figures, "policy_version": FIRST_POLICY.version, "method": "flow", "seconds": 0.1}]

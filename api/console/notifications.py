@@ -90,7 +90,7 @@ async def choose(request: Request, visit: Notifies) -> Response:
         return await _shown(request, visit, "console.notify.not_offered", 422)
     try:
         quiet = sorted_out(_time(form.first("quiet_from")), _time(form.first("quiet_until")))
-        await channels.choose(visit.tx, visit.who.organization_id, language, timezone, quiet)
+        await channels.choose(visit.tx, visit.who.organization_id, None, language, timezone, quiet)
     except Invalid:
         return await _shown(request, visit, "flaw.not_quiet_hours", 422)
     visit.note()

@@ -110,11 +110,16 @@ async def test_quiet_hours_and_language_are_chosen(municipality: Organization) -
     before = (await municipality.http.get("/v1/notifications")).json()
     assert before["quiet_from"] is None
     assert before["language"] == "en"
-    chosen = await municipality.http.put("/v1/notifications", json=QUIET)
-    assert chosen.json() == QUIET | {"version": 1}
+    assert (await municipality.http.put("/v1/notifications", json=QUIET)).status_code == 428
+    read = {"If-Match": '"1"'}
+    chosen = await municipality.http.put("/v1/notifications", json=QUIET, headers=read)
+    assert chosen.json() == QUIET | {"version": 2}
     assert (await municipality.http.get("/v1/notifications")).json() == chosen.json()
+    assert (await municipality.http.put("/v1/notifications", json=QUIET, headers=read)).status_code == 412
+    anyhow = {"If-Match": "*"}
     for wrong in ({"quiet_from": None}, {"quiet_until": "22:00"}, {"timezone": "Europe/Nowhere"}, {"language": "de"}):
-        assert (await municipality.http.put("/v1/notifications", json=QUIET | wrong)).status_code == 422, wrong
+        answer = await municipality.http.put("/v1/notifications", json=QUIET | wrong, headers=anyhow)
+        assert answer.status_code == 422, wrong
 
 
 async def test_a_key_without_the_scope_sees_and_changes_nothing(client: JoinNetwork) -> None:

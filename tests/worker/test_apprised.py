@@ -62,22 +62,32 @@ async def test_a_service_that_the_operator_named_is_told_in_these_words() -> Non
     assert b"Apprise" not in asked.partition(b"\r\n\r\n")[2]
 
 
-@pytest.mark.parametrize(
-    ("status", "fault"),
-    [("403 Forbidden", Fault.REFUSED), ("302 Found", Fault.REFUSED), ("", Fault.UNSURE)],
-)
-async def test_what_comes_of_it_is_told_apart(status: str, fault: Fault) -> None:
-    async with service() as here, service() as elsewhere:
-        here.status, here.location = status, f"http://127.0.0.1:{elsewhere.port}/"
-        assert await tellers("127.0.0.1").tell(f"ntfy://127.0.0.1:{here.port}/night", WORDS) is fault
-        assert (len(here.asked), elsewhere.asked) == (1, [])
+async def test_what_comes_of_it_is_told_apart() -> None:
+    expected = {"403 Forbidden": Fault.REFUSED, "302 Found": Fault.REFUSED, "": Fault.UNSURE}
+
+    async def asked(status: str) -> Fault | None:
+        async with service() as here, service() as elsewhere:
+            here.status, here.location = status, f"http://127.0.0.1:{elsewhere.port}/"
+            fault = await tellers("127.0.0.1").tell(f"ntfy://127.0.0.1:{here.port}/night", WORDS)
+            assert (len(here.asked), elsewhere.asked) == (1, [])
+            return fault
+
+    faults = await asyncio.gather(*map(asked, expected))
+    assert dict(zip(expected, faults, strict=True)) == expected
 
 
 async def test_nothing_of_this_network_is_reached_unless_the_operator_named_it(*, long: bool) -> None:
     async with service() as here:
-        hidden = ("ntfys://127.0.0.1", "json://localhost", "matrixs://u:p@localhost", "signals://127.1")
-        for start in hidden if long else hidden[:2]:
-            assert await tellers("127.0.0.9").tell(f"{start}:{here.port}/a/b/c", WORDS) is not None, start
+        hidden = (
+            *(
+                "ntfys://127.0.0.1:{}/night",
+                "json://localhost:{}/night",
+                "matrixs://u:p@localhost:{}/!room:example.org",
+            ),
+            "signals://127.1:{}/+15551234567/+15557654321",
+        )
+        for address in hidden if long else hidden[:2]:
+            assert await tellers("127.0.0.9").tell(address.format(here.port), WORDS) is Fault.UNREACHABLE, address
         assert here.asked == []
         assert await tellers().tell(f"ntfy://127.0.0.1:{here.port}/night", WORDS) is Fault.NOT_SET_UP
         # The control: the same with the door open is there.

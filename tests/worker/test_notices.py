@@ -29,7 +29,7 @@ async def be_quiet(engine: AsyncEngine, organization: UUID, *, now: bool) -> Non
     begins = clock - timedelta(hours=1) if now else clock + timedelta(hours=2)
     hours = (begins.time().replace(second=0), (begins + timedelta(hours=3)).time().replace(second=0))
     async with transaction(engine) as tx:
-        await channels.choose(tx, organization, "fr", "UTC", hours)
+        await channels.choose(tx, organization, None, "fr", "UTC", hours)
 
 
 async def test_a_hold_that_awaits_is_told_once_however_often_one_looks(engine: AsyncEngine, settings: Settings) -> None:
