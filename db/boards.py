@@ -138,10 +138,12 @@ _ROOMS = text("""
      order by h.name, o.category, o.id
      limit 200
 """)
-# Of a need that may be divided some may have a place already: it is open as long as not all of them do.
+# Of a need that may be divided some may have a place already: it is open as long as not all of them do, for the others.
 _WITHOUT = text("""
-    select n.town_id, count(*) as needs, sum(n.people) as people
+    select n.town_id, count(*) as needs, sum(n.people - coalesce(placed.people, 0)) as people
       from need n
+      left join lateral (select sum(a.people) as people from allocation a
+                          where a.need_id = n.id and a.state in ('held', 'confirmed', 'arrived')) placed on true
      where n.organization_id = :organization and n.category = :category
        and n.state in ('open', 'unmet') and n.ended_at is null
      group by n.town_id

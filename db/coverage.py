@@ -55,10 +55,11 @@ _BY_TOWN = text("""
     select o.town_id, o.cell, count(*) as offers, coalesce(sum(d.capacity), 0) as capacity,
            coalesce(sum(d.free), 0) as free
       from offer o
-      left join lateral (
+      join lateral (
           select sum(s.capacity) as capacity, sum(s.capacity - s.used) as free from slot s
-           where s.offer_id = o.id and s.day = ((now() at time zone o.timezone) - interval '6 hours')::date
-      ) d on true
+           where s.offer_id = o.id and s.ends > now()
+             and s.day = ((now() at time zone o.timezone) - interval '6 hours')::date
+      ) d on d.capacity > 0
      where (o.organization_id = :organization or o.town_id = any(cast(:towns as int[])))
        and o.state = 'open' and current_date - 1 <= o.last_day and o.category = :category
      group by o.town_id, o.cell
@@ -80,7 +81,7 @@ async def by_cell(
 async def by_town(
     tx: AsyncConnection, organization_id: UUID, towns: frozenset[int], category: str
 ) -> tuple[InTown, ...]:
-    """Open offers of one kind, of this organization and of these towns, by town and cell; places are tonight's."""
+    """Open offers of one kind that take people tonight, of this organization and of these towns, by town and cell."""
     values = {"organization": organization_id, "towns": sorted(towns), "category": category}
     return tuple(
         InTown(row.town_id, Cell(row.cell), row.offers, int(row.capacity), int(row.free))

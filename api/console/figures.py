@@ -145,7 +145,8 @@ async def _asked(request: Request, visit: Visit, told: Sequence[ToldTown]) -> _A
         raise Invalid.one("?span", "not_understood") from None
     return _Asked(
         town=await _town(visit, town) if town else None,
-        country=code or None,
+        # A town says more than the country that was chosen before it.
+        country=None if town else code or None,
         category=category,
         span=span,
         since=_day(said.get("from", ""), "?from"),
@@ -235,14 +236,14 @@ class _Drawing:
         """Towns by people served for each thousand inhabitants; of one town alone there is nothing to compare."""
         newest = self._days[-1] if self._days else None
         loads = {
-            each.name or "": each.per_thousand
+            each.town: (f"{each.name} ({each.country})", each.per_thousand)
             for each in self._figures
             if each.first_day == newest and each.measure is Measure.SERVED and each.town and each.per_thousand
         }
         if self._asked.town is not None:
             return None
-        most = sorted(loads, key=lambda name: (-loads[name] or 0, name))[:_MOST_BARS]
-        rows = [Row(name, [loads[name]]) for name in most]
+        most = sorted(loads.values(), key=lambda each: (-each[1], each[0]))[:_MOST_BARS]
+        rows = [Row(name, [load]) for name, load in most]
         return self._laid("load", say("console.network.town", self._language), [self._say("people")], rows, newest)
 
     def _laid(

@@ -6,7 +6,7 @@ from typing import Final
 
 from fastapi import Request, Response
 
-from api.console.cookies import chosen_language, forget
+from api.console.cookies import chosen_language, forget, token_in
 from api.console.origins import Forged
 from api.console.visits import NETWORK_SCOPES, SignedOut, Visit, gone_to, visit_of
 from api.house import house_of
@@ -97,8 +97,10 @@ async def page(request: Request, name: str, *, status: int = 200, **facts: objec
 def refused(request: Request, refusal: Refusal) -> Response:
     """What a refusal looks like: where to sign in, or what was not done and why."""
     if isinstance(refusal, SignedOut):
-        answer = gone_to(SIGN_IN)
-        forget(answer, house_of(request).settings)
+        answer, settings = gone_to(SIGN_IN), house_of(request).settings
+        # Who comes by a link of somebody else's, such as a mail's, brings no cookie and still has a session.
+        if token_in(request, settings):
+            forget(answer, settings)
         return answer
     language = chosen_language(request)
     problem, headers = told(refusal, language)

@@ -15,6 +15,7 @@ from matching.figures.measures import Measure
 from matching.figures.tables import ALL, Span
 from tests.api.conftest import Organization
 from tests.console.conftest import Browser, Enter, Shown
+from tests.db.acts import rows
 from tests.places import BRIANCON, GAP
 from tests.published import tell
 from web.charts import Row, laid_out
@@ -83,7 +84,7 @@ async def test_each_area_and_kind_of_help_has_its_own_and_the_load_is_of_towns(r
     assert "2 Mar 2026: asked 308" in france["weeks"]
     for found in (whole, france):
         assert list(found) == ["weeks", "load"]
-        assert "Briançon: People 5.41. Gap: People 1.96" in found["load"]
+        assert "Briançon (FR): People 5.41. Gap (FR): People 1.96" in found["load"]
     meals = charts(await reader.read(f"{FIGURES}?town={BRIANCON.id}&category=meal&from=2026-02-01&until=2026-02-09"))
     assert list(meals) == ["weeks"]
     assert re.findall(r"(\d+ Feb) 2026: asked 555", meals["weeks"]) == ["2 Feb", "9 Feb"]
@@ -148,3 +149,16 @@ def test_bars_are_as_long_as_their_numbers_from_where_one_reads(*, rtl: bool) ->
     assert all(0 <= bar.told_x <= chart.width for bar in (longest, half, none, quarter))
     assert chart.told == [("one", ["100", "50"]), ("two", ["–", "25"])]
     assert laid_out("id", "Title", "When", ["a"], [Row("one", [None])], told=str, rtl=rtl) is None
+
+
+async def test_two_towns_of_one_name_are_two_bars(reader: Browser, engine: AsyncEngine) -> None:
+    before = charts(await reader.read(FIGURES))["load"]
+    assert "Gap (FR)" in before
+    await rows(engine, "update town set name = 'Gap' where id = :id", id=BRIANCON.id)
+    assert charts(await reader.read(FIGURES))["load"].count("Gap (FR)") == 2 * before.count("Gap (FR)")
+
+
+async def test_a_town_says_more_than_a_country_that_was_chosen_before(reader: Browser) -> None:
+    alone = charts(await reader.read(f"{FIGURES}?town={BRIANCON.id}"))
+    assert alone
+    assert charts(await reader.read(f"{FIGURES}?town={BRIANCON.id}&country=IT")) == alone

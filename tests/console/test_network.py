@@ -24,7 +24,7 @@ from tests.api.scenes import open_offer, post_need
 from tests.conftest import Logins
 from tests.console.archives import archive_of
 from tests.console.conftest import Browser, Enter
-from tests.db.acts import rows
+from tests.db.acts import look_at_all_due, rows
 from tests.places import BRIANCON, GAP, OULX
 from tests.published import tell
 from web.files import OF_THE_MAP
@@ -82,6 +82,25 @@ async def test_each_reads_its_own_parties_and_the_places_that_its_key_lists(
     four = "4 of 4 0 km from the middle of the town: 4 of 4"
     assert await table(await enter(hall.key)) == [f"Briançon France – {thirty} – –", f"Gap France – {four} – –"]
     assert await table(await enter(association.key)) == ["Briançon France – – – –"]
+
+
+@pytest.mark.usefixtures("hall")
+async def test_of_a_party_that_has_some_of_its_places_the_others_count(
+    enter: Enter, desk: Organization, engine: AsyncEngine
+) -> None:
+    await post_need(desk, people={"adults": 34, "minors": 0}, divisible=True)
+    browser = await enter(desk.key)
+    assert (await table(browser))[0].startswith("Briançon France People: 34 ")
+    await look_at_all_due(engine)
+    assert (await table(browser))[0].startswith("Briançon France People: 4 ")
+
+
+async def test_who_takes_nobody_tonight_has_no_place_that_is_full(
+    enter: Enter, desk: Organization, association: Organization
+) -> None:
+    later: Json = {"first_day": str(TODAY + timedelta(days=3)), "last_day": str(TODAY + timedelta(days=6))}
+    await open_offer(association, **later)
+    assert await table(await enter(desk.key)) == ["Briançon France – – – –", "Oulx Italy – – – –"]
 
 
 async def test_what_others_ask_changes_not_one_byte_and_what_one_asks_oneself_does(

@@ -263,13 +263,18 @@ async def posted(page: Page) -> None:
 
 
 async def begin_anew(watched: Watched) -> None:
-    """Open the form; where the page is just on its way to the need that it posted, after that."""
-    try:
-        await watched.go("/console/needs/new")
-    except Error as error:
-        if "ERR_ABORTED" not in str(error):
+    """Open the form: the page that has posted may be on its way to its need, and come in between."""
+
+    async def opened() -> bool:
+        try:
+            await watched.go("/console/needs/new")
+        except Error as error:
+            if "ERR_ABORTED" in str(error) or "interrupted by another navigation" in str(error):
+                return False
             raise
-        await watched.go("/console/needs/new")
+        return watched.page.url.endswith("/console/needs/new")
+
+    await eventually(opened, "the form is open")
 
 
 async def test_a_network_that_is_cut_while_posting_makes_one_need(door: Door, *, long: bool) -> None:

@@ -1,5 +1,6 @@
 """A key on paper is read by a telephone's camera, in the browser: a film of the code stands for the camera."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tests.api.conftest import Organization
 from tests.api.processes import StartApi, start_api
 from tests.chromium import found
 from tests.console.browsing import AXE, PHONE, chromium, flaws_of, opened
+from tests.waiting import eventually
 from web.files import OF_THE_SCAN, is_installed
 
 CHROMIUM = found()
@@ -50,6 +52,11 @@ async def cameras(page: Page) -> int:
     return int(await page.evaluate(live))
 
 
+async def sees(page: Page) -> bool:
+    """Whether there is a picture to look at."""
+    return bool(await page.evaluate("document.querySelector('video').readyState > 2"))
+
+
 async def test_a_key_that_is_held_before_the_camera_signs_in(
     coordination: Organization, start_api: StartApi, tmp_path: Path
 ) -> None:
@@ -77,6 +84,7 @@ async def test_a_code_that_is_no_key_is_passed_over(start_api: StartApi, tmp_pat
         await page.click("#scan")
         await expect(page.locator("#scan-says")).to_have_text(say("console.scan.waits", "en"))
         # The control: the code is seen, by what the page itself looks with.
+        await eventually(partial(sees, page), "the camera sees something")
         decoder = await page.get_attribute("#scan", "data-decoder")
         assert await page.evaluate(SEEN, decoder) == "K7QF42MRX9TDWAH"
         assert await cameras(page) == 1, "it goes on looking"

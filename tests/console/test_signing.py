@@ -177,6 +177,24 @@ async def posted(browser: Browser, path: str, headers: dict[str, str], **fields:
         browser.http.headers["Origin"] = OURS
 
 
+async def test_a_link_from_elsewhere_which_brings_no_cookie_ends_no_session(
+    enter: Enter, coordination: Organization
+) -> None:
+    """A browser sends a strict cookie with no link of a mail, and would do away with it all the same when told to."""
+    browser = await enter(coordination.key)
+    cookie = browser.http.cookies.get(COOKIE)
+    assert cookie
+    browser.http.cookies.clear()
+    answer = await browser.http.get("/console", follow_redirects=False)
+    assert (answer.status_code, answer.headers["Location"]) == (303, SIGN_IN)
+    assert "Set-Cookie" not in answer.headers
+    browser.http.cookies.set(COOKIE, cookie)
+    assert await is_signed_in(browser)
+    browser.http.cookies.set(COOKIE, "of a session that is over")
+    over = await browser.http.get("/console", follow_redirects=False)
+    assert "Max-Age=0" in over.headers["Set-Cookie"], "the control"
+
+
 async def test_a_form_that_no_page_of_ours_has_sent_does_nothing(
     enter: Enter, coordination: Organization, engine: AsyncEngine
 ) -> None:

@@ -183,5 +183,7 @@ if (document.getElementById("live")) {
 /* What is large is fetched only where somebody asks for it. */
 document.addEventListener("click", (event) => {
   const button = event.target.closest?.("[data-open]");
-  if (button) import(button.dataset.open).then((opened) => opened.open(button));
+  if (!button) return;
+  const failed = () => (document.getElementById(button.dataset.status).textContent = button.dataset.broken);
+  import(button.dataset.open).then((opened) => opened.open(button), failed);
 });

@@ -46,11 +46,16 @@ async function draw() {
   map.touchZoomRotate.disableRotation();
   map.keyboard.disableRotation();
   map.on("idle", () => tell(map, base.layers.map(({ id }) => id)));
-  await new Promise((resolve, reject) => {
-    map.once("load", resolve);
-    /* A tile that does not come leaves a hole, and no more. */
-    map.on("error", (event) => event.tile || reject(event.error));
-  });
+  try {
+    await new Promise((resolve, reject) => {
+      map.once("load", resolve);
+      /* A tile that does not come leaves a hole, and no more. */
+      map.on("error", (event) => event.tile || reject(event.error));
+    });
+  } catch (error) {
+    map.remove();
+    throw error;
+  }
   steer(map, facts);
   return map;
 }

@@ -25,7 +25,7 @@ export async function open(button) {
       key.form.requestSubmit();
     }
   } catch {
-    says.textContent = told.refused;
+    says.textContent = told.broken;
   } finally {
     camera?.getTracks().forEach((track) => track.stop());
     view.hidden = stop.hidden = true;
@@ -54,7 +54,8 @@ async function first(detector, camera) {
   stop.addEventListener("click", end, { once: true });
   addEventListener("pagehide", () => camera.getTracks().forEach((track) => track.stop()), { once: true });
   while (!stopped && camera.active) {
-    const seen = (await detector.detect(view)).map((each) => each.rawValue.trim());
+    /* A picture that is not there yet is one in which nothing is seen. */
+    const seen = (await detector.detect(view).catch(() => [])).map((each) => each.rawValue.trim());
     const ours = seen.find((each) => each.startsWith(KEY));
     if (ours) return ours;
     await new Promise((next) => setTimeout(next, LOOK_MS));
