@@ -17,7 +17,7 @@ from api.console.checking import field_of, flawed
 from api.console.forms import File
 from api.console.pages import HOUSES, VOLUNTEERS, page
 from api.console.sealing import opened, sealed
-from api.console.visits import ConsoleRoute, Visit, WritesHouses, gone_to
+from api.console.visits import FileRoute, Visit, WritesHouses, gone_to
 from api.wording import knows, say
 from db import organizations
 from importing.columns import Columns, WrongColumns, find, safe_header
@@ -34,7 +34,7 @@ from matching.refusals import Flaw, Invalid
 
 __all__ = ["router"]
 
-router = APIRouter(include_in_schema=False, route_class=ConsoleRoute)
+router = APIRouter(include_in_schema=False, route_class=FileRoute)
 _PATH: Final = "/console/import"
 _KINDS: Final[Mapping[str, type[Kind[Any]]]] = {kind.name: kind for kind in (Sites, Offers, Pledges)}
 MOST_BYTES: Final = 600_000

@@ -11,7 +11,7 @@ from fastapi import Request
 
 from api.console.parts import parts_of
 
-__all__ = ["NOT_UNDERSTOOD", "File", "Form", "read_form"]
+__all__ = ["NOT_UNDERSTOOD", "File", "Form", "read_form", "read_form_with_file"]
 
 _MOST_FIELDS: Final = 400
 _LONGEST: Final = 100
@@ -88,18 +88,28 @@ class Form:
 
 
 async def read_form(request: Request) -> Form:
-    """The fields of a request's body."""
-    kind = request.headers.get("content-type", "")
-    if kind.startswith("multipart/form-data"):
-        parts = parts_of(kind, await request.body())
-        return Form(
-            {part.name: [part.content.decode(errors="replace")] for part in parts if not part.filename},
-            {part.name: File(part.filename, part.content) for part in parts if part.filename},
-        )
+    """The fields of a request's body; none of one with files, which is read once it is known whose it is."""
+    if _has_files(request):
+        return Form({})
     try:
         return Form(parse_qs((await request.body()).decode(), max_num_fields=_MOST_FIELDS, keep_blank_values=True))
     except ValueError:
         return Form({})
+
+
+async def read_form_with_file(request: Request) -> Form:
+    """The same of a body that may have files: for those alone who have a session."""
+    if not _has_files(request):
+        return await read_form(request)
+    parts = parts_of(request.headers["content-type"], await request.body())
+    return Form(
+        {part.name: [part.content.decode(errors="replace")] for part in parts if not part.filename},
+        {part.name: File(part.filename, part.content) for part in parts if part.filename},
+    )
+
+
+def _has_files(request: Request) -> bool:
+    return request.headers.get("content-type", "").lower().startswith("multipart/")
 
 
 def _number(written: str, otherwise: int) -> int:

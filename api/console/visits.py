@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import RedirectResponse
 
 from api.console.cookies import chosen_language, token_in
-from api.console.forms import Form, read_form
+from api.console.forms import Form, read_form, read_form_with_file
 from api.console.origins import Forged, refuse_strange_origin
 from api.house import House, house_of
 from api.idempotency import stored_name
@@ -37,6 +37,7 @@ __all__ = [
     "NETWORK_SCOPES",
     "Answers",
     "ConsoleRoute",
+    "FileRoute",
     "Marks",
     "Notifies",
     "Posts",
@@ -148,17 +149,23 @@ def idle(house: House) -> timedelta:
 class ConsoleRoute(APIRoute):
     """A route of a page that asks for a session."""
 
+    async def form_of(self, request: Request) -> Form:
+        """What came with a request of a session."""
+        return await read_form(request)
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's own handler, within a visit."""
         act = super().get_route_handler()
+        read = self.form_of
 
         async def handle(request: Request) -> Response:
-            form = await read_form(request)
             if request.method == "POST":
                 refuse_strange_origin(request)
+            # Whole before a connection is taken; what is in it is looked at once there is a session.
+            await request.body()
             for _ in range(_PATIENCE):
                 try:
-                    return await _visited(request, form, act)
+                    return await _visited(request, read, act)
                 except Running:
                     await asyncio.sleep(_MOMENT)
             raise IdempotencyInProgress
@@ -166,13 +173,25 @@ class ConsoleRoute(APIRoute):
         return handle
 
 
-async def _visited(request: Request, form: Form, act: Callable[[Request], Coroutine[Any, Any, Response]]) -> Response:
+class FileRoute(ConsoleRoute):
+    """The same where a form may bring a file: nowhere else is such a body read."""
+
+    async def form_of(self, request: Request) -> Form:
+        """The same, with its files."""
+        return await read_form_with_file(request)
+
+
+async def _visited(
+    request: Request,
+    read: Callable[[Request], Awaitable[Form]],
+    act: Callable[[Request], Coroutine[Any, Any, Response]],
+) -> Response:
     house = house_of(request)
     acts = request.method == "POST"
     async with (transaction if acts else snapshot)(house.engine) as tx:
-        visit = Visit(
-            house, tx, await _session(request, house, tx), form, chosen_language(request), request.scope["path"]
-        )
+        session = await _session(request, house, tx)
+        form = await read(request)
+        visit = Visit(house, tx, session, form, chosen_language(request), request.scope["path"])
         request.state.visit = visit
         request.state.organization_id = visit.who.organization_id
         per_minute = Rate(house.settings.key_requests_per_minute, 60)

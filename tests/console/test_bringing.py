@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.console.bringing import MOST_BYTES, MOST_ROWS
-from api.console.parts import parts_of
+from api.console.parts import Part, parts_of
 from api.console.sealing import opened, sealed
 from api.wording import LANGUAGES, catalogue, say
 from db.keys import Scope
@@ -272,6 +272,47 @@ def test_parts_are_read_byte_by_byte() -> None:
         "; a=b" * 20_000,
     ):
         assert parts_of(f"multipart/form-data{other}", b"--x\r\n\r\n") == []
+
+
+def test_parts_inside_of_parts_are_not_looked_into() -> None:
+    """Whatever a part says of itself: 2,000 that are nested, each with many lines, are one."""
+    opens = b"".join(b"--x%d\r\nContent-Type: multipart/mixed; boundary=x%d\r\n\r\n" % (n, n + 1) for n in range(2000))
+    inside = opens + b"\n" * 100_000
+    body = (
+        b'--here\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n'
+        b"Content-Type: multipart/mixed; boundary=x0\r\n\r\n" + inside + b"\r\n--here--\r\n"
+    )
+    assert [part.content for part in parts_of('multipart/form-data; boundary="here"', body)] == [inside]
+    many = b'--here\r\nContent-Disposition: form-data; name="a"\r\n\r\n\r\n' * 1000
+    assert len(parts_of("multipart/form-data; boundary=here", many)) == 20
+
+
+async def test_a_form_with_a_file_is_read_on_its_page_alone_and_of_nobody_who_is_not_signed_in(
+    desk: Desk, enter: Enter, municipality: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def counted(content_type: str, body: bytes) -> list[Part]:
+        read.append(content_type)
+        return parts_of(content_type, body)
+
+    monkeypatch.setattr("api.console.forms.parts_of", counted)
+    stranger = await enter.browser()
+    file = {"file": ("x.csv", csv_of(FRENCH, GYM))}
+    for browser, path, status in (
+        (stranger, "/console/sign-in", 401),
+        (stranger, "/console/language", 200),
+        (stranger, PAGE, 200),
+        (desk.browser, "/console/houses/new", 403),
+        (desk.browser, "/console/sign-out", 403),
+    ):
+        sent = {"token": desk.token, "key": municipality.key, "kind": "sites"}
+        answer = await browser.http.post(path, data=sent, files=file)
+        assert answer.status_code == status, (path, answer.text)
+    assert read == []
+    # The control: on its page, with a session.
+    await desk.look("sites", csv_of(FRENCH, GYM))
+    assert len(read) == 1
 
 
 def test_what_was_sealed_is_opened_with_the_same_key_for_the_same_session_alone() -> None:
