@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +10,7 @@ from geo.names import fold
 from importing.limits import NotASheet
 from importing.words import headers
 
-__all__ = ["Column", "Columns", "Found", "WrongColumns", "find", "safe_header"]
+__all__ = ["Column", "Columns", "Found", "WrongColumns", "find", "letters_of", "safe_header"]
 
 _SHORTEST_PART: Final = 4
 """Letters of a word that is looked for inside of longer headers."""
@@ -63,14 +63,24 @@ class WrongColumns(NotASheet):
         self.found = found
 
 
-def find(kind: str, ours: Sequence[Column], row: Sequence[str], said: Mapping[str, str]) -> Columns:
-    """Tell which is which. `said`: columns of the file by our names. Raises `WrongColumns`, with all that is wrong."""
+def find(
+    kind: str,
+    ours: Sequence[Column],
+    row: Sequence[str],
+    said: Mapping[str, str | int],
+    without: Collection[str] = (),
+) -> Columns:
+    """Tell which is which. Raises `WrongColumns`, with all that is wrong.
+
+    `said`: columns of the file by our names, each as it is called or by its place, from 0; `without`: those of ours
+    that are not to be taken from it, whatever its columns are called.
+    """
     wrong: list[str] = []
     about: list[str] = []
     names = [column.name for column in ours]
     placed: dict[int, str] = {}
-    for name, header in said.items():
-        place = _place(header, row)
+    for name, theirs in said.items():
+        place = _place(theirs, row)
         before = len(wrong)
         if name not in names:
             wrong.append(f"There is no column of ours called “{_told(name)}”; there are: {', '.join(names)}.")
@@ -83,10 +93,10 @@ def find(kind: str, ours: Sequence[Column], row: Sequence[str], said: Mapping[st
         else:
             placed[place] = name
         about.extend([name] if len(wrong) > before else [])
-    guessed = _guessed(kind, row, placed, names)
+    guessed = _guessed(kind, row, placed, [name for name in names if name not in without])
     for name, places in guessed.items():
         if len(places) > 1:
-            told = " and ".join(_of(place) for place in places)
+            told = " and ".join(letters_of(place) for place in places)
             about.append(name)
             wrong.append(f"Columns {told} could both be {name}. What to do: say which with --column {name}=….")
         else:
@@ -101,7 +111,7 @@ def find(kind: str, ours: Sequence[Column], row: Sequence[str], said: Mapping[st
     found = tuple(
         Found(place, safe_header(place, header), placed.get(place), _is_refused(header) and place not in placed)
         for place, header in enumerate(row)
-        if header
+        if header or place in placed
     )
     missing = [column.name for column in ours if column.required and column.name not in {*placed.values(), *guessed}]
     wrong.extend(_missing(missing))
@@ -155,12 +165,14 @@ def _plain(header: str) -> str:
     return fold(re.sub(r"\([^)]*\)|\[[^\]]*\]", " ", header)) or fold(header)
 
 
-def _place(header: str, row: Sequence[str]) -> int | None:
-    same = [place for place, each in enumerate(row) if each and fold(each) == fold(header)]
+def _place(theirs: str | int, row: Sequence[str]) -> int | None:
+    if isinstance(theirs, int):
+        return theirs if 0 <= theirs < len(row) else None
+    same = [place for place, each in enumerate(row) if each and fold(each) == fold(theirs)]
     return same[0] if len(same) == 1 else None
 
 
-def _of(place: int) -> str:
+def letters_of(place: int) -> str:
     """The letters that a spreadsheet gives a column: 0 is A."""
     letters = ""
     place += 1
@@ -172,8 +184,10 @@ def _of(place: int) -> str:
 
 def safe_header(place: int, header: str) -> str:
     """A header as it may be told: one with digits may be what should stand under it, such as an address."""
-    looks_like_one = len(header) <= _LONGEST_TOLD and header.isprintable() and not any(map(str.isdigit, header))
-    return header if looks_like_one else f"column {_of(place)}"
+    looks_like_one = (
+        bool(header) and len(header) <= _LONGEST_TOLD and header.isprintable() and not any(map(str.isdigit, header))
+    )
+    return header if looks_like_one else f"column {letters_of(place)}"
 
 
 def _told(name: str) -> str:

@@ -68,6 +68,7 @@ class Gazetteer:
 
 
 def _told(candidates: Sequence[TownFacts]) -> str:
-    told = [f"{town.name} ({town.country}, {town.population} people): {town.id}" for town in candidates[:_TOLD]]
+    """Name, country, people and number of each: without words, for it stands in sentences of any language."""
+    told = [f"{town.name} ({town.country}, {town.population}): {town.id}" for town in candidates[:_TOLD]]
     more = len(candidates) - _TOLD
-    return "; ".join([*told, *([f"and {more} more"] if more > 0 else [])])
+    return "; ".join([*told, *([f"… (+{more})"] if more > 0 else [])])

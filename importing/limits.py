@@ -1,5 +1,6 @@
 """How large a spreadsheet may be, and what is told of one that cannot be read."""
 
+from dataclasses import dataclass
 from typing import Final
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "MOST_PARTS",
     "MOST_ROWS",
     "MOST_UNPACKED",
+    "Most",
     "NotASheet",
 ]
 
@@ -26,6 +28,16 @@ MOST_LINES: Final = 100_000
 MOST_COLUMNS: Final = 100
 MOST_CELLS: Final = 5_000_000
 """Of a workbook, with the empty ones left of the last in each row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Most:
+    """How much is read of a file before it is refused; whoever waits for it may say less than this."""
+
+    rows: int = MOST_ROWS
+    """With something in them, below the first."""
+    cells: int = MOST_CELLS
+    unpacked: int = MOST_UNPACKED
 
 
 class NotASheet(Exception):  # noqa: N818 - it is told to people, not a fault of the program

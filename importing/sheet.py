@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from typing import Final
 
 from importing import delimited, workbook
-from importing.limits import MOST_BYTES, MOST_COLUMNS, MOST_ROWS, MOST_UNPACKED, NotASheet
+from importing.limits import MOST_BYTES, MOST_COLUMNS, Most, NotASheet
 
 __all__ = ["NotASheet", "Row", "Sheet", "read_sheet", "sheet_of"]
 
@@ -40,17 +40,15 @@ def read_sheet(path: Path) -> Sheet:
     return sheet_of(path.name, _content(path))
 
 
-def sheet_of(name: str, content: bytes, most_unpacked: int = MOST_UNPACKED) -> Sheet:
-    """The same of a file of this name that was read already. Raises `NotASheet`.
-
-    `most_unpacked`: bytes that a workbook may unpack to.
-    """
+def sheet_of(name: str, content: bytes, most: Most | None = None) -> Sheet:
+    """The same of a file of this name that was read already, no further than is allowed. Raises `NotASheet`."""
+    most = most or Most()
     ending = _ending(name)
     if content.startswith(_OLD_OFFICE):
         raise NotASheet(
             "This is an old workbook, or one with a password. What to do: save it as .xlsx, without one.", "old"
         )
-    return _sheet(workbook.rows(content, most_unpacked) if ending == _WORKBOOK else delimited.rows(content))
+    return _sheet(workbook.rows(content, most) if ending == _WORKBOOK else delimited.rows(content), most.rows)
 
 
 def _ending(name: str) -> str:
@@ -71,15 +69,15 @@ def _content(path: Path) -> bytes:
         raise NotASheet(f"The file cannot be read ({error.strerror}).") from None
 
 
-def _sheet(lines: Iterable[tuple[str, ...]]) -> Sheet:
-    told = _told(lines)
+def _sheet(lines: Iterable[tuple[str, ...]], most_rows: int) -> Sheet:
+    told = _told(lines, most_rows)
     headers = next(told, None)
     if headers is None:
         raise NotASheet("The file is empty.", "empty")
     return Sheet(headers.cells, tuple(told))
 
 
-def _told(lines: Iterable[tuple[str, ...]]) -> Iterator[Row]:
+def _told(lines: Iterable[tuple[str, ...]], most_rows: int) -> Iterator[Row]:
     """Rows with something in them."""
     found = 0
     for number, line in enumerate(lines, 1):
@@ -89,6 +87,6 @@ def _told(lines: Iterable[tuple[str, ...]]) -> Iterator[Row]:
         found += 1
         if len(cells) > MOST_COLUMNS:
             raise NotASheet(f"Row {number} has more than {MOST_COLUMNS} columns.", "large")
-        if found > MOST_ROWS + 1:
-            raise NotASheet(f"There are more than {MOST_ROWS} rows. What to do: cut the file into several.", "large")
+        if found > most_rows + 1:
+            raise NotASheet(f"There are more than {most_rows} rows. What to do: cut the file into several.", "large")
         yield Row(number, cells)

@@ -15,6 +15,7 @@ from importing.kinds import Bringing, Entry, Item, Kind, all_pages
 from importing.reading import Reading
 from matching.bounds import LATITUDE, LONGITUDE, MINIMUM_VOLUNTEERS, PEOPLE_PER_VOLUNTEER
 from matching.refusals import Invalid
+from matching.reveal import is_met_nowhere
 from matching.vocabulary import SiteKind, Visibility
 
 __all__ = ["NewSite", "Sites", "site_key", "sites_of"]
@@ -67,7 +68,7 @@ class Sites(Kind[NewSite]):
         latitude = row.must("latitude", cells.decimal(LATITUDE))
         visibility = row.may("visibility", cells.one_of("visibility", Visibility), Visibility.ON_CONFIRMATION)
         provides = row.may("provides", cells.provisions, frozenset[str]())
-        staffing, address = _staffing(row), _address(row)
+        staffing, address = _staffing(row), _address(row, visibility)
         row.finish()
         terms = SiteTerms(name, town.id, kind, visibility, provides, staffing)
         return Item(
@@ -133,8 +134,10 @@ def _staffing(row: Reading) -> Staffing | None:
     )
 
 
-def _address(row: Reading) -> Address | None:
+def _address(row: Reading, visibility: Visibility) -> Address | None:
     meeting_point = row.may("meeting_point", cells.address, None)
+    if is_met_nowhere(visibility, meeting_point) and not row.says("meeting_point"):
+        row.wrong("meeting_point", Invalid.one("", "required"))
     if not row.says("address"):
         if row.says("meeting_point"):
             row.wrong("address", Invalid.one("", "address_needed"))

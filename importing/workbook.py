@@ -11,7 +11,7 @@ from io import BytesIO
 from typing import Final
 from zipfile import BadZipFile, ZipFile
 
-from importing.limits import MOST_CELLS, MOST_LINES, MOST_PARTS, MOST_UNPACKED, NotASheet
+from importing.limits import MOST_LINES, MOST_PARTS, Most, NotASheet
 
 __all__ = ["rows"]
 
@@ -23,14 +23,14 @@ _LAST_ROW: Final = 1_048_576
 """Of any workbook. A row may claim any number, and those before it are made up."""
 
 
-def rows(content: bytes, most_unpacked: int = MOST_UNPACKED) -> Iterator[tuple[str, ...]]:
-    """The rows of the first sheet, empty ones too; of no more bytes, unpacked, than that. Raises `NotASheet`."""
-    _weigh(content, most_unpacked)
+def rows(content: bytes, most: Most) -> Iterator[tuple[str, ...]]:
+    """The rows of the first sheet, empty ones too, each when it is asked for. Raises `NotASheet`."""
+    _weigh(content, most.unpacked)
     with warnings.catch_warnings():
         # They tell of styles, and quote cells.
         warnings.simplefilter("ignore")
         try:
-            yield from _rows(content)
+            yield from _rows(content, most.cells)
         except NotASheet:
             raise
         except Exception:  # noqa: BLE001 - what is not written as it should be raises anything in the library
@@ -52,7 +52,7 @@ def _weigh(content: bytes, most_unpacked: int) -> None:
         )
 
 
-def _rows(content: bytes) -> Iterator[tuple[str, ...]]:
+def _rows(content: bytes, most_cells: int) -> Iterator[tuple[str, ...]]:
     import openpyxl  # noqa: PLC0415 - takes a second, which no other command is to wait for
 
     # `data_only`: of a formula, the value that was last shown.
@@ -76,7 +76,7 @@ def _rows(content: bytes) -> Iterator[tuple[str, ...]]:
                 )
             # Cells that are empty but for a colour cost as much, and one far to the right is a row of them.
             seen += len(row)
-            if seen > MOST_CELLS:
+            if seen > most_cells:
                 raise NotASheet("There are too many cells. What to do: copy the rows into a new workbook.", "large")
             yield cells
     finally:

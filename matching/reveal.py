@@ -13,7 +13,7 @@ from typing import Final
 from matching.states import AllocationState
 from matching.vocabulary import SiteKind, Visibility
 
-__all__ = ["AHEAD", "Occasion", "ReadingTime", "Revealed", "is_public", "reading_time", "revealed"]
+__all__ = ["AHEAD", "Occasion", "ReadingTime", "Revealed", "is_met_nowhere", "is_public", "reading_time", "revealed"]
 
 AHEAD: Final = timedelta(hours=12)
 """How long before its first slot begins a place that is not public can be read."""
@@ -54,6 +54,11 @@ class ReadingTime:
 def is_public(kind: SiteKind, visibility: Visibility) -> bool:
     """Whether anybody may know which place it is. A home is never public, whatever its owner chose."""
     return visibility is Visibility.PUBLIC and kind is not SiteKind.PRIVATE_HOME
+
+
+def is_met_nowhere(visibility: Visibility, meeting_point: str | None) -> bool:
+    """Whether whoever has a place would be told no way at all: of a rendezvous the meeting point alone is revealed."""
+    return visibility is Visibility.RENDEZVOUS and not meeting_point
 
 
 def reading_time(occasion: Occasion) -> ReadingTime | None:

@@ -5,7 +5,7 @@ session that it was sent in.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import uuid4
@@ -20,10 +20,10 @@ from api.console.sealing import opened, sealed
 from api.console.visits import FileRoute, Visit, WritesHouses, gone_to
 from api.wording import knows, say
 from db import organizations
-from importing.columns import Columns, WrongColumns, find, safe_header
+from importing.columns import Columns, WrongColumns, find, letters_of, safe_header
 from importing.gazetteer import Gazetteer
 from importing.kinds import Bringing, Kind
-from importing.limits import NotASheet
+from importing.limits import Most, NotASheet
 from importing.offers import Offers
 from importing.plan import Plan, weigh
 from importing.pledges import Pledges
@@ -41,19 +41,20 @@ MOST_BYTES: Final = 600_000
 """Of a file: sealed and written as a field of a form it must fit into the largest body that is read."""
 MOST_ROWS: Final = 300
 """A page is waited for, and no request may take long; the command line takes more."""
-_MOST_UNPACKED: Final = 5_000_000
-"""Bytes of a workbook: reading it takes the processor from all others."""
+_MOST: Final = Most(MOST_ROWS, cells=60_000, unpacked=5_000_000)
+"""Reading a workbook takes the processor from all others: about a second for so many cells, and no further."""
 _SHOWN: Final = 100
-"""Lines of each sort on the page; errors are told all."""
+"""Lines of what is new and of what differs; errors and doubts are told all."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
-    """A file and what it is said to be; `columns` by our names, as places from 0."""
+    """A file and what it is said to be; `columns` by our names, as places from 0, or `without` those."""
 
     kind: type[Kind[Any]]
     file: File
     columns: Mapping[str, int]
+    without: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +80,15 @@ class _Picking:
 class _Outcome:
     """What would come of a file."""
 
+    counts: str
     new: list[_Line]
-    there: int
     differing: list[_Line]
     doubts: list[_Line]
     wrong: list[_Line]
     count: int
+    """Of what is new: there may be more than are told."""
+    more_new: str
+    more_differing: str
 
 
 @router.get(_PATH)
@@ -160,23 +164,41 @@ def _chosen(visit: Visit) -> _Chosen | str:
         return "no_file"
     if len(file.content) > MOST_BYTES:
         return "large_file"
-    names = [column.name for column in kind.columns]
-    said = {name: form.whole(f"column_{name}") for name in names}
-    return _Chosen(kind, file, {name: place for name, place in said.items() if place is not None and place >= 0})
+    # A choice that is not sent was not asked for yet; one that is sent empty says “none of them”.
+    said = {
+        each.name: form.whole(f"column_{each.name}") for each in kind.columns if f"column_{each.name}" in form.fields
+    }
+    places = {name: place for name, place in said.items() if place is not None}
+    return _Chosen(kind, file, places, frozenset(said.keys() - places.keys()))
 
 
 def _sheet(file: File) -> Sheet:
     """What is in a file. Raises `NotASheet`."""
-    sheet = sheet_of(file.name, file.content, _MOST_UNPACKED)
-    if len(sheet.rows) > MOST_ROWS:
-        raise NotASheet("There are more rows than a page brings in.", "large")
-    return sheet
+    return sheet_of(file.name, file.content, _MOST)
 
 
 def _columns(chosen: _Chosen, sheet: Sheet) -> Columns:
     """Which is which. Raises `WrongColumns`."""
-    said = {name: sheet.headers[place] for name, place in chosen.columns.items() if place < len(sheet.headers)}
-    return find(chosen.kind.name, chosen.kind.columns, sheet.headers, said)
+    return find(chosen.kind.name, chosen.kind.columns, _headers(sheet), chosen.columns, chosen.without)
+
+
+def _headers(sheet: Sheet) -> tuple[str, ...]:
+    """What each column is called, with those that are called nothing."""
+    widest = max((len(row.cells) for row in sheet.rows), default=0)
+    return sheet.headers + ("",) * (widest - len(sheet.headers))
+
+
+def _theirs(sheet: Sheet) -> list[Named]:
+    """The columns of a file to choose from: by what they are called, and by their letters where that is not enough."""
+    headers = _headers(sheet)
+    filled = {place for row in sheet.rows for place, cell in enumerate(row.cells) if cell}
+    found = []
+    for place, header in enumerate(headers):
+        if header or place in filled:
+            words = header if safe_header(place, header) == header else ""
+            alone = bool(words) and headers.count(header) == 1
+            found.append(Named(str(place), words if alone else f"{words} ({letters_of(place)})".strip()))
+    return found
 
 
 async def _plan(visit: Visit, kind: type[Kind[Any]], sheet: Sheet, columns: Columns) -> Plan[Any]:
@@ -193,9 +215,20 @@ def _outcome(plan: Plan[Any], columns: Columns, language: str) -> _Outcome:
     def line(row: int, *words: str) -> _Line:
         return _Line(say("console.import.row", language, row=row), list(words))
 
+    def more(rows: Sequence[object]) -> str:
+        rest = len(rows) - _SHOWN
+        return say("console.import.more", language, count=rest) if rest > 0 else ""
+
     return _Outcome(
+        counts=say(
+            "console.import.counts",
+            language,
+            new=len(plan.new),
+            there=len(plan.there),
+            differing=len(plan.differing),
+            wrong=len(plan.wrong),
+        ),
         new=[line(row, item.entry.called) for row, item in plan.new[:_SHOWN]],
-        there=len(plan.there),
         differing=[
             line(
                 each.row,
@@ -207,9 +240,11 @@ def _outcome(plan: Plan[Any], columns: Columns, language: str) -> _Outcome:
             )
             for each in plan.differing[:_SHOWN]
         ],
-        doubts=[line(row, say("console.import.doubt", language)) for row, _ in plan.doubts[:_SHOWN]],
+        doubts=[line(row, say("console.import.doubt", language)) for row, _ in plan.doubts],
         wrong=[line(each.row, *(_flaw(flaw, columns, language) for flaw in each.flaws)) for each in plan.wrong],
         count=len(plan.new),
+        more_new=more(plan.new),
+        more_differing=more(plan.differing),
     )
 
 
@@ -259,13 +294,12 @@ async def _shown(
 ) -> Response:
     language = visit.language
     content = sealed(visit.house.sheet_sealing, _bound(visit), chosen.file.content) if chosen else ""
-    headers = sheet.headers if sheet else ()
     return await page(
         request,
         "import",
         status=status,
         kinds=named("console.import.kind", _KINDS, language),
-        kind=chosen.kind.name if chosen else "",
+        kind=visit.form.first("kind"),
         needed={
             name: [_column(column.name, language) for column in kind.columns if column.required]
             for name, kind in _KINDS.items()
@@ -276,7 +310,7 @@ async def _shown(
         pickings=pickings or [],
         theirs=[
             Named("", say("console.import.none", language)),
-            *(Named(str(place), safe_header(place, header)) for place, header in enumerate(headers) if header),
+            *(_theirs(sheet) if sheet else ()),
         ],
         outcome=outcome,
         trouble=trouble,

@@ -166,6 +166,69 @@ async def test_columns_are_said_where_they_are_not_guessed(desk: Desk, municipal
     assert refused.status_code == 422
 
 
+def picking_of(shown: Shown) -> dict[str, str]:
+    """What is chosen where columns are said."""
+    (form,) = [form for form in shown.forms if form.action == PAGE and ("bring", "1") not in form.fields]
+    return dict(form.fields)
+
+
+async def test_a_column_that_is_taken_out_stays_out(desk: Desk, municipality: Organization) -> None:
+    alone = (*GYM[:6], "", *GYM[7:])
+    shown = await desk.look("sites", csv_of(FRENCH, alone, (*OTHER_GYM[:6], "", *OTHER_GYM[7:])))
+    assert picking_of(shown)["column_address"] == str(FRENCH.index("Adresse"))
+    answer = await desk.browser.http.post(PAGE, data=picking_of(shown) | {"column_address": ""})
+    without = Shown(answer)
+    assert picking_of(without)["column_address"] == ""
+    await desk.bring(without)
+    sites = (await municipality.http.get("/v1/sites")).json()["items"]
+    assert [site["has_address"] for site in sites] == [False, False]
+    # The control: who leaves it where it was guessed seals it.
+    await desk.bring(await desk.look("sites", csv_of(FRENCH, ("Third", *alone[1:]))))
+    sites = (await municipality.http.get("/v1/sites")).json()["items"]
+    assert [site["has_address"] for site in sites] == [False, False, True]
+
+
+async def test_columns_of_one_name_and_of_none_can_be_chosen(desk: Desk, municipality: Organization) -> None:
+    doubled = ("Nom", *FRENCH)
+    shown = await desk.look("sites", csv_of(doubled, ("wrong", *GYM)), 422)
+    assert ("p", {"class": "wrong", "id": "wrong-name"}) in shown.elements
+    (select,) = [held for tag, held in shown.elements if tag == "select" and held["id"] == "column_name"]
+    assert (select["aria-invalid"], select["aria-describedby"]) == ("true", "wrong-name")
+    assert "Nom (A)" in shown.words
+    assert "Nom (B)" in shown.words
+    answer = await desk.browser.http.post(PAGE, data=picking_of(shown) | {"column_name": "1"})
+    await desk.bring(Shown(answer))
+    nameless = await desk.look("sites", csv_of(("", *FRENCH[1:]), OTHER_GYM), 422)
+    assert "(A)" in nameless.words
+    answer = await desk.browser.http.post(PAGE, data=picking_of(nameless) | {"column_name": "0"})
+    await desk.bring(Shown(answer))
+    sites = (await municipality.http.get("/v1/sites")).json()["items"]
+    assert [site["name"] for site in sites] == [GYM[0], OTHER_GYM[0]]
+
+
+async def test_a_house_that_is_met_elsewhere_comes_in_with_its_meeting_point_alone(
+    desk: Desk, engine: AsyncEngine
+) -> None:
+    headers = (*FRENCH, "Visibilité")
+    for row in ((*GYM[:6], "", *GYM[7:], "rendez-vous"), (*GYM[:5], "", "", *GYM[7:], "rendez-vous")):
+        refused = await desk.look("sites", csv_of(headers, row), 422)
+        assert f"Point de rencontre: {say('flaw.required', 'en')}" in refused.words
+    await desk.bring(await desk.look("sites", csv_of(headers, (*GYM, "rendez-vous"))))
+    assert [row.visibility for row in await rows(engine, "select visibility from site")] == ["rendezvous"]
+
+
+async def test_all_are_counted_and_what_is_not_shown_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.console.bringing._SHOWN", 2)
+    gyms = [(f"Gym {letter}", *GYM[1:]) for letter in "abcdef"]
+    await desk.bring(await desk.look("sites", csv_of(FRENCH, *gyms[:3])))
+    others = [(*gym[:7], "douches", "") for gym in gyms[:3]]
+    shown = await desk.look("sites", csv_of(FRENCH, *others, *gyms[3:]))
+    assert say("console.import.counts", "en", new=3, there=0, differing=3, wrong=0) in shown.words
+    assert shown.words.count(say("console.import.more", "en", count=1)) == 2
+    exact = await desk.look("sites", csv_of(FRENCH, *others[:2], *gyms[3:5]))
+    assert say("console.import.more", "en", count=1) not in exact.words
+
+
 async def test_what_is_no_spreadsheet_or_too_much_for_a_page_is_refused_in_words(desk: Desk) -> None:
     many = [(f"Gym {number}", *GYM[1:]) for number in range(MOST_ROWS + 1)]
     tried: list[tuple[bytes, str, str]] = [
@@ -182,6 +245,9 @@ async def test_what_is_no_spreadsheet_or_too_much_for_a_page_is_refused_in_words
     for content, name, code in tried:
         shown = await desk.look("sites", content, 422, name)
         assert say(f"console.import.{code}", "en", rows=MOST_ROWS) in shown.words, code
+    # What the file was said to be is not asked anew.
+    kept = await desk.look("offers", b"a" * (MOST_BYTES + 1), 422)
+    assert ("kind", "offers") in kept.form(PAGE).fields
     await desk.look("secrets", csv_of(FRENCH, GYM), 422)
     # The control: the largest file that is taken, which also comes back from the page.
     start, blank = csv_of(FRENCH, GYM) + b"\r\n", b" " * 998 + b"\r\n"

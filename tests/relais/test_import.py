@@ -49,7 +49,7 @@ async def test_sites_are_shown_first_then_brought_in_with_their_places_sealed_an
     # Gap is in two countries: nothing of the file is taken in.
     assert shown.exit_code == 1
     assert "row 3, column “Ville” (town): several towns" in shown.stderr
-    assert f"Gap (FR, 40895 people): {GAP.id}; Gap (IT, 12 people): 1" in shown.stderr
+    assert f"Gap (FR, 40895): {GAP.id}; Gap (IT, 12): 1" in shown.stderr
 
     file = csv_file(tmp_path / "sites.csv", [FRENCH, GYM, (HOME[0], GAP.id, *HOME[2:])], encoding="cp1252")
     shown = await bring(relais, "sites", file, association)

@@ -8,8 +8,9 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from importing.limits import MOST_COLUMNS, MOST_ROWS, MOST_UNPACKED, NotASheet
-from importing.sheet import read_sheet
+from importing import workbook
+from importing.limits import MOST_COLUMNS, MOST_ROWS, MOST_UNPACKED, Most, NotASheet
+from importing.sheet import read_sheet, sheet_of
 from tests.relais.spreadsheets import csv_file, xlsx_file
 
 ROWS = (("Nom", "Équipements"), ("Salle « Prorel »", "douches, lit"), ("Été; “3”", "a,b"))
@@ -181,3 +182,22 @@ def test_a_workbook_of_something_else_is_refused(tmp_path: Path) -> None:
         packed.writestr("word/document.xml", "<x/>")
     with pytest.raises(NotASheet, match="no workbook"):
         read_sheet(tmp_path / "a.xlsx")
+
+
+def test_a_workbook_is_read_no_further_than_is_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = xlsx_file(tmp_path / "a.xlsx", [("a",) * 50] * 400).read_bytes()
+    read: list[object] = []
+    text = workbook._text  # noqa: SLF001 - where each cell passes
+
+    def counted(cell: object) -> str:
+        read.append(cell)
+        return text(cell)
+
+    monkeypatch.setattr(workbook, "_text", counted)
+    for most, cells in ((Most(rows=3), 250), (Most(cells=400), 450)):
+        read.clear()
+        with pytest.raises(NotASheet) as told:
+            sheet_of("a.xlsx", content, most)
+        assert (told.value.code, len(read)) == ("large", cells)
+    # The control: all of it where that is allowed.
+    assert len(sheet_of("a.xlsx", content).rows) == 399

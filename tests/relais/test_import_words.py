@@ -112,6 +112,22 @@ def test_all_that_is_wrong_with_the_columns_is_told_at_once_and_can_be_put_right
     assert (found.place_of("name"), found.place_of("town"), found.found[1].ours) == (0, 2, None)
 
 
+def test_columns_are_said_by_their_places_or_not_to_be_there() -> None:
+    row = ["Nom", "Nom", "Ville", "Type", "x", "y", "Adresse", ""]
+    with pytest.raises(WrongColumns):
+        find("sites", Sites.columns, row, {})
+    found = find("sites", Sites.columns, row, {"name": 1, "provides": 7}, ["address"])
+    assert (found.place_of("name"), found.place_of("address"), found.place_of("provides")) == (1, None, 7)
+    assert found.called("provides") == "column H"
+    for nowhere in (8, -1):
+        with pytest.raises(WrongColumns):
+            find("sites", Sites.columns, row, {"name": nowhere})
+    with pytest.raises(WrongColumns, match="town is missing"):
+        find("sites", Sites.columns, row, {"name": 1}, ["town"])
+    # The control: an address that nobody took out is taken in.
+    assert find("sites", Sites.columns, row, {"name": 0}).place_of("address") == 6
+
+
 def test_a_row_of_data_where_the_headers_should_be_is_not_repeated() -> None:
     for row in (["Gym", "4 rue du Secret", "Place du Secret"], ["name", "town", "4 rue du Secret"]):
         with pytest.raises(WrongColumns) as told:
