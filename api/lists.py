@@ -14,7 +14,7 @@ from api.wire import Wire
 from db.pages import Page, Place
 from matching.refusals import Invalid
 
-__all__ = ["After", "Limit", "Listed", "listed"]
+__all__ = ["After", "Limit", "Listed", "cursor_of", "listed"]
 
 Item = TypeVar("Item", bound=Wire)
 Facts = TypeVar("Facts")
@@ -53,10 +53,11 @@ After = Annotated[Place | None, Depends(_place)]
 
 def listed(page: Page[Facts], shown: Callable[[Facts], Item]) -> Listed[Item]:
     """A page as it is answered."""
-    return Listed[Item](items=[shown(each) for each in page.items], next=_cursor(page.next))
+    return Listed[Item](items=[shown(each) for each in page.items], next=cursor_of(page.next))
 
 
-def _cursor(place: Place | None) -> str | None:
+def cursor_of(place: Place | None) -> str | None:
+    """The cursor of the page that begins after this place, if there is one."""
     if place is None:
         return None
     microseconds = (place.at - _EPOCH) // _MICROSECOND

@@ -17,6 +17,7 @@ from api.versions import IfMatch
 from api.wire import Day, Wire
 from db import offers, slots
 from db.slots import SlotFacts
+from matching.bounds import CAPACITY_OF_A_NIGHT
 
 __all__ = ["router"]
 
@@ -31,8 +32,8 @@ class SlotOut(Wire):
     day: date
     starts: AwareDatetime
     ends: AwareDatetime
-    capacity: Annotated[int, Field(ge=0, le=10_000)]
-    used: Annotated[int, Field(ge=0, le=10_000)]
+    capacity: Annotated[int, Field(ge=CAPACITY_OF_A_NIGHT.least, le=CAPACITY_OF_A_NIGHT.most)]
+    used: Annotated[int, Field(ge=CAPACITY_OF_A_NIGHT.least, le=CAPACITY_OF_A_NIGHT.most)]
     staffed: Annotated[
         int | None,
         Field(ge=0, le=10_000, description="People that its volunteers can serve; null where none are needed."),
@@ -57,7 +58,7 @@ class SlotOut(Wire):
 class SlotPatch(Wire):
     """What may change of a slot: how many it takes; 0 closes it."""
 
-    capacity: Annotated[int, Field(ge=0, le=10_000)]
+    capacity: Annotated[int, Field(ge=CAPACITY_OF_A_NIGHT.least, le=CAPACITY_OF_A_NIGHT.most)]
 
 
 @router.get("", responses=problems(401, 403, 404, 422))

@@ -1,7 +1,8 @@
 """Where sites are, sealed: the one room that reads `site_location`, and the only one that takes the role for it."""
 
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -22,6 +23,7 @@ __all__ = [
     "hand_over",
     "keep_address",
     "keep_place",
+    "met_nowhere",
     "read_address",
     "read_place",
     "reseal",
@@ -58,6 +60,10 @@ _KEEP_ADDRESS = text("""
 """)
 _PLACE = text("select location from site_location where site_id = :id")
 _ADDRESS = text("select address from site_location where site_id = :id")
+_RENDEZVOUS = text("""
+    select l.site_id, l.address from site_location l
+     where l.site_id = any(cast(:ids as uuid[])) and l.address is not null
+""")
 _OTHERS = f"""
     from site_location
    where substring(location from 1 for {MARK_BYTES}) <> :mark or substring(address from 1 for {MARK_BYTES}) <> :mark
@@ -99,6 +105,21 @@ async def read_address(tx: AsyncConnection, site_id: UUID, vault: Vault) -> Addr
     async with acting_as(tx, Role.REVEAL):
         sealed = (await tx.execute(_ADDRESS, {"id": site_id})).scalar_one_or_none()
     return None if sealed is None else Address(**json.loads(vault.open(site_id, Part.ADDRESS, sealed)))
+
+
+async def met_nowhere(tx: AsyncConnection, site_ids: Collection[UUID], vault: Vault) -> set[UUID]:
+    """Those of these sites, each a rendezvous, to which a way was described but no place to meet; no way is told."""
+    if not site_ids:
+        return set()
+    async with acting_as(tx, Role.REVEAL):
+        rows = (await tx.execute(_RENDEZVOUS, {"ids": list(site_ids)})).all()
+    found = set()
+    for row in rows:
+        # What no key opens is for the operator to hear of (`relais doctor`), not for who looks at a list.
+        with suppress(ValueError):
+            way = Address(**json.loads(vault.open(row.site_id, Part.ADDRESS, row.address)))
+            found |= {row.site_id} if not way.meeting_point else set()
+    return found
 
 
 async def reseal(tx: AsyncConnection, vault: Vault, limit: int) -> int:

@@ -4,7 +4,7 @@ An offer is locked `for update` before its slots; a hold takes its key share in 
 placed in an offer that has just been paused or closed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -35,6 +35,7 @@ __all__ = [
     "check_new",
     "close",
     "facts_of",
+    "given_at",
     "page",
     "pause",
     "read",
@@ -87,6 +88,19 @@ _CHOSEN = """
 # Two statements, because no index serves "mine, or of my towns": that read every offer there is.
 _PAGE_OWN = text(_SELECT + "where" + _OWN + _CHOSEN)
 _PAGE_IN_TOWNS = text(_SELECT + "where" + _IN_TOWNS + _CHOSEN)
+# What is over is nothing that is given, whether or not somebody ended it.
+_GIVEN_AT = text(
+    _SELECT
+    + "where"
+    + _OWN
+    + """
+       and o.site_id = any(cast(:sites as uuid[])) and o.state <> 'closed'
+       and (o.last_day + o.closes + case when o.closes <= o.opens then interval '1 day' else interval '0 days' end)
+           at time zone o.timezone > clock_timestamp()
+     order by o.created_at, o.id
+     limit :limit
+"""
+)
 _LOCK = text("select version from offer where id = :id and organization_id = :organization for update")
 _COVERAGE = text("select coverage from category where code = :category")
 _ADD = text("""
@@ -194,6 +208,15 @@ async def page(
             **reading(after, limit),
         },
     )
+    return Page.of([facts_of(row) for row in rows], limit, lambda offer: Place(offer.created_at, offer.id))
+
+
+async def given_at(
+    tx: AsyncConnection, organization_id: UUID, site_ids: Sequence[UUID], limit: int
+) -> Page[OfferFacts]:
+    """Offers at these sites of this organization that are neither closed nor over, oldest first."""
+    values = {"organization": organization_id, "sites": list(site_ids), "limit": limit + 1}
+    rows = await tx.execute(_GIVEN_AT, values)
     return Page.of([facts_of(row) for row in rows], limit, lambda offer: Place(offer.created_at, offer.id))
 
 

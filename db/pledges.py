@@ -70,6 +70,22 @@ _PAGE = text(
      limit :limit
 """
 )
+_LASTING = text(
+    _SELECT
+    + """
+       and state = 'open' and last_day >= cast(clock_timestamp() at time zone timezone as date)
+     order by created_at, id
+     limit :limit
+"""
+)
+_OVER = text(
+    _SELECT
+    + """
+       and (state <> 'open' or last_day < cast(clock_timestamp() at time zone timezone as date))
+     order by created_at desc, id desc
+     limit :limit
+"""
+)
 # A shift of the past counts in its week as one to come does.
 _NEEDED = text("""
     with mine as materialized (
@@ -131,6 +147,18 @@ async def read(tx: AsyncConnection, pledge_id: UUID, organization_id: UUID) -> P
 async def page(tx: AsyncConnection, organization_id: UUID, after: Place | None, limit: int) -> Page[PledgeFacts]:
     """Pledges of this organization, oldest first."""
     rows = await tx.execute(_PAGE, {"organization": organization_id, **reading(after, limit)})
+    return Page.of([_facts(row) for row in rows], limit, lambda each: Place(each.created_at, each.id))
+
+
+async def lasting(tx: AsyncConnection, organization_id: UUID, limit: int) -> Page[PledgeFacts]:
+    """Pledges of this organization that may be counted on, oldest first."""
+    rows = await tx.execute(_LASTING, {"organization": organization_id, "limit": limit + 1})
+    return Page.of([_facts(row) for row in rows], limit, lambda each: Place(each.created_at, each.id))
+
+
+async def over(tx: AsyncConnection, organization_id: UUID, limit: int) -> Page[PledgeFacts]:
+    """Pledges of this organization that were ended or are over, newest first."""
+    rows = await tx.execute(_OVER, {"organization": organization_id, "limit": limit + 1})
     return Page.of([_facts(row) for row in rows], limit, lambda each: Place(each.created_at, each.id))
 
 

@@ -21,7 +21,18 @@ from geo.cells import Cell
 from matching.refusals import Conflict, NotFound
 from matching.states import ShiftState
 
-__all__ = ["NewShift", "ShiftFacts", "complete", "confirm", "decline", "page", "plan", "read", "release_unused"]
+__all__ = [
+    "NewShift",
+    "ShiftFacts",
+    "ahead",
+    "complete",
+    "confirm",
+    "decline",
+    "page",
+    "plan",
+    "read",
+    "release_unused",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +136,14 @@ _PAGE = text(
      limit :limit
 """
 )
+# Who is waited for stands first, then by when it begins: what is cut off is the furthest away.
+_AHEAD = text("""
+    select x.id from shift x join pledge p on p.id = x.pledge_id
+     where p.organization_id = :organization and x.state in ('planned', 'confirmed') and x.ends > clock_timestamp()
+     order by x.state = 'confirmed' and not coalesce(x.asked_at > coalesce(x.answered_at, x.created_at), false),
+              x.starts, x.id
+     limit :limit
+""")
 _OWN = text("""
     select x.slot_id from shift x join pledge p on p.id = x.pledge_id
      where x.id = :id and p.organization_id = :organization
@@ -190,6 +209,14 @@ async def plan(tx: AsyncConnection, wanted: Sequence[NewShift]) -> int:
     await staffing.recount(tx, slots)
     await tx.execute(_NEWS, {"slots": slots})
     return planned
+
+
+async def ahead(tx: AsyncConnection, organization_id: UUID, limit: int) -> Page[ShiftFacts]:
+    """Shifts of this organization's pledges that are not over: those that wait for its word first, then the soonest."""
+    found = (await tx.execute(_AHEAD, {"organization": organization_id, "limit": limit + 1})).scalars().all()
+    facts = {each.id: each for each in await _details(tx, found, organization_id)}
+    ordered = [facts[each] for each in found if each in facts]
+    return Page.of(ordered, limit, lambda each: Place(each.created_at, each.id))
 
 
 async def read(tx: AsyncConnection, shift_id: UUID, organization_id: UUID) -> ShiftFacts:

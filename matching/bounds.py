@@ -11,6 +11,7 @@ from typing import Final
 __all__ = [
     "ADDRESS_CHARACTERS",
     "CAPACITY",
+    "CAPACITY_OF_A_NIGHT",
     "CONFIRM_MINUTES",
     "HEADCOUNT",
     "LATITUDE",
@@ -41,6 +42,8 @@ class Bounds:
 
 
 CAPACITY: Final = Bounds(1, 10_000)
+CAPACITY_OF_A_NIGHT: Final = Bounds(0, CAPACITY.most)
+"""0 closes it."""
 CONFIRM_MINUTES: Final = Bounds(5, 2880)
 PARTY_MAX: Final = Bounds(1, 10_000)
 NIGHTS_MAX: Final = Bounds(1, 366)

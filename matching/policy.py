@@ -104,6 +104,10 @@ class Policy:
         """When a scarcity price must have been set to count for a need of this urgency: never for a vital one."""
         return _NEVER if urgency is Urgency.VITAL else now - timedelta(hours=self.price_hours)
 
+    def finds_stale(self, verified_at: datetime, now: datetime) -> bool:
+        """Whether an offer was last said to be true too long ago for anybody to be sent there."""
+        return (now - verified_at).days >= self.stale_after_days
+
     @property
     def stale_after(self) -> timedelta:
         """`stale_after_days` as a duration."""

@@ -106,8 +106,9 @@ def takes_new_parties(_need: Need, offer: Offer, _: Circumstances) -> Verdict:
 @rule("stale")
 def was_verified_lately(_: Need, offer: Offer, at: Circumstances) -> Verdict:
     """A place that nobody has spoken for in weeks may not exist any more."""
-    days = (at.now - offer.verified_at).days
-    return ok if days < at.policy.stale_after_days else fails(days=days)
+    if not at.policy.finds_stale(offer.verified_at, at.now):
+        return ok
+    return fails(days=(at.now - offer.verified_at).days)
 
 
 @rule("vetting")

@@ -13,7 +13,7 @@ from uuid import uuid4
 from fastapi import APIRouter, Request, Response
 
 from api.console.asking import Named, named
-from api.console.checking import field_of, flawed
+from api.console.checking import flawed
 from api.console.forms import File
 from api.console.pages import HOUSES, VOLUNTEERS, page
 from api.console.sealing import opened, sealed
@@ -250,7 +250,7 @@ def _outcome(plan: Plan[Any], columns: Columns, language: str) -> _Outcome:
 
 def _flaw(flaw: Flaw, columns: Columns, language: str) -> str:
     """What is wrong in a row and in which column, as the file calls it; never what stands there."""
-    name = field_of(flaw)
+    name = flaw.at.removeprefix("/").partition("/")[0]
     ours = ALIASES.get(name, name)
     here = f"console.import.flaw.{flaw.code}"
     if knows(here):

@@ -23,6 +23,7 @@ from api.problems import STATUS, told
 from api.wording import say
 from db import boards, stays, towns
 from db.boards import OnBoard
+from matching.bounds import Bounds
 from matching.posting import NeedTerms
 from matching.refusals import CannotKeepPlace, Conflict, Invalid, NotFound, StaleVersion
 from matching.vocabulary import ACCESS, PROTECTIVE, Audience, Urgency
@@ -193,5 +194,5 @@ async def _asked(
         more_wishes=MORE_WISHES,
         urgencies=(Urgency.NORMAL, Urgency.HIGH, Urgency.VITAL),
         most_people=MOST_PEOPLE,
-        most_km=_MOST_KM,
+        way=Bounds(1, _MOST_KM),
     )

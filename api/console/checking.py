@@ -1,7 +1,7 @@
 """What a form says, looked at by what looks at the API's bodies; and what is wrong with it, told at its field."""
 
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pydantic import ValidationError
 
@@ -14,6 +14,14 @@ from matching.refusals import Flaw, Invalid
 __all__ = ["Flawed", "checked", "field_of", "flawed"]
 
 Body = TypeVar("Body", bound=Wire)
+_FIELDS: Final = {
+    "rrule": "days",
+    "location": "point",
+    "staffing/skill": "skill",
+    "staffing/people_per_volunteer": "each",
+    "staffing/minimum": "minimum",
+}
+"""What forms call otherwise than requests."""
 Flawed = dict[str, list[str]]
 """By field, what is wrong with it, in words."""
 
@@ -28,8 +36,10 @@ def checked(model: type[Body], said: Mapping[str, object]) -> Body:
 
 
 def field_of(flaw: Flaw) -> str:
-    """The field that a flaw is about, as the API calls it; nothing where it is about none."""
-    return flaw.at.removeprefix("/").partition("/")[0]
+    """The field that a flaw is about, as forms call it; nothing where it is about none."""
+    path = flaw.at.removeprefix("/")
+    name = path.partition("/")[0]
+    return _FIELDS.get(path) or _FIELDS.get(name, name)
 
 
 def flawed(flaws: Iterable[Flaw], language: str) -> Flawed:

@@ -17,8 +17,10 @@ from api.wording import say
 from db import sites
 from db.sites import Address, SiteFacts
 from geo.cells import Point
+from matching import bounds
 from matching.bounds import visible_line
 from matching.refusals import CapacityInUse, Flaw, Invalid, StaleVersion
+from matching.reveal import is_met_nowhere
 from matching.vocabulary import Visibility
 
 __all__ = ["MAY_ASK_WHERE", "Told", "router", "way_in"]
@@ -105,7 +107,7 @@ def _address(form: Form, visibility: Visibility) -> Address | None:
     """Raises `Invalid`, among others where a house is met elsewhere and it is not said where."""
     elsewhere = visibility is Visibility.RENDEZVOUS
     said = {"address": form.words("address"), "meeting_point": form.words("meeting_point") if elsewhere else ""}
-    if elsewhere and not said["meeting_point"]:
+    if is_met_nowhere(visibility, said["meeting_point"]):
         raise Invalid.one("/meeting_point", "required")
     if not any(said.values()):
         return None
@@ -130,6 +132,7 @@ async def _asked(request: Request, site: SiteFacts, status: int = 200, wrong: Fl
         version=site.version,
         form=uuid4().hex,
         flawed=wrong or {},
+        bounds=bounds,
     )
     answer.headers.update(MAY_ASK_WHERE)
     return answer

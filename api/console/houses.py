@@ -15,20 +15,22 @@ from api.console.cards import party_words, wish_words
 from api.console.pages import HOUSES, page
 from api.console.schedules import days_words, hours_words
 from api.console.visits import ConsoleRoute, ReadsHouses, Visit, WritesHouses, gone_to
+from api.lists import After, cursor_of
 from api.moments import day, language_name, skill_name
 from api.wording import knows, say
-from db import offers, sites, towns
+from db import boards, locations, offers, policies, sites, towns
 from db.keys import Scope
-from db.offers import Filter, OfferFacts
+from db.offers import OfferFacts
 from db.sites import SiteFacts
 from matching.states import OfferState
-from matching.vocabulary import Confirmation, SiteKind
+from matching.vocabulary import Confirmation, SiteKind, Visibility
 
 __all__ = ["OfferCard", "category_words", "offer_card", "router"]
 
 router = APIRouter(include_in_schema=False, route_class=ConsoleRoute)
-_MOST_SITES: Final = 200
-_MOST_OFFERS: Final = 1000
+_MOST_SITES: Final = 100
+"""On a page; the others are on further pages."""
+_MOST_OFFERS: Final = 2000
 Act = Callable[[AsyncConnection, UUID, UUID], Awaitable[None]]
 """What an organization does to an offer or a site of its own."""
 
@@ -44,6 +46,8 @@ class OfferCard:
     facts: list[str]
     wishes: list[str]
     verified: str
+    stale: bool
+    """Whether nobody is sent there any more, so long ago was it said to be true."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +74,42 @@ class _Ending:
 
 
 @router.get(HOUSES)
-async def list_houses(request: Request, visit: ReadsHouses) -> Response:
-    """All houses with their offers, but for those that are closed for good."""
+async def list_houses(request: Request, visit: ReadsHouses, after: After) -> Response:
+    """All houses with their offers, but for those that are closed for good or over."""
     own = visit.who.organization_id
-    found = (await sites.page(visit.tx, own, None, _MOST_SITES)).items
-    given = (await offers.page(visit.tx, own, frozenset(), Filter(), None, _MOST_OFFERS)).items
-    names = await towns.names(visit.tx, [each.terms.town_id for each in found])
+    found = await sites.page(visit.tx, own, after, _MOST_SITES)
+    given = await offers.given_at(visit.tx, own, [each.id for each in found.items], _MOST_OFFERS)
+    names = await towns.names(visit.tx, [each.terms.town_id for each in found.items])
+    nowhere = await _met_nowhere(visit, found.items)
+    now, policy = await boards.clock(visit.tx), await policies.in_force(visit.tx)
     cards = [
         _site_card(
             each,
             names[each.terms.town_id],
-            [one for one in given if one.site_id == each.id and one.state is not OfferState.CLOSED],
+            [
+                offer_card(one, visit.language, stale=policy.finds_stale(one.verified_at, now))
+                for one in given.items
+                if one.site_id == each.id
+            ],
+            each.id in nowhere,
             visit.language,
         )
-        for each in found
+        for each in found.items
     ]
-    return await page(request, "houses", houses=cards, may_write=Scope.OFFERS_WRITE in visit.who.scopes)
+    return await page(
+        request,
+        "houses",
+        houses=cards,
+        may_write=Scope.OFFERS_WRITE in visit.who.scopes,
+        further=cursor_of(found.next),
+        more_offers=given.next is not None,
+    )
+
+
+async def _met_nowhere(visit: Visit, found: Sequence[SiteFacts]) -> set[UUID]:
+    """Houses to which nobody could be told the way: people are met elsewhere, and it was not said where."""
+    elsewhere = [each.id for each in found if each.terms.visibility is Visibility.RENDEZVOUS and each.has_address]
+    return await locations.met_nowhere(visit.tx, elsewhere, visit.house.vault)
 
 
 @router.post(f"{HOUSES}/{{site_id}}/vet")
@@ -129,7 +153,7 @@ async def close_offer(offer_id: UUID, request: Request, visit: WritesHouses) -> 
     return await page(request, "sure", question="console.offer.close.sure", card=ending, answer={}, back=HOUSES)
 
 
-def offer_card(offer: OfferFacts, language: str) -> OfferCard:
+def offer_card(offer: OfferFacts, language: str, *, stale: bool = False) -> OfferCard:
     """An offer in words."""
     terms = offer.terms
     reserved = party_words(terms.audience, language)
@@ -150,6 +174,7 @@ def offer_card(offer: OfferFacts, language: str) -> OfferCard:
         facts=facts,
         wishes=wish_words(terms.provides, language),
         verified=say("console.offer.verified", language, day=day(offer.verified_at.date(), language)),
+        stale=stale,
     )
 
 
@@ -160,10 +185,14 @@ def category_words(category: str, teaches: str | None, language: str) -> str:
     return f"{named}: {language_name(teaches, language)}" if teaches else named
 
 
-def _site_card(site: SiteFacts, town: str, given: Sequence[OfferFacts], language: str) -> SiteCard:
+def _site_card(site: SiteFacts, town: str, given: list[OfferCard], nowhere: bool, language: str) -> SiteCard:  # noqa: FBT001 - what it tells
     terms, staffing = site.terms, site.terms.staffing
     to_visit = terms.kind is SiteKind.PRIVATE_HOME and site.vetted_at is None
-    missing = [("console.house.no_address", not site.has_address), ("console.house.to_visit", to_visit)]
+    missing = [
+        ("console.house.no_address", not site.has_address),
+        ("console.house.no_meeting_point", nowhere),
+        ("console.house.to_visit", to_visit),
+    ]
     facts = [say(f"console.kind.{terms.kind}", language), say(f"console.visibility.{terms.visibility}", language)]
     if staffing:
         facts.append(
@@ -183,7 +212,7 @@ def _site_card(site: SiteFacts, town: str, given: Sequence[OfferFacts], language
         wishes=wish_words(terms.provides, language),
         missing=[say(key, language) for key, is_so in missing if is_so],
         to_visit=to_visit,
-        offers=[offer_card(each, language) for each in given],
+        offers=given,
     )
 
 

@@ -22,6 +22,7 @@ from api.sites import SiteIn
 from api.wording import say
 from db import sites
 from db.sites import SiteTerms, Staffing
+from matching import bounds
 from matching.refusals import Invalid
 from matching.vocabulary import ACCESS, PROTECTIVE, SKILLS, SiteKind, Visibility
 
@@ -31,8 +32,8 @@ router = APIRouter(include_in_schema=False, route_class=ConsoleRoute)
 _GUIDE: Final = Guide(
     {
         "what": ("name", "kind", "town"),
-        "there": ("wish", "provides", "visibility", "skill", "each", "minimum", "staffing"),
-        "where": ("address", "meeting_point", "point", "location"),
+        "there": ("wish", "provides", "visibility", "skill", "each", "minimum"),
+        "where": ("address", "meeting_point", "point"),
     }
 )
 
@@ -66,7 +67,8 @@ class _Draft:
         """Raises `Invalid` with all that is wrong."""
         town = choices.town
         somewhere = {"type": "Point", "coordinates": (town.point.longitude, town.point.latitude) if town else (0, 0)}
-        staffing = {"skill": self.skill, "people_per_volunteer": self.each, "minimum": self.minimum or 0}
+        staffing = {"skill": self.skill, "people_per_volunteer": self.each, "minimum": self.minimum}
+        said = {name: value for name, value in staffing.items() if value not in ("", None)}
         body = checked(
             SiteIn,
             {
@@ -76,7 +78,8 @@ class _Draft:
                 "location": somewhere,
                 "visibility": self.visibility,
                 "provides": sorted(self.wishes),
-                "staffing": staffing if self.skill else None,
+                # Numbers without a skill are told, not dropped: whoever wrote them counts on volunteers.
+                "staffing": said or None,
             },
         )
         return SiteTerms(
@@ -114,7 +117,7 @@ async def ask_for_house(request: Request, visit: WritesHouses) -> Response:
 async def add_house(request: Request, visit: WritesHouses) -> Response:
     """Go on to the next step, back, or look for a town; after the last one the house is added."""
     draft, choices, step = _Draft.of(visit.form), await read_choices(visit), _GUIDE.sent(visit.form)
-    if visit.form.first("find") and visit.form.first("q"):
+    if visit.form.first("find"):
         return await _asked(request, visit, draft, choices, _GUIDE.first)
     if visit.form.first("back"):
         return await _asked(request, visit, draft, choices, _GUIDE.before(step))
@@ -173,6 +176,7 @@ async def _asked(
         skills=[Named("", say("console.house.skill.none", visit.language)), *_skills(visit.language)],
         first_wishes=FIRST_WISHES,
         more_wishes=MORE_WISHES,
+        bounds=bounds,
     )
     answer.headers.update(MAY_ASK_WHERE)
     return answer

@@ -21,6 +21,7 @@ from api.offers import OfferIn
 from api.wording import say
 from db import boards, offers, sites, towns
 from db.sites import SiteFacts
+from matching import bounds
 from matching.offering import OfferTerms
 from matching.refusals import Invalid
 from matching.vocabulary import ACCESS, PROTECTIVE, Audience, Confirmation, Coverage, Level
@@ -33,7 +34,7 @@ _GUIDE: Final = Guide(
         "what": ("category", "capacity"),
         "who": ("audience", "wish", "provides", "party_max", "nights_max"),
         "when": (
-            *("first_day", "last_day", "opens", "closes", "days", "rrule", "timezone"),
+            *("first_day", "last_day", "opens", "closes", "days", "timezone"),
             *("slot_minutes", "arrive_by", "release_no_shows", "teaches", "level", "language"),
         ),
         "how": ("confirmation", "confirm_within_minutes"),
@@ -221,4 +222,5 @@ async def _asked(
         confirmations=named("console.confirmation", Confirmation, language),
         first_wishes=FIRST_WISHES,
         more_wishes=MORE_WISHES,
+        bounds=bounds,
     )

@@ -18,6 +18,7 @@ from api.moments import language_name, skill_name
 from api.pledges import PledgeIn
 from api.wording import say
 from db import pledges
+from matching import bounds
 from matching.pledging import PledgeTerms
 from matching.refusals import Invalid
 from matching.vocabulary import SKILLS
@@ -29,7 +30,7 @@ _PATH: Final = "/console/pledges/new"
 _GUIDE: Final = Guide(
     {
         "what": ("skill", "spoken", "headcount", "town"),
-        "when": ("first_day", "last_day", "from", "until", "days", "rrule", "timezone"),
+        "when": ("first_day", "last_day", "from", "until", "days", "timezone"),
         "limits": ("radius_km", "shifts_per_week_max"),
     }
 )
@@ -134,7 +135,7 @@ async def ask_for_pledge(request: Request, visit: WritesHouses) -> Response:
 async def add_pledge(request: Request, visit: WritesHouses) -> Response:
     """Go on to the next step, back, or look for a town; after the last one the volunteers are pledged."""
     draft, choices, step = _Draft.of(visit.form), await read_choices(visit), _GUIDE.sent(visit.form)
-    if visit.form.first("find") and visit.form.first("q"):
+    if visit.form.first("find"):
         return await _asked(request, visit, draft, choices, _GUIDE.first)
     if visit.form.first("back"):
         return await _asked(request, visit, draft, choices, _GUIDE.before(step))
@@ -185,4 +186,5 @@ async def _asked(
         week=weekdays(language),
         radius_km=_RADIUS_KM,
         weekly=_WEEKLY,
+        bounds=bounds,
     )

@@ -23,6 +23,7 @@ from db import boards, offers, sites, slots
 from db.keys import Scope
 from db.offers import OfferFacts
 from db.slots import SlotFacts
+from matching.bounds import CAPACITY_OF_A_NIGHT
 from matching.refusals import CapacityInUse, Invalid, Refusal, StaleVersion
 from matching.states import OfferState
 
@@ -48,6 +49,8 @@ class SlotLine:
     used: int
     version: int
     wrong: str
+    asked: int
+    """What stands in its field: what was asked for last, or else how many it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class _Wrong:
     slot_id: int
     words: str
     status: int
+    asked: int | None
 
 
 @router.get("/console/offers/{offer_id}")
@@ -74,7 +78,9 @@ async def change_night(offer_id: UUID, slot_id: SlotId, request: Request, visit:
         capacity = checked(SlotPatch, {"capacity": form.whole("capacity")}).capacity
         await slots.change_capacity(visit.tx, offer_id, slot_id, own, -1 if version is None else version, capacity)
     except (CapacityInUse, StaleVersion, Invalid) as refusal:
-        wrong = _Wrong(slot_id, _why(refusal, visit.language), STATUS[refusal.slug])
+        # Whoever reads that it stands otherwise by now is to answer to that, not to what was.
+        asked = None if isinstance(refusal, StaleVersion) else form.whole("capacity")
+        wrong = _Wrong(slot_id, _why(refusal, visit.language), STATUS[refusal.slug], asked)
         return await _shown(request, visit, offer_id, wrong)
     visit.note(offer_id)
     visit.ring()
@@ -112,6 +118,7 @@ async def _shown(request: Request, visit: Visit, offer_id: UUID, wrong: _Wrong |
             for each, several in groupby(found, lambda slot: slot.day)
         ],
         since=since.isoformat() if since > today else "",
+        bounds=CAPACITY_OF_A_NIGHT,
         further=further.isoformat() if further else "",
         may_write=Scope.OFFERS_WRITE in visit.who.scopes and offer.state is not OfferState.CLOSED,
     )
@@ -131,6 +138,7 @@ async def _some(visit: Visit, offer: OfferFacts, since: date) -> tuple[Sequence[
 
 def _line(slot: SlotFacts, zone: ZoneInfo, language: str, wrong: _Wrong | None) -> SlotLine:
     free = max(slot.capacity - slot.used, 0)
+    here = wrong if wrong and wrong.slot_id == slot.id else None
     return SlotLine(
         id=slot.id,
         times=f"{clock(slot.starts, zone, language)} – {clock(slot.ends, zone, language)}",
@@ -139,7 +147,8 @@ def _line(slot: SlotFacts, zone: ZoneInfo, language: str, wrong: _Wrong | None) 
         capacity=slot.capacity,
         used=slot.used,
         version=slot.version,
-        wrong=wrong.words if wrong and wrong.slot_id == slot.id else "",
+        wrong=here.words if here else "",
+        asked=here.asked if here and here.asked is not None and here.asked >= 0 else slot.capacity,
     )
 
 

@@ -18,6 +18,7 @@ from api.moments import date_in_full, skill_name, stretch
 from api.wording import say
 from db import boards, pledges, shifts, towns
 from db.keys import Scope
+from db.pages import Page
 from db.pledges import Limits, PledgeFacts
 from db.shifts import ShiftFacts
 from db.towns import TownFacts
@@ -29,6 +30,7 @@ __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False, route_class=ConsoleRoute)
 _MOST: Final = 500
+_MOST_OVER: Final = 50
 _MOST_SHIFTS: Final = 300
 _REASONS: Final = (ShiftDeclineReason.NO_VOLUNTEERS, ShiftDeclineReason.TOO_FAR, ShiftDeclineReason.OTHER)
 _ANSWERS: Final = frozenset({"yes", *_REASONS})
@@ -68,12 +70,15 @@ class PledgeCard:
 async def show_volunteers(request: Request, visit: ReadsHouses) -> Response:
     """First what waits for an answer, the soonest at the top."""
     own, language = visit.who.organization_id, visit.language
-    pledged = (await pledges.page(visit.tx, own, None, _MOST)).items
+    lasting = await pledges.lasting(visit.tx, own, _MOST)
+    over = await pledges.over(visit.tx, own, _MOST_OVER)
+    pledged = [*lasting.items, *over.items]
     places = await towns.several(visit.tx, {each.terms.town_id for each in pledged})
     now = await boards.clock(visit.tx)
     used = await pledges.this_week(visit.tx, own)
     cards = [_pledge(each, places[each.terms.town_id], used.get(each.id, 0), now, language) for each in pledged]
-    waiting, coming = await _shifts(visit, {each.id for each in pledged}, now)
+    ahead = await shifts.ahead(visit.tx, own, _MOST_SHIFTS)
+    waiting, coming = await _shifts(visit, ahead)
     return await page(
         request,
         "volunteers",
@@ -81,6 +86,7 @@ async def show_volunteers(request: Request, visit: ReadsHouses) -> Response:
         coming=coming,
         pledges=[card for card in cards if not card.over],
         over=[card for card in cards if card.over],
+        more_than={"shifts": ahead.next, "pledges": lasting.next, "over": over.next},
         reasons=_REASONS,
         may_write=Scope.OFFERS_WRITE in visit.who.scopes,
     )
@@ -128,17 +134,10 @@ async def _ask_again(request: Request, visit: Visit, shift_id: UUID, said: str) 
     return await page(request, "sure", question=question, card=card, answer={"answer": said}, back=VOLUNTEERS)
 
 
-async def _shifts(visit: Visit, own_pledges: set[UUID], now: datetime) -> tuple[list[ShiftCard], list[ShiftCard]]:
+async def _shifts(visit: Visit, ahead: Page[ShiftFacts]) -> tuple[list[ShiftCard], list[ShiftCard]]:
     """Those that wait for an answer, and those to which volunteers come; soonest first."""
-    own = visit.who.organization_id
-    found = [
-        each
-        for state in (ShiftState.PLANNED, ShiftState.CONFIRMED)
-        for each in (await shifts.page(visit.tx, own, state, None, _MOST_SHIFTS)).items
-        if each.pledge_id in own_pledges and each.ends > now
-    ]
-    places = await towns.several(visit.tx, {each.town_id for each in found})
-    cards = [(_waits(each), _card(each, places[each.town_id], visit.language)) for each in found]
+    places = await towns.several(visit.tx, {each.town_id for each in ahead.items})
+    cards = [(_waits(each), _card(each, places[each.town_id], visit.language)) for each in ahead.items]
     ordered = sorted(cards, key=lambda pair: pair[1].begins)
     return [card for waits, card in ordered if waits], [card for waits, card in ordered if not waits]
 

@@ -7,6 +7,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api.console.schedules import WEEK
 from api.wording import LANGUAGES, catalogue, say
 from db import sites
 from db.addresses import Vault
@@ -35,6 +36,12 @@ VAULT = Vault(bytes(range(32)))
 def told(shown: Shown, *words: str) -> None:
     for each in words:
         assert each in shown.words, each
+
+
+def field(shown: Shown, name: str) -> dict[str, str]:
+    """What is said of a field."""
+    (found,) = [held for tag, held in shown.elements if held.get("id") == name and tag in ("input", "select")]
+    return found
 
 
 async def begun(browser: Browser, **said: str | list[str]) -> Shown:
@@ -130,6 +137,8 @@ async def test_what_is_wrong_is_said_at_its_field_and_nothing_is_added(
         await browser.send(shown, NEW, name="Gym", kind="municipal_building"), NEW, 422, skill="night_watch", each="x"
     )
     told(wrong, say("flaw.too_small", "en", least=1))
+    assert ("p", {"class": "wrong", "id": "wrong-each"}) in wrong.elements
+    assert field(wrong, "each")["aria-describedby"].strip() == "wrong-each"
     asked = await begun(browser)
     for said in (
         {},
@@ -145,10 +154,27 @@ async def test_what_is_wrong_is_said_at_its_field_and_nothing_is_added(
         assert any(held.get("class") == "wrong" for _, held in refused.elements), said
         assert "Pensées" not in refused.answer.text
         assert ("name", "Gymnase du Prorel") in refused.form(NEW).fields
+    assert field(refused, "point")["aria-invalid"] == "true"
     assert await rows(engine, "select 1 from site") == []
     # The control: the same form is taken once nothing is wrong with it.
     await browser.send(refused, NEW, address=ADDRESS)
     assert len(await rows(engine, "select 1 from site")) == 1
+
+
+async def test_volunteers_that_are_counted_on_are_never_dropped_without_a_word(
+    enter: Enter, municipality: Organization, engine: AsyncEngine
+) -> None:
+    browser = await enter(municipality.key)
+    there = await browser.send(await browser.read(NEW), NEW, 200, name="Gym", kind="municipal_building")
+    for numbers in ({"each": "15", "minimum": "2"}, {"each": "15"}, {"minimum": "0"}):
+        refused = await browser.send(there, NEW, 422, **numbers)
+        told(refused, "Step 2 of 3", say("flaw.required", "en"))
+        assert field(refused, "skill")["aria-invalid"] == "true", numbers
+    # The control: with a skill they are taken, and nothing at all is nothing.
+    where = await browser.send(refused, NEW, 200, skill="night_watch", each="15", minimum="2")
+    await browser.send(where, NEW, address=ADDRESS)
+    assert (await one(engine, "select staffing_people_per_volunteer as each from site")).each == 15
+    await browser.send(there, NEW, 200)
 
 
 async def test_one_can_go_back_and_look_for_another_town_and_lose_nothing(
@@ -163,6 +189,8 @@ async def test_one_can_go_back_and_look_for_another_town_and_lose_nothing(
         await browser.read(NEW), NEW, name="Chez nous", kind="association_premises", q="oul", find="1"
     )
     told(found, "Oulx")
+    # An empty box finds nothing, and does not lead on.
+    told(await browser.send(found, NEW, q="", find="1"), "Step 1 of 3")
     there = await browser.send(found, NEW)
     where = await browser.send(there, NEW, wish=["pets"], visibility="public")
     back = await browser.send(await browser.send(where, NEW, back="1"), NEW, back="1")
@@ -190,6 +218,22 @@ async def test_a_house_that_is_met_elsewhere_needs_to_say_where(
         address = await read_address(tx, site.id, app.state.house.vault)
     assert address is not None
     assert address.meeting_point == MEETING
+
+
+async def test_a_house_to_which_nobody_could_be_told_the_way_is_marked(enter: Enter, association: Organization) -> None:
+    """The API takes the way after the house, with a meeting point or without."""
+    answer = await association.http.post("/v1/sites", json=site_body(visibility="rendezvous"))
+    path, warning = f"/v1/sites/{answer.json()['id']}/address", say("console.house.no_meeting_point", "en")
+    browser = await enter(association.key)
+    for way, is_told in (({}, True), ({"meeting_point": MEETING}, False)):
+        current = await association.http.get(path.removesuffix("/address"))
+        sealed = await association.http.put(
+            path, json={"address": ADDRESS} | way, headers={"If-Match": current.headers["ETag"]}
+        )
+        assert sealed.status_code == 200, sealed.text
+        shown = await browser.read(HOUSES)
+        assert (warning in shown.words) is is_told
+        assert ADDRESS not in shown.answer.text
 
 
 async def test_a_house_without_a_point_is_told_by_its_address_alone(engine: AsyncEngine) -> None:
@@ -232,6 +276,14 @@ WRONG_OFFERS: dict[str, tuple[int, dict[str, str]]] = {
     "no last day": (2, {"last_day": ""}),
     "no day of the calendar": (2, {"last_day": "2026-13-40"}),
     "the wrong way round": (2, {"last_day": (TONIGHT - timedelta(days=3)).isoformat()}),
+    "no such day": (
+        2,
+        {
+            "first_day": TONIGHT.isoformat(),
+            "last_day": (TONIGHT + timedelta(days=1)).isoformat(),
+            "days": WEEK[(TONIGHT + timedelta(days=3)).weekday()],
+        },
+    ),
     "no night": (2, {"opens": "09:00", "closes": "17:00"}),
     "no time": (2, {"arrive_by": "25:99"}),
     "released at no time": (2, {"release_no_shows": "1"}),
@@ -299,6 +351,44 @@ async def test_an_offer_is_paused_taken_up_again_and_ended_once_it_is_said_for_s
     done = await browser.send(sure, f"{path}/close")
     assert offer_id not in done.answer.text
     assert (await one(engine, "select state from offer")).state == "closed"
+
+
+async def test_what_was_not_said_to_be_true_for_long_says_so_and_what_is_over_is_not_listed(
+    enter: Enter, municipality: Organization, engine: AsyncEngine
+) -> None:
+    offer_id, stale = await open_offer(municipality), say("console.offer.stale", "en")
+    browser, path = await enter(municipality.key), f"/console/offers/{offer_id}"
+    assert stale not in (await browser.read(HOUSES)).words
+    await rows(engine, "update offer set verified_at = now() - interval '90 days'")
+    shown = await browser.read(HOUSES)
+    told(shown, stale)
+    assert stale not in (await browser.send(shown, f"{path}/verify")).words
+    over = "update offer set first_day = cast(now() as date) - 9, last_day = cast(now() as date) - cast(:days as int)"
+    await rows(engine, over, days=3)
+    assert path not in (await browser.read(HOUSES)).answer.text
+    # The control: tonight is its last.
+    await rows(engine, over, days=0)
+    assert path in (await browser.read(HOUSES)).answer.text
+
+
+async def test_no_house_is_left_out_without_a_word(
+    enter: Enter, municipality: Organization, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.console.houses._MOST_SITES", 2)
+    monkeypatch.setattr("api.console.houses._MOST_OFFERS", 1)
+    paths = [f"/console/offers/{await open_offer(municipality)}" for _ in range(3)]
+    browser = await enter(municipality.key)
+    first = await browser.read(HOUSES)
+    assert [each in first.answer.text for each in paths] == [True, False, False]
+    told(first, say("console.list.more", "en"))
+    (further,) = [held["href"] for tag, held in first.elements if tag == "a" and "?cursor=" in held.get("href", "")]
+    last = await browser.read(further)
+    assert [each in last.answer.text for each in paths] == [False, False, True]
+    assert say("console.list.more", "en") not in last.words
+    assert "?cursor=" not in last.answer.text
+    # What is ended takes nothing from the rest.
+    await rows(engine, "update offer set state = 'closed', closed_at = now() where id = :id", id=UUID(paths[0][-36:]))
+    assert paths[1] in (await browser.read(HOUSES)).answer.text
 
 
 async def test_somebody_elses_house_is_told_of_as_what_never_was(
@@ -376,7 +466,9 @@ async def test_whatever_is_written_about_a_person_is_kept_nowhere_and_not_repeat
         f"/console/offers/{offer_id}/slots/{slot}": (("",), "capacity version from"),
         f"/console/offers/{offer_id}/verify": (("",), "sure"),
     }
-    sent = {"token": token, "name": "Gym", "address": planted, "category": "shelter", "capacity": "4", "last_day": LAST}
+    sent = {"token": token, "name": "Gym", "kind": "municipal_building", "address": planted}
+    sent |= {"category": "shelter", "capacity": "4", "first_day": TONIGHT.isoformat(), "last_day": LAST}
+    sent |= {"opens": "19:00", "closes": "08:00", "confirm_within_minutes": "60"}
     for path, (steps, names) in tried.items():
         # Each field alone in the last step, all of them at once in each.
         filled = [{"step": steps[-1], name: planted} for name in (*names.split(), planted)]
@@ -389,7 +481,9 @@ async def test_whatever_is_written_about_a_person_is_kept_nowhere_and_not_repeat
         assert planted not in asked.text
     assert holds(await everything_stored(engine), planted) == []
     assert planted not in "".join(capsys.readouterr())
-    # The control: what is looked for is found where it is.
+    # The controls: there was something to keep it in, and what is looked for is found where it is.
+    kept = await one(engine, "select (select count(*) from site) as sites, (select count(*) from offer) as offers")
+    assert (kept.sites > 1, kept.offers > 1) == (True, True)
     assert "site" in holds(await everything_stored(engine), "Gymnase du Prorel")
 
 

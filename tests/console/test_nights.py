@@ -67,8 +67,11 @@ async def test_nobody_loses_a_place_by_it_and_it_is_said_at_that_night(
     refused = await browser.send(shown, night, 409, capacity="3")
     assert say("problem.capacity-in-use.detail", "en", count=1) in refused.words
     assert ("version", "1") in refused.form(night).fields
-    for wrong in ("", "-1", "x", "10001"):
-        await browser.send(shown, night, 422, capacity=wrong)
+    # What was typed stands there still, to be put right.
+    assert ("capacity", "3") in refused.form(night).fields
+    for wrong, stays in (("", "10"), ("-1", "10"), ("x", "10"), ("10001", "10001")):
+        again = await browser.send(shown, night, 422, capacity=wrong)
+        assert ("capacity", stays) in again.form(night).fields, wrong
     assert (await one(engine, "select capacity from slot where id = :id", id=taken.id)).capacity == 10
     await assert_every_place_is_counted_once(engine)
     # The control: as many as are in it may be said.

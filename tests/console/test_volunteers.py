@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api.console.schedules import WEEK
 from api.wording import LANGUAGES, catalogue, say
 from db.bell import Bell
 from db.keys import Scope
@@ -103,6 +104,14 @@ async def test_what_is_wrong_is_said_in_its_step_and_nobody_is_pledged(
         (1, {"last_day": ""}),
         (1, {"last_day": "2020-01-01", "first_day": "2020-01-01"}),
         (1, {"until": "late"}),
+        (
+            1,
+            {
+                "first_day": TONIGHT.isoformat(),
+                "last_day": (TONIGHT + timedelta(days=1)).isoformat(),
+                "days": WEEK[(TONIGHT + timedelta(days=3)).weekday()],
+            },
+        ),
         (2, {"radius_km": ""}),
         (2, {"radius_km": "501"}),
         (2, {"shifts_per_week_max": "0"}),
@@ -205,7 +214,8 @@ async def test_whatever_is_written_about_a_person_is_kept_nowhere_and_not_repeat
         "form step find q town back skill spoken headcount first_day last_day from until days radius_km"
         " shifts_per_week_max answer sure"
     )
-    sent = {"token": token, "skill": "welcome", "headcount": "2", "last_day": LAST, "from": "10:00", "until": "12:00"}
+    sent = {"token": token, "skill": "welcome", "headcount": "2", "from": "10:00", "until": "12:00"}
+    sent |= {"first_day": TONIGHT.isoformat(), "last_day": LAST, "radius_km": "20", "shifts_per_week_max": "3"}
     for path in (NEW, f"/console/shifts/{shift}/answer", f"/console/pledges/{pledge}/end"):
         for name in (*names.split(), planted):
             for step in ("what", "when", "limits") if path == NEW else ("",):
@@ -214,8 +224,41 @@ async def test_whatever_is_written_about_a_person_is_kept_nowhere_and_not_repeat
     assert planted not in (await browser.http.get(PAGE, params={"again": planted})).text
     assert holds(await everything_stored(engine), planted) == []
     assert planted not in "".join(capsys.readouterr())
-    # The control: what is looked for is found where it is.
+    # The controls: there was something to keep it in, and what is looked for is found where it is.
+    assert len(await rows(engine, "select 1 from pledge")) > 1
     assert "shift" in holds(await everything_stored(engine), shift)
+
+
+async def test_what_comes_first_is_shown_and_that_there_is_more(
+    enter: Enter, association: Organization, engine: AsyncEngine, shift: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of shifts the soonest, whenever they were planned; of pledges those that last, whatever was ended before."""
+    more = say("console.list.more", "en")
+    browser = await enter(association.key)
+    assert more not in (await browser.read(PAGE)).words
+    later = await one(
+        engine,
+        """
+        insert into shift (pledge_id, site_id, slot_id, volunteers, day, starts, ends, created_at)
+        select x.pledge_id, x.site_id, s.id, x.volunteers, s.day, s.starts, s.ends, x.created_at - interval '1 hour'
+          from shift x join slot s on s.starts > x.ends order by s.starts limit 1
+        returning id
+        """,
+    )
+    monkeypatch.setattr("api.console.volunteers._MOST_SHIFTS", 1)
+    shown = await browser.read(PAGE)
+    assert (shift in shown.answer.text, str(later.id) in shown.answer.text) == (True, False)
+    told(shown, more)
+    monkeypatch.setattr("api.console.volunteers._MOST_SHIFTS", 2)
+    monkeypatch.setattr("api.console.volunteers._MOST", 1)
+    monkeypatch.setattr("api.console.volunteers._MOST_OVER", 1)
+    first = str((await one(engine, "select id from pledge")).id)
+    second = (await association.http.post("/v1/pledges", json=pledge_body())).json()["id"]
+    told(await browser.read(PAGE), more)
+    await rows(engine, "update pledge set state = 'closed' where id = :id", id=UUID(first))
+    shown = await browser.read(PAGE)
+    assert f"/console/pledges/{second}/end" in [form.action for form in shown.forms]
+    assert more not in shown.words
 
 
 def test_every_answer_has_its_words_in_every_language() -> None:
