@@ -57,6 +57,16 @@ def book_of(*lines: tuple[object, ...]) -> bytes:
     return written.getvalue()
 
 
+def unguarded(shown: Shown) -> Shown:
+    """A page with nothing that is guarded on it; what is sealed may have the letters of any short word by chance."""
+    sealed_in_it = {value for form in shown.forms for name, value in form.fields if name == "sheet" and value}
+    text = shown.answer.text
+    for each in sealed_in_it:
+        text = text.replace(each, "")
+    assert [guarded for guarded in GUARDED if guarded in text] == []
+    return shown
+
+
 class Desk:
     """A browser that is signed in, at the page."""
 
@@ -68,16 +78,14 @@ class Desk:
         sent = {"token": self.token, "kind": kind}
         answer = await self.browser.http.post(PAGE, data=sent, files={"file": (name, content)})
         assert answer.status_code == status, answer.text
-        assert [guarded for guarded in GUARDED if guarded in answer.text] == []
-        return Shown(answer)
+        return unguarded(Shown(answer))
 
     async def bring(self, shown: Shown, status: int = 200, **changes: str) -> Shown:
         """Bring in what a page tells to be new."""
         (form,) = [form for form in shown.forms if form.action == PAGE and ("bring", "1") in form.fields]
         answer = await self.browser.http.post(PAGE, data=dict(form.fields) | changes)
         assert answer.status_code == status, answer.text
-        assert [guarded for guarded in GUARDED if guarded in answer.text] == []
-        return Shown(answer)
+        return unguarded(Shown(answer))
 
 
 def may_bring(shown: Shown) -> bool:
