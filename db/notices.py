@@ -19,7 +19,17 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from matching.notifying import APART, FAILING_FOR, FRESH_FOR, LEAD, Fault, Happening, pause_of_notice
+from matching.notifying import (
+    APART,
+    FAILING_FOR,
+    FRESH_FOR,
+    LEAD,
+    SCHEDULE,
+    Fault,
+    Happening,
+    NoticeState,
+    is_of_the_house,
+)
 
 __all__ = ["LEASE", "Claim", "claim", "give_up_lost", "lay_out", "lay_out_confirmed", "not_told", "quiet_at", "told"]
 
@@ -37,8 +47,6 @@ class Claim:
     happening: Happening
     language: str
     notices: tuple[int, ...]
-    failures: int
-    """How often the notice that failed most was tried."""
 
 
 def quiet_at(instant: str) -> str:
@@ -102,19 +110,31 @@ _MAY_BE_TOLD: Final = f"""
                      where r.channel_id = n.channel_id and r.happening = n.happening and n.happening <> 'test'
                        and r.state in ('told', 'lost') and r.settled_at > now() - cast(:apart as interval))
 """
-_BUSY: Final = "exists (select from notice s where s.channel_id = c.id and s.state = 'sending')"
+# One message in hand of each organization: its twenty slow channels must not take every worker's time from others.
+_BUSY: Final = """
+    exists (select from notice s join channel b on b.id = s.channel_id
+             where b.organization_id = c.organization_id and s.state = 'sending')
+"""
+# Two workers that look at the same moment see none in hand: the advisory lock has the second leave the organization to
+# the first, until that is committed; then `_CLAIM` sees it.
 _LOCK_DUE = text(f"""
-    select c.id from channel c left join notification_choice h on h.organization_id = c.organization_id
-     where c.state = 'active' and c.try_at <= now() and not {_BUSY}
-       and exists (select from notice n where n.channel_id = c.id and {_MAY_BE_TOLD})
-     order by random() limit :limit for no key update of c skip locked
+    with due as materialized (
+        select distinct on (c.organization_id) c.id, c.organization_id
+          from channel c left join notification_choice h on h.organization_id = c.organization_id
+         where c.state = 'active' and c.try_at <= now() and not {_BUSY}
+           and exists (select from notice n where n.channel_id = c.id and {_MAY_BE_TOLD})
+         order by c.organization_id, random()
+    ), few as materialized (select * from due order by random() limit :limit)
+    select c.id from channel c join few on few.id = c.id
+     where pg_try_advisory_xact_lock(hashtext('notices'), hashtext(cast(few.organization_id as text)))
+       for no key update of c skip locked
 """)
 _DROP_PAST = text(f"""
     update notice n set state = 'past', settled_at = now()
      where n.channel_id = any(cast(:channels as uuid[])) and n.state = 'waiting' and n.try_at <= now()
        and not ({_STILL_TRUE})
 """)
-# One kind of each channel at a time, the one that has waited longest; a second look finds the channels busy.
+# One kind of each channel at a time, the one that has waited longest; a second look finds their organizations busy.
 _CLAIM = text(f"""
     with chosen as (
         select distinct on (c.id) c.id as channel_id, n.happening
@@ -126,10 +146,10 @@ _CLAIM = text(f"""
         update notice n set state = 'sending', leased_until = now() + cast(:lease as interval)
           from chosen x
          where n.channel_id = x.channel_id and n.happening = x.happening and n.state = 'waiting' and n.try_at <= now()
-        returning n.id, n.channel_id, n.happening, n.failures
+        returning n.id, n.channel_id, n.happening
     )
     select c.id, c.kind, c.address, t.happening, coalesce(h.language, 'en') as language,
-           array_agg(t.id order by t.id) as notices, max(t.failures) as failures
+           array_agg(t.id order by t.id) as notices
       from taken t join channel c on c.id = t.channel_id
       left join notification_choice h on h.organization_id = c.organization_id
      group by c.id, t.happening, h.language
@@ -137,27 +157,37 @@ _CLAIM = text(f"""
 GIVE_UP_LOST = text("""
     update notice set state = 'lost', leased_until = null, settled_at = now()
      where state = 'sending' and leased_until <= now()
+    returning channel_id, happening
 """)
 _LOCK = text("select failing_since, failures from channel where id = :channel for no key update")
 _TOLD_BY = text("""
     update channel set told_at = now(), failures = 0, failing_since = null, fault = null where id = :channel
 """)
-_SETTLE = text("""
-    update notice set state = :state, leased_until = null, settled_at = now(),
-                      try_at = now() + coalesce(cast(:pause as interval), interval '0'),
-                      failures = failures + cast(:failed as int)
+_SETTLE_TOLD = text("""
+    update notice set state = 'told', leased_until = null, settled_at = now()
      where id = any(cast(:notices as bigint[])) and state in ('sending', 'lost')
+""")
+# Each by its own failures: a message may stand for a hold that was just made beside one that failed four times.
+_SETTLE_NOT_TOLD = text("""
+    with tried as (
+        select id, (cast(:schedule as interval[]))[failures + 1] as pause from notice
+         where id = any(cast(:notices as bigint[])) and state in ('sending', 'lost')
+    )
+    update notice n set state = case when :unsure then 'lost' when t.pause is null then 'given_up' else 'waiting' end,
+                        leased_until = null, settled_at = now(), failures = failures + 1,
+                        try_at = now() + coalesce(t.pause, interval '0')
+      from tried t where t.id = n.id
+    returning n.state, t.pause
 """)
 _FAILED_BY = text("""
     update channel
-       set failures = failures + 1, failing_since = coalesce(failing_since, now()), fault = :fault,
-           try_at = now() + coalesce(cast(:pause as interval), interval '0')
+       set failures = failures + 1, fault = :fault, try_at = now() + coalesce(cast(:pause as interval), interval '0'),
+           failing_since = case when :of_the_house then failing_since else coalesce(failing_since, now()) end
      where id = :channel
 """)
 _PAUSE = text("""
     update channel set state = 'paused', reason = 'failing', version = version + 1
      where id = :channel and state = 'active' and failing_since <= now() - cast(:failing as interval)
-    returning id
 """)
 
 
@@ -173,7 +203,7 @@ async def lay_out_confirmed(tx: AsyncConnection, allocations: Sequence[UUID]) ->
 
 
 async def claim(tx: AsyncConnection, limit: int) -> list[Claim]:
-    """At most `limit` messages that may be told now, one of a channel; they are this worker's alone, and for ever."""
+    """At most `limit` messages that may be told now, one of an organization; they are this worker's, and for ever."""
     apart = {"apart": APART}
     channels = list((await tx.execute(_LOCK_DUE, {"limit": limit} | apart)).scalars())
     if not channels:
@@ -181,36 +211,38 @@ async def claim(tx: AsyncConnection, limit: int) -> list[Claim]:
     await tx.execute(_DROP_PAST, {"channels": channels, "fresh": FRESH_FOR})
     rows = await tx.execute(_CLAIM, {"channels": channels, "lease": LEASE} | apart)
     return [
-        Claim(row.id, row.kind, row.address, Happening(row.happening), row.language, tuple(row.notices), row.failures)
-        for row in rows
+        Claim(row.id, row.kind, row.address, Happening(row.happening), row.language, tuple(row.notices)) for row in rows
     ]
 
 
-async def give_up_lost(tx: AsyncConnection) -> int:
-    """Settle what a worker that died had in hand: nobody knows whether it was told. How many."""
-    return (await tx.execute(GIVE_UP_LOST)).rowcount
+async def give_up_lost(tx: AsyncConnection) -> list[Happening]:
+    """Settle what a worker that died had in hand: nobody knows whether it was told. Of what each message was."""
+    rows = await tx.execute(GIVE_UP_LOST)
+    return [Happening(happening) for _, happening in {(row.channel_id, row.happening) for row in rows}]
 
 
 async def told(tx: AsyncConnection, claimed: Claim) -> None:
     """The channel took it."""
     await tx.execute(_TOLD_BY, {"channel": claimed.channel_id})
-    await _settle(tx, claimed, "told", None, failed=0)
+    await tx.execute(_SETTLE_TOLD, {"notices": list(claimed.notices)})
 
 
-async def not_told(tx: AsyncConnection, claimed: Claim, fault: Fault) -> str:
-    """It did not arrive, or nobody knows: what surely did not is tried again by the schedule. The state it is in then.
+async def not_told(tx: AsyncConnection, claimed: Claim, fault: Fault) -> NoticeState:
+    """It did not arrive, or nobody knows: what surely did not is tried again by the schedule.
 
-    A channel by which nothing arrived for days is paused.
+    How the message ended: `waiting` where any notice of it is tried again. A channel that failed, and by which nothing
+    arrived for days, is paused when a notice is given up; not where it is the house that fails.
     """
     await tx.execute(_LOCK, {"channel": claimed.channel_id})
-    pause = pause_of_notice(claimed.failures + 1)
-    state = "lost" if fault is Fault.UNSURE else "given_up" if pause is None else "waiting"
-    await _settle(tx, claimed, state, pause, failed=1)
-    await tx.execute(_FAILED_BY, {"channel": claimed.channel_id, "fault": fault.value, "pause": pause})
-    await tx.execute(_PAUSE, {"channel": claimed.channel_id, "failing": FAILING_FOR})
-    return state
-
-
-async def _settle(tx: AsyncConnection, claimed: Claim, state: str, pause: timedelta | None, *, failed: int) -> None:
-    values = {"notices": list(claimed.notices), "state": state, "pause": pause, "failed": failed}
-    await tx.execute(_SETTLE, values)
+    values = {"notices": list(claimed.notices), "schedule": list(SCHEDULE), "unsure": fault is Fault.UNSURE}
+    rows = (await tx.execute(_SETTLE_NOT_TOLD, values)).all()
+    ends = {NoticeState(row.state) for row in rows}
+    pause = min((row.pause for row in rows if row.state == NoticeState.WAITING), default=None)
+    ours = is_of_the_house(claimed.kind, fault)
+    failed = {"channel": claimed.channel_id, "fault": fault.value, "pause": pause, "of_the_house": ours}
+    await tx.execute(_FAILED_BY, failed)
+    if NoticeState.GIVEN_UP in ends and not ours:
+        await tx.execute(_PAUSE, {"channel": claimed.channel_id, "failing": FAILING_FOR})
+    if NoticeState.WAITING in ends:
+        return NoticeState.WAITING
+    return NoticeState.GIVEN_UP if NoticeState.GIVEN_UP in ends else NoticeState.LOST

@@ -19,18 +19,25 @@ __all__ = [
     "LEAD",
     "LONGEST_ADDRESS",
     "MAIL",
+    "SCHEDULE",
     "SERVICES",
     "TELLS_IN",
     "ChannelState",
     "Fault",
     "Happening",
+    "HostPort",
     "NoticeState",
     "PausedFor",
     "host_in_the_clear",
+    "is_of_the_house",
     "kind_of_address",
-    "pause_of_notice",
+    "named_hosts",
+    "same_place",
     "shown_of",
 ]
+
+HostPort = tuple[str, int]
+"""A host or an address, and a port of it."""
 
 
 class Happening(StrEnum):
@@ -104,17 +111,21 @@ FRESH_FOR: Final = timedelta(hours=24)
 FAILING_FOR: Final = timedelta(days=3)
 """A channel that fails, and by which nothing arrived for so long, is paused."""
 TELLS_IN: Final = ("en", "fr", "it", "es", "ar")
-_SCHEDULE: Final = (timedelta(seconds=20), timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15))
-"""Pauses after the first failure, the second, and so on: later than in half an hour nobody need hear of a hold."""
+SCHEDULE: Final = (timedelta(seconds=20), timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15))
+"""Pauses after the first failure of a notice, the second, and so on; then it is given up: later than in half an hour
+nobody need hear of a hold."""
 MAIL: Final = "mail"
 SERVICES: Final = frozenset(
     {
-        *("46elks", "bulksms", "clicksend", "d7sms", "freemobile", "msgbird", "octopush", "plivo", "sinch", "smsmgr"),
-        *("twilio", "voipms", "vonage"),
+        *("46elks", "bulksms", "d7sms", "freemobile", "msgbird", "octopush", "plivo", "sinch", "smsmgr", "twilio"),
+        "voipms",
         *("discord", "pover", "slack", "tgram", "threema", "whatsapp", "wxteams", "zulip"),
     }
 )
-"""Services with a place of their own: by SMS, then by message. Their addresses name no host."""
+"""Services with a place of their own: by SMS, then by message. Their addresses name no host.
+
+None whose refusals come as an HTTP 200 that Apprise does not read: those (`clicksend`, `vonage`) would count
+as told."""
 _OWN_HOST: Final = {
     "gotifys": "gotify",
     "matrixs": "matrix",
@@ -132,6 +143,9 @@ _LONGEST_MAILBOX: Final = 64
 # No question mark: what follows one tells Apprise to read files, to take any certificate, or to ask elsewhere.
 _ADDRESS: Final = re.compile(r"(?P<service>[a-z0-9]{2,20})://(?P<rest>[A-Za-z0-9/:@!$&'()*+,;=._~%#-]+)")
 _HOST: Final = re.compile(r"(?:[^/@]*@)?(?P<host>[A-Za-z0-9.-]+)(?P<port>:[0-9]{1,5})?/[^?]+")
+_HTTP: Final = 80
+_HTTPS: Final = 443
+_LAST_PORT: Final = 65535
 _SHOWN_OF_MAIL: Final = 12
 _SHOWN: Final = 4
 
@@ -154,21 +168,43 @@ def kind_of_address(address: str) -> str | None:
     return service if service in _OWN_HOST.values() else None
 
 
-def host_in_the_clear(address: str) -> str | None:
+def host_in_the_clear(address: str) -> HostPort | None:
     """The host of an address that asks for no HTTPS: it may be sent to where the operator has named it, and only so."""
     service, _, rest = address.partition("://")
     found = _HOST.fullmatch(rest)
-    return found["host"].lower() if found and service in _OWN_HOST.values() else None
+    if found is None or service not in _OWN_HOST.values():
+        return None
+    return found["host"].lower(), int(found["port"][1:]) if found["port"] else _HTTP
+
+
+def named_hosts(written: str) -> frozenset[HostPort]:
+    """What an operator's list names: `host:port`, or `host` for HTTP and HTTPS at their own ports; commas between.
+
+    Raises `ValueError` for a port that there is not.
+    """
+    found: set[HostPort] = set()
+    for each in filter(None, written.lower().split(",")):
+        host, colon, port = each.partition(":")
+        ports = (int(port),) if colon else (_HTTP, _HTTPS)
+        if not host or not all(0 < each <= _LAST_PORT for each in ports):
+            raise ValueError(each)
+        found |= {(host, each) for each in ports}
+    return frozenset(found)
+
+
+def same_place(address: str) -> str:
+    """How an address is compared with others: two that are written apart and reach the same people are one."""
+    return address.rstrip("/") if "://" in address else address.casefold()
+
+
+def is_of_the_house(kind: str, fault: Fault) -> bool:
+    """Whether the house itself failed (it has no way there, or its mail server is away), and not the channel."""
+    return fault is Fault.NOT_SET_UP or (kind == MAIL and fault is Fault.UNREACHABLE)
 
 
 def shown_of(address: str) -> str:
     """What is shown of an address once it is stored: its last characters."""
     return address[-(_SHOWN if "://" in address else _SHOWN_OF_MAIL) :]
-
-
-def pause_of_notice(failures: int) -> timedelta | None:
-    """How long to wait after so many failures of a notice; nothing where it is given up."""
-    return _SCHEDULE[failures - 1] if failures <= len(_SCHEDULE) else None
 
 
 def _is_mail(address: str) -> bool:

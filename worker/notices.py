@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from asyncio import Task
+from asyncio.subprocess import Process
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -22,27 +23,34 @@ from db import notices
 from db.connection import transaction
 from db.notices import Claim
 from db.sealing import Sealing
-from matching.notifying import MAIL, Fault, host_in_the_clear, kind_of_address
+from matching.notifying import MAIL, Fault, HostPort, NoticeState, host_in_the_clear, kind_of_address
 from web.notices import NoticeText, notice_text
 from worker.mail import MailServer, send_mail
 
 __all__ = ["Notices", "Tellers"]
 
 _BETWEEN_LOOKS: Final = 1.0
-_SIDE_BY_SIDE: Final = 4
+_SIDE_BY_SIDE: Final = 12
+"""Messages in hand at the same time, of at most one of each organization: who answers slowly delays itself."""
 _LAST_WORDS: Final = 10.0
 """Seconds that what is being told has when the worker is asked to end: what is not done then counts as lost."""
-_WHOLE_SECONDS: Final = 60.0
+_PATIENCE: Final = 30.0
+_MARGIN: Final = 30.0
+"""Seconds that the process has beside those of its service, to begin and to end."""
 _log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class Tellers:
-    """The ways by which this house tells: its mail server, hosts that its operator named, and its own address."""
+    """The ways by which this house tells: its mail server, hosts that its operator named, and its own address.
+
+    A service has `patience` seconds to take a message.
+    """
 
     mail: MailServer | None
-    hosts: frozenset[str]
+    hosts: frozenset[HostPort]
     public_url: str | None
+    patience: float = _PATIENCE
 
     async def tell(self, address: str, words: NoticeText) -> Fault | None:
         """Tell somebody; what came in its way, nothing where it was taken."""
@@ -53,22 +61,30 @@ class Tellers:
         clear = host_in_the_clear(address)
         if clear is not None and clear not in self.hosts:
             return Fault.NOT_SET_UP
-        return await _by_apprise(address, words.body, self.hosts)
+        return await self._by_apprise(address, words.body)
+
+    async def _by_apprise(self, address: str, body: str) -> Fault | None:
+        """In a process of its own (`worker.apprised`), which inherits neither our secrets nor anybody's proxies."""
+        given = {"url": address, "body": body, "permitted": sorted(self.hosts), "seconds": self.patience}
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-m", "worker.apprised"),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+                env={name: os.environ[name] for name in ("PATH", "PYTHONPATH", "SSL_CERT_FILE") if name in os.environ},
+            )
+        except OSError as error:
+            # Nobody was asked anything: too little memory, too many files.
+            _log.error("notices.no_process", exception=type(error).__name__)
+            return Fault.UNREACHABLE
+        return await _word_of(process, json.dumps(given).encode(), self.patience + _MARGIN)
 
 
-async def _by_apprise(address: str, body: str, hosts: frozenset[str]) -> Fault | None:
-    """In a process of its own (`worker.apprised`), which inherits neither our secrets nor anybody's proxies."""
-    given = json.dumps({"url": address, "body": body, "permitted": sorted(hosts)}).encode()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "worker.apprised"),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env={name: os.environ[name] for name in ("PATH", "PYTHONPATH", "SSL_CERT_FILE") if name in os.environ},
-    )
+async def _word_of(process: Process, given: bytes, seconds: float) -> Fault | None:
     try:
-        async with asyncio.timeout(_WHOLE_SECONDS):
+        async with asyncio.timeout(seconds):
             printed, _ = await process.communicate(given)
     except TimeoutError:
         return Fault.UNSURE
@@ -102,8 +118,9 @@ class Notices:
         async with transaction(self._engine) as tx:
             lost = await notices.give_up_lost(tx)
             await notices.lay_out(tx)
-        if lost:
+        for happening in lost:
             _log.warning("notices.lost")
+            self._counted.labels(happening.value, NoticeState.LOST.value).inc()
         self._telling = {task for task in self._telling if not task.done()}
         free = _SIDE_BY_SIDE - len(self._telling)
         if free:
@@ -127,10 +144,10 @@ class Notices:
             async with transaction(self._engine) as tx:
                 if fault is None:
                     await notices.told(tx, claimed)
-                    end = "told"
+                    end = NoticeState.TOLD
                 else:
                     end = await notices.not_told(tx, claimed, fault)
-            self._counted.labels(claimed.happening.value, end).inc()
+            self._counted.labels(claimed.happening.value, end.value).inc()
         except (SQLAlchemyError, OSError) as error:
             _log.warning("notices.database_away", exception=type(error).__name__)
         except Exception as error:  # noqa: BLE001 - one message must not end the others
@@ -140,6 +157,9 @@ class Notices:
         try:
             address = self._sealing.open(claimed.channel_id, claimed.sealed)
         except ValueError:
+            return Fault.UNUSABLE
+        if kind_of_address(address) is None:
+            # Allowed when it was added, and not any more.
             return Fault.UNUSABLE
         words = notice_text(claimed.happening.value, claimed.language, self._tellers.public_url)
         return await self._tellers.tell(address, words)

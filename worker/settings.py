@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from db.terms import Terms
+from matching.notifying import named_hosts
 from worker.mail import MailServer, Security
 from worker.notices import Tellers
 
@@ -43,8 +44,9 @@ class WorkerSettings(Terms):
     )
     notification_hosts: str | None = Field(
         default=None,
-        pattern=r"^[A-Za-z0-9.,-]*$",
-        description="Hosts of this network that channels may be at, also without HTTPS; commas between.",
+        pattern=r"^[A-Za-z0-9.,:-]*$",
+        description="Hosts of this network that channels may be at, also without HTTPS, as `host:port`, or `host` for "
+        "ports 80 and 443; commas between.",
     )
     solvers: int = Field(default=1, ge=1, le=64, description="Processes that think about rounds.")
     routing_url: str | None = Field(
@@ -65,6 +67,12 @@ class WorkerSettings(Terms):
     def _none_without_address(cls, written: object) -> object:
         return written or None
 
+    @field_validator("notification_hosts")
+    @classmethod
+    def _with_ports_there_are(cls, written: str | None) -> str | None:
+        named_hosts(written or "")
+        return written
+
     def tellers(self) -> Tellers:
         """The ways by which channels are told."""
         server = None
@@ -77,5 +85,4 @@ class WorkerSettings(Terms):
                 user=self.mail_user,
                 password_file=self.mail_password_file,
             )
-        hosts = frozenset(filter(None, (self.notification_hosts or "").lower().split(",")))
-        return Tellers(server, hosts, self.public_url)
+        return Tellers(server, named_hosts(self.notification_hosts or ""), self.public_url)

@@ -20,16 +20,19 @@ from tests.waiting import eventually
 from worker.mail import MailServer
 from worker.notices import Notices, Tellers
 
-__all__ = ["ADDRESS", "URL", "add_channel", "all_notices", "held", "look_until_settled", "noticer"]
+__all__ = ["ADDRESS", "URL", "add_channel", "all_notices", "be_due", "held", "look_until_settled", "noticer"]
 
 ADDRESS = "night@town-hall.example.org"
 URL = "https://relais.example.org/console"
 
 
-def noticer(engine: AsyncEngine, settings: Settings, server: MailServer | None, hosts: Iterable[str] = ()) -> Notices:
+def noticer(
+    engine: AsyncEngine, settings: Settings, server: MailServer | None, registry: CollectorRegistry | None = None
+) -> Notices:
     """What the worker tells channels with."""
     sealing = Sealing(settings.keys().of("channel-address"))
-    return Notices(in_role(engine, Role.MATCHER), sealing, Tellers(server, frozenset(hosts), URL), CollectorRegistry())
+    tellers = Tellers(server, frozenset(), URL)
+    return Notices(in_role(engine, Role.MATCHER), sealing, tellers, registry or CollectorRegistry())
 
 
 async def add_channel(
@@ -75,3 +78,9 @@ async def look_until_settled(engine: AsyncEngine, tells: Notices) -> list[Fact]:
     await eventually(still, "what was begun has ended")
     await tells.leave()
     return await all_notices(engine)
+
+
+async def be_due(engine: AsyncEngine) -> None:
+    """What waits for another try may have it now."""
+    await rows(engine, "update notice set try_at = now()")
+    await rows(engine, "update channel set try_at = now()")

@@ -8,14 +8,14 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import channels, gauges, notices
+from db import channels, notices
 from db.connection import transaction
 from db.settings import Settings
 from matching.notifying import Happening
 from matching.states import AllocationState
 from tests.db.acts import answer, one, rows, run_out_of_time
 from tests.worker.mailbox import TAKEN, Mailbox, body_of, mailbox, subject_of
-from tests.worker.noticing import ADDRESS, URL, add_channel, all_notices, held, look_until_settled, noticer
+from tests.worker.noticing import ADDRESS, URL, add_channel, all_notices, be_due, held, look_until_settled, noticer
 from web.notices import NOTICE_LANGUAGES, notice_text
 
 
@@ -154,8 +154,7 @@ async def test_what_was_refused_is_tried_again_and_given_up_in_half_an_hour(
         for _ in range(5):
             (notice,) = await look_until_settled(engine, tells)
             pauses.append(notice.try_at - notice.settled_at)
-            await rows(engine, "update notice set try_at = now()")
-            await rows(engine, "update channel set try_at = now()")
+            await be_due(engine)
         assert notice.state == "given_up"
         assert [each.total_seconds() for each in pauses] == [20, 60, 300, 900, 0]
         box.answer = lambda: TAKEN
@@ -172,8 +171,7 @@ async def test_what_was_refused_once_arrives_once(engine: AsyncEngine, settings:
         tells = noticer(engine, settings, box.server)
         await look_until_settled(engine, tells)
         assert (await one(engine, "select fault, failures from channel")).fault == "refused"
-        await rows(engine, "update notice set try_at = now()")
-        await rows(engine, "update channel set try_at = now()")
+        await be_due(engine)
         await look_until_settled(engine, tells)
         assert len(box.taken) == 1
     row = await one(engine, "select fault, failures, failing_since from channel")
@@ -197,47 +195,16 @@ async def test_only_what_surely_did_not_arrive_is_tried_again(
         assert (notice.state, box.taken) == ("waiting", [])
 
 
-async def test_a_channel_by_which_nothing_arrived_for_days_is_paused_until_somebody_says_so(
-    engine: AsyncEngine, settings: Settings
-) -> None:
-    provider, _, _ = await held(engine)
-    channel = await add_channel(engine, settings, provider)
-    async with mailbox() as box:
-        box.answer = lambda: "550 no such user"
-        tells = noticer(engine, settings, box.server)
-        await look_until_settled(engine, tells)
-        assert (await one(engine, "select state from channel")).state == "active"
-        await rows(engine, "update channel set failing_since = now() - interval '3 days', try_at = now()")
-        await rows(engine, "update notice set try_at = now()")
-        await look_until_settled(engine, tells)
-        row = await one(engine, "select state, reason from channel")
-        assert (row.state, row.reason) == ("paused", "failing")
-        async with transaction(engine) as tx:
-            assert (await gauges.read(tx)).channels_failing == 1
-            await channels.resume(tx, channel, provider)
-        box.answer = lambda: TAKEN
-        await rows(engine, "update notice set try_at = now()")
-        await look_until_settled(engine, tells)
-        assert len(box.taken) == 1
-
-
-async def test_without_a_mail_server_the_channel_says_so(engine: AsyncEngine, settings: Settings) -> None:
-    provider, _, _ = await held(engine)
-    await add_channel(engine, settings, provider)
-    await look_until_settled(engine, noticer(engine, settings, None))
-    assert (await one(engine, "select fault from channel")).fault == "not_set_up"
-
-
 async def test_two_workers_tell_one_thing_once(engine: AsyncEngine, settings: Settings) -> None:
     provider, _, _ = await held(engine, holds=3)
     for number in range(4):
         await add_channel(engine, settings, provider, f"night{number}@example.org", [Happening.AWAITS])
     async with mailbox() as box:
         tellers = [noticer(engine, settings, box.server) for _ in range(3)]
-        for _ in range(3):
+        for _ in range(4):
             await asyncio.gather(*(each.look() for each in tellers))
-        for each in tellers:
-            await each.leave()
+            for each in tellers:
+                await each.leave()
         told = sorted(recipient for recipient, _ in box.taken)
     assert told == [f"night{number}@example.org" for number in range(4)]
 

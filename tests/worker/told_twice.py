@@ -14,6 +14,7 @@ if __name__ == "__main__":
     logs.configure()
     notices.GIVE_UP_LOST = text("""
         update notice set state = 'waiting', leased_until = null where state = 'sending' and leased_until <= now()
+        returning channel_id, happening
     """)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(read_or_leave(WorkerSettings)))
