@@ -29,6 +29,7 @@ from matching.notifying import (
     Happening,
     PausedFor,
     kind_of_address,
+    same_place,
     shown_of,
 )
 from matching.refusals import Conflict, Flaw, Invalid
@@ -161,7 +162,7 @@ async def add_channel(
     await channels.add(tx, organization_id, channel_id, kind, sealed, frozenset(happenings))
     # Who adds holds the organization's lock: nobody adds the same beside us.
     for other in (await channels.page(tx, organization_id)).items:
-        if other.id != channel_id and _opened(other, house) == address:
+        if other.id != channel_id and same_place(_opened(other, house)) == same_place(address):
             raise Conflict("channel_known", "known")
     return channel_id
 
@@ -245,7 +246,7 @@ async def resume_channel(
 
 @router.post("/channels/{channel_id}/test", status_code=202, responses=problems(401, 403, 404, 409, 422))
 async def test_channel(channel_id: UUID, who: WritesNotifications, tx: Tx, reply: Reply, house: TheHouse) -> ChannelOut:
-    """Send a text that says it is a test, at any hour."""
+    """Send a text that says it is a test, at any hour; one in two minutes."""
     await channels.test(tx, channel_id, who.organization_id)
     return await _channel(tx, who.organization_id, channel_id, reply, house)
 

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.pages import Page, Place, reading
 from db.tables import Channel as ChannelRow
 from db.tables.metadata import columns
-from matching.notifying import ChannelState, Fault, Happening, PausedFor
+from matching.notifying import APART, ChannelState, Fault, Happening, PausedFor
 from matching.refusals import Conflict, Flaw, Invalid, NotFound, StaleVersion
 
 __all__ = [
@@ -102,12 +102,11 @@ _RESUME = text(f"""
                        version = version + case when state = 'active' then 0 else 1 end
     {_OWN} returning id
 """)
-_TEST = text("""
-    insert into notice (channel_id, happening)
-    select :id, 'test'
-     where not exists (select from notice
-                        where channel_id = :id and happening = 'test' and state in ('waiting', 'sending'))
+_LAST_TEST = text("""
+    select state in ('waiting', 'sending') as on_its_way, settled_at > now() - cast(:apart as interval) as lately
+      from notice where channel_id = :id and happening = 'test' order by id desc limit 1
 """)
+_TEST = text("insert into notice (channel_id, happening) values (:id, 'test')")
 _AT_ONCE = text("update channel set try_at = now() where id = :id")
 _CHOICE = text("""
     select language, timezone, quiet_from, quiet_until, version from notification_choice
@@ -182,14 +181,19 @@ async def resume(tx: AsyncConnection, channel_id: UUID, organization_id: UUID) -
 async def test(tx: AsyncConnection, channel_id: UUID, organization_id: UUID) -> None:
     """Send it a text that says that it is a test, at any hour, unless one is on its way.
 
-    Raises `NotFound`, `Conflict` where it is paused.
+    An address may be anybody's: two minutes after a test there is another at the soonest. Raises `NotFound`, `Conflict`
+    where that is too soon, or the channel paused.
     """
     state = (await tx.execute(_LOCK, _named(channel_id, organization_id))).scalar_one_or_none()
     if state is None:
         raise NotFound
     if state == ChannelState.PAUSED:
         raise Conflict("channel_paused", state)
-    await tx.execute(_TEST, {"id": channel_id})
+    last = (await tx.execute(_LAST_TEST, {"id": channel_id, "apart": APART})).one_or_none()
+    if last is not None and not last.on_its_way and last.lately:
+        raise Conflict("channel_tested", "tested")
+    if last is None or not last.on_its_way:
+        await tx.execute(_TEST, {"id": channel_id})
     await tx.execute(_AT_ONCE, {"id": channel_id})
 
 

@@ -1,7 +1,7 @@
 """By which channels people are told that something waits: add, try, pause and remove them, and set quiet hours."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import time
 from typing import Final
@@ -27,11 +27,12 @@ from matching.notifying import (
     PausedFor,
     kind_of_address,
 )
-from matching.refusals import Conflict, Invalid, NotFound
+from matching.refusals import Conflict, Invalid
 
 __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False, route_class=ConsoleRoute)
+_CHANNELS: Final = f"{NOTIFICATIONS}/channels"
 _NAMES: Final = {
     "46elks": "46elks",
     "d7sms": "D7 SMS",
@@ -52,12 +53,6 @@ _NAMES: Final = {
 }
 """Of services whose address begins otherwise than they are called."""
 _CLOCK: Final = re.compile("([01][0-9]|2[0-3]):[0-5][0-9]")
-_ACTS: Final = {
-    "test": channels.test,
-    "pause": channels.pause,
-    "resume": channels.resume,
-    "remove": channels.remove,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,75 +70,155 @@ class ChannelCard:
     testing: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """A channel that is about to be removed, as the page asks about it."""
+
+    title: str
+    counts: str
+    times: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Wrong:
+    """What is wrong with a form: at which field, none where it is at none, and the words' name."""
+
+    field: str
+    message: str
+    status: int = 422
+
+
+@dataclass(frozen=True, slots=True)
+class _Hours:
+    """Language, clock and quiet hours as they stand in the form."""
+
+    language: str
+    timezone: str
+    quiet_from: str
+    quiet_until: str
+
+
 @router.get("/console/notifications")
 async def list_channels(request: Request, visit: Notifies) -> Response:
     """The channels, and the quiet hours."""
-    return await _shown(request, visit, "", 200)
+    return await _shown(request, visit)
 
 
 @router.post("/console/notifications")
 async def choose(request: Request, visit: Notifies) -> Response:
     """Another language or other quiet hours; both ends left empty are none."""
     form = visit.form
-    language, timezone = form.first("language"), form.first("timezone")
-    if language not in TELLS_IN or timezone not in await _clocks(visit):
-        return await _shown(request, visit, "console.notify.not_offered", 422)
+    asked = _Hours(form.first("language"), form.first("timezone"), form.first("quiet_from"), form.first("quiet_until"))
+    clocks = await _clocks(visit)
+    for name, written, offered in (("language", asked.language, TELLS_IN), ("timezone", asked.timezone, clocks)):
+        if written not in offered:
+            return await _shown(request, visit, _Wrong(name, "console.notify.not_offered"), hours=asked)
     try:
-        quiet = sorted_out(_time(form.first("quiet_from")), _time(form.first("quiet_until")))
-        await channels.choose(visit.tx, visit.who.organization_id, None, language, timezone, quiet)
+        quiet = sorted_out(_time(asked.quiet_from), _time(asked.quiet_until))
     except Invalid:
-        return await _shown(request, visit, "flaw.not_quiet_hours", 422)
+        return await _shown(request, visit, _Wrong("quiet_until", "flaw.not_quiet_hours"), hours=asked)
+    await channels.choose(visit.tx, visit.who.organization_id, None, asked.language, asked.timezone, quiet)
     visit.note()
     return gone_to(NOTIFICATIONS)
 
 
-@router.post("/console/notifications/channels")
+@router.post(_CHANNELS)
 async def add(request: Request, visit: Notifies) -> Response:
     """Another channel."""
     address = (visit.form.every("address") or [""])[0][: LONGEST_ADDRESS + 1].strip()
     happenings = [each for each in CHOSEN if each.value in visit.form.every("happening")]
     if kind_of_address(address) is None:
-        return await _shown(request, visit, "flaw.not_a_channel_address", 422)
+        return await _shown(request, visit, _Wrong("address", "flaw.not_a_channel_address"), ticked=happenings)
     if not happenings:
-        return await _shown(request, visit, "console.notify.nothing", 422)
+        return await _shown(request, visit, _Wrong("happening", "console.notify.nothing"), ticked=happenings)
     try:
         async with visit.tx.begin_nested():
             channel_id = await add_channel(visit.tx, visit.who.organization_id, address, happenings, visit.house)
     except Conflict as conflict:
-        return await _shown(request, visit, f"problem.conflict.{conflict.reason}.detail", 409)
+        return await _shown(request, visit, _refused(conflict, "address"), ticked=happenings)
     await channels.speak(visit.tx, visit.who.organization_id, visit.language)
     visit.note(channel_id)
     return gone_to(NOTIFICATIONS)
 
 
-@router.post("/console/notifications/channels/{channel_id}/{act}")
-async def act_on(channel_id: UUID, act: str, visit: Notifies) -> Response:
-    """Try, pause, resume or remove a channel."""
-    if act not in _ACTS:
-        raise NotFound
-    await _ACTS[act](visit.tx, channel_id, visit.who.organization_id)
+@router.post(f"{_CHANNELS}/{{channel_id}}/test")
+async def test(channel_id: UUID, request: Request, visit: Notifies) -> Response:
+    """Send a text that says it is a test."""
+    try:
+        await channels.test(visit.tx, channel_id, visit.who.organization_id)
+    except Conflict as conflict:
+        return await _shown(request, visit, _refused(conflict, ""))
+    return _done(visit, channel_id)
+
+
+@router.post(f"{_CHANNELS}/{{channel_id}}/pause")
+async def pause(channel_id: UUID, visit: Notifies) -> Response:
+    """Tell nobody by it until it is resumed."""
+    await channels.pause(visit.tx, channel_id, visit.who.organization_id)
+    return _done(visit, channel_id)
+
+
+@router.post(f"{_CHANNELS}/{{channel_id}}/resume")
+async def resume(channel_id: UUID, visit: Notifies) -> Response:
+    """Tell people by it again."""
+    await channels.resume(visit.tx, channel_id, visit.who.organization_id)
+    return _done(visit, channel_id)
+
+
+@router.post(f"{_CHANNELS}/{{channel_id}}/remove")
+async def remove(channel_id: UUID, request: Request, visit: Notifies) -> Response:
+    """End it with its address, which nobody can read again, once it is said for sure."""
+    if visit.form.first("sure"):
+        await channels.remove(visit.tx, channel_id, visit.who.organization_id)
+        return _done(visit, channel_id)
+    facts = await channels.read(visit.tx, channel_id, visit.who.organization_id)
+    card = _card(facts, ZoneInfo("UTC"), visit)
+    ending = _Ending(card.name, f"…{card.ends_with}", " · ".join(card.happenings))
+    return await page(
+        request, "sure", question="console.notify.remove.sure", card=ending, answer={}, back=NOTIFICATIONS
+    )
+
+
+def _done(visit: Visit, channel_id: UUID) -> Response:
     visit.note(channel_id)
     return gone_to(NOTIFICATIONS)
 
 
-async def _shown(request: Request, visit: Visit, wrong: str, status: int) -> Response:
+def _refused(conflict: Conflict, field: str) -> _Wrong:
+    return _Wrong(field, f"problem.conflict.{conflict.reason}.detail", 409)
+
+
+async def _shown(
+    request: Request,
+    visit: Visit,
+    wrong: _Wrong | None = None,
+    ticked: Collection[Happening] = CHOSEN,
+    hours: _Hours | None = None,
+) -> Response:
+    """The page; after a mistake, with what was filled in and what is wrong with it. An address is not shown again."""
     chosen = await channels.choice(visit.tx, visit.who.organization_id)
     found = (await channels.page(visit.tx, visit.who.organization_id)).items
     zone = ZoneInfo(chosen.timezone)
+    words = say(wrong.message, visit.language) if wrong else ""
     return await page(
         request,
         "notifications",
-        status=status,
-        wrong=say(wrong, visit.language) if wrong else "",
+        status=wrong.status if wrong else 200,
+        wrong=words,
+        flawed={wrong.field: [words]} if wrong and wrong.field else {},
         channels=[_card(each, zone, visit) for each in found],
         happenings=[(each.value, say(f"console.notify.{each.value}", visit.language)) for each in CHOSEN],
+        ticked=[each.value for each in ticked],
         spoken=[(tag, own_name(tag)) for tag in TELLS_IN],
-        chosen=chosen,
-        quiet_from=chosen.quiet_from.strftime("%H:%M") if chosen.quiet_from else "",
-        quiet_until=chosen.quiet_until.strftime("%H:%M") if chosen.quiet_until else "",
+        hours=hours
+        or _Hours(chosen.language, chosen.timezone, _shown_time(chosen.quiet_from), _shown_time(chosen.quiet_until)),
         clocks=await _clocks(visit),
         most=LONGEST_ADDRESS,
     )
+
+
+def _shown_time(at: time | None) -> str:
+    return at.strftime("%H:%M") if at else ""
 
 
 def _card(facts: ChannelFacts, zone: ZoneInfo, visit: Visit) -> ChannelCard:

@@ -35,6 +35,7 @@ _TEN_MINUTES: Final = 600.0
 _LONGEST_KEY: Final = 200
 _OURS: Final = re.compile(r"/console(/[a-z0-9-]{1,40}){0,4}")
 _EVERYTHING: Final = '"cache", "cookies", "storage"'
+_SESSIONS: Final = "/console/sessions"
 AFTERWARDS: Final = "/calendar"
 """Where one lands who leaves in a hurry: a page that anybody may have open."""
 
@@ -160,11 +161,14 @@ async def list_sessions(request: Request, visit: SignedIn) -> Response:
 
 
 @router.post("/console/sessions/others/end")
-async def end_other_sessions(visit: SignedIn) -> Response:
-    """Sign every other browser of this organization out, at once."""
+async def end_other_sessions(request: Request, visit: SignedIn) -> Response:
+    """Sign every other browser of this organization out, once it is said for sure."""
+    if not visit.form.first("sure"):
+        question = "console.sessions.end_others.sure"
+        return await page(request, "sure", question=question, card=None, answer={}, back=_SESSIONS)
     ended = await sessions.end_others(visit.tx, visit.session.id, visit.who.organization_id)
     visit.note(*ended)
-    return gone_to("/console/sessions")
+    return gone_to(_SESSIONS)
 
 
 @router.post("/console/sessions/{session_id}/end")
@@ -172,7 +176,7 @@ async def end_session(session_id: UUID, visit: SignedIn) -> Response:
     """Sign another browser of this organization out, at once."""
     await sessions.end(visit.tx, session_id, visit.who.organization_id)
     visit.note(session_id)
-    return gone_to("/console/sessions" if session_id != visit.session.id else SIGN_IN)
+    return gone_to(_SESSIONS if session_id != visit.session.id else SIGN_IN)
 
 
 def _signed_in(house: House, holder: Holder, token: str) -> Response:

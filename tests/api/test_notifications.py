@@ -48,6 +48,7 @@ HOSTILE = (
     *("ntfys://127.0.0.1/x", "ntfys://localhost/x", "ntfys://[::1]/x", "ntfys://0x7f000001/x", "mqtt://example.org/x"),
     *("ntfys://db.internal/x", "ntfys://example.org:22/x", "ntfys://user@example.org@127.0.0.1/x"),
     *("ntfys://example.org/x?verify=no", "tgram://bot/chat?template=/etc/passwd", "slack://a/b/c?redirect=yes"),
+    *("vonage://key:secret/15551234567/15557654321", "clicksend://user:key@15557654321"),
     *("TGRAM://bot/chat", "tgram://bot/ch\u0430t", "tgram://bot/chat\n", "signals://example.org"),
     *("http://example.org/", "https://example.org/", "", "x", "x" * 501),
 )
@@ -93,6 +94,41 @@ async def test_a_channel_is_paused_resumed_tried_and_removed(municipality: Organ
     assert (await municipality.http.delete(path)).status_code == 204
     assert (await municipality.http.get(path)).status_code == 404
     assert await rows(engine, "select 1 from notice") == []
+
+
+async def test_a_stranger_is_not_written_to_again_and_again_by_tests(
+    municipality: Organization, engine: AsyncEngine
+) -> None:
+    channel = (await municipality.http.post(CHANNELS, json=channel_body())).json()
+    path = f"{CHANNELS}/{channel['id']}/test"
+
+    async def tried_again() -> int:
+        await rows(engine, "update notice set state = 'told', settled_at = coalesce(settled_at, now())")
+        return (await municipality.http.post(path)).status_code
+
+    assert (await municipality.http.post(path)).status_code == 202
+    assert [await tried_again(), await tried_again()] == [409, 409]
+    refused = await municipality.http.post(path)
+    assert "two minutes" in refused.json()["detail"]
+    await rows(engine, "update notice set settled_at = now() - interval '2 minutes'")
+    assert await tried_again() == 202
+    assert (await one(engine, "select count(*) as n from notice")).n == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "known"),
+    [
+        ("night@example.org", "Night@Example.org", True),
+        ("tgram://123:AAH/987/", "tgram://123:AAH/987", True),
+        ("tgram://123:AAH/987", "tgram://123:AAh/987", False),
+    ],
+)
+async def test_one_address_written_in_two_ways_is_one(
+    municipality: Organization, first: str, second: str, *, known: bool
+) -> None:
+    assert (await municipality.http.post(CHANNELS, json=channel_body(address=first))).status_code == 201
+    answer = await municipality.http.post(CHANNELS, json=channel_body(address=second))
+    assert answer.status_code == (409 if known else 201)
 
 
 async def test_nobody_is_told_twice_by_one_address_nor_by_more_than_twenty(municipality: Organization) -> None:

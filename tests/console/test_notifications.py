@@ -1,5 +1,6 @@
 """Notifications by pages: a channel is added, tried, paused and removed, and quiet hours are set."""
 
+import re
 from itertools import product
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ from tests.db.acts import one, rows
 
 PAGE = "/console/notifications"
 ADD = f"{PAGE}/channels"
+ACTS = ("test", "pause", "resume", "remove")
 ADDRESS = "night@town-hall.example.org"
 
 
@@ -46,10 +48,13 @@ async def test_a_channel_is_added_tried_paused_resumed_and_removed(
     assert say("console.notify.paused", "en") in shown.words
     shown = await browser.send(shown, act(shown, "resume"))
     assert say("console.notify.active", "en") in shown.words
-    shown = await browser.send(shown, act(shown, "remove"))
+    asked = await browser.send(shown, act(shown, "remove"))
+    assert say("console.notify.remove.sure", "en") in asked.words
+    assert (await one(engine, "select count(*) as n from channel")).n == 1, "one tap ends nothing"
+    shown = await browser.send(asked, act(shown, "remove"))
     assert say("console.notify.none", "en") in shown.words
     acts = [row.act for row in await rows(engine, "select act from audit_pending order by id")]
-    assert acts[1:] == [f"POST {ADD}", *([f"POST {ADD}/{{channel_id}}/{{act}}"] * 4)]
+    assert acts[1:] == [f"POST {ADD}", *(f"POST {ADD}/{{channel_id}}/{name}" for name in ACTS)]
     # What was removed may be added again, by the very same form.
     shown = await browser.send(await browser.read(PAGE), ADD, address=ADDRESS)
     assert (await one(engine, "select count(*) as n from channel")).n == 1
@@ -71,6 +76,42 @@ async def test_what_is_wrong_is_said_and_nothing_is_kept(
     known = await browser.send(shown, ADD, 409, address=ADDRESS)
     assert say("problem.conflict.channel_known.detail", "en") in known.words
     assert (await one(engine, "select count(*) as n from channel")).n == 1
+
+
+async def test_what_was_filled_in_stays_and_the_mistake_is_said_at_its_field(
+    enter: Enter, municipality: Organization
+) -> None:
+    browser = await enter(municipality.key)
+    shown = await browser.read(PAGE)
+    again = await browser.send(shown, ADD, 422, address="file:///etc/passwd", happening=["expiring"])
+    assert [value for name, value in again.form(ADD).fields if name == "happening"] == ["expiring"]
+    assert at_fault(again) == ["address"]
+    again = await browser.send(shown, ADD, 422, address=ADDRESS, happening=["nonsense"])
+    assert at_fault(again) == ["happening"]
+    hours = {"quiet_from": "22:00", "quiet_until": "22:00", "language": "ar"}
+    again = await browser.send(shown, PAGE, 422, **hours)
+    assert hours.items() <= dict(again.form(PAGE).fields).items()
+    assert at_fault(again) == ["quiet_until"]
+    assert at_fault(await browser.read(PAGE)) == []
+
+
+def at_fault(shown: Shown) -> list[str]:
+    """Fields that are marked as wrong, each with words of its own."""
+    html = shown.answer.text
+    marked = re.findall(r'aria-invalid="true" aria-describedby="[^"]*wrong-([a-z_]+)"', html)
+    assert all(f'id="wrong-{name}"' in html for name in marked)
+    return marked
+
+
+async def test_a_second_test_at_once_is_refused_in_words(
+    enter: Enter, municipality: Organization, engine: AsyncEngine
+) -> None:
+    browser = await enter(municipality.key)
+    shown = await added(browser)
+    await browser.send(shown, act(shown, "test"))
+    await rows(engine, "update notice set state = 'told', settled_at = now()")
+    refused = await browser.send(shown, act(shown, "test"), 409)
+    assert say("problem.conflict.channel_tested.detail", "en") in refused.words
 
 
 async def test_quiet_hours_are_set_and_taken_back(enter: Enter, municipality: Organization) -> None:
@@ -103,8 +144,8 @@ async def test_somebody_elses_channel_is_not_there(
     token = dict((await browser.read(PAGE)).form(PAGE).fields)["token"]
     told = set()
     for channel in (theirs, uuid4()):
-        for name in ("test", "pause", "resume", "remove", "nonsense"):
-            answer = await browser.http.post(f"{ADD}/{channel}/{name}", data={"token": token})
+        for name in (*ACTS, "nonsense"):
+            answer = await browser.http.post(f"{ADD}/{channel}/{name}", data={"token": token, "sure": "1"})
             assert answer.status_code == 404
             told.add(answer.text.replace(f"{channel}/{name}", ""))
     assert len(told) == 1

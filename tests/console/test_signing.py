@@ -153,7 +153,10 @@ PATHS = (
     "/console/sessions/others/end",
     "/console/notifications",
     "/console/notifications/channels",
+    "/console/notifications/channels/{id}/pause",
     "/console/notifications/channels/{id}/remove",
+    "/console/notifications/channels/{id}/resume",
+    "/console/notifications/channels/{id}/test",
     "/console/needs/new",
     "/console/needs/queue",
     "/console/needs/{id}/withdraw",
@@ -261,7 +264,10 @@ async def test_all_others_of_ones_own_organization_are_ended_at_once(
     shown = await mine.read("/console/sessions")
     assert [form for form in shown.forms if form.action == others] == [], "there are none"
     lost, forgotten, stranger = [await enter(each.key) for each in (coordination, coordination, association)]
-    shown = await mine.send(await mine.read("/console/sessions"), others)
+    asked = await mine.send(await mine.read("/console/sessions"), others)
+    assert say("console.sessions.end_others.sure", "en") in asked.words
+    assert await is_signed_in(lost), "one tap ends nothing"
+    shown = await mine.send(asked, others)
     assert shown.words.count("relais_") == 1
     signed_in = [await is_signed_in(each) for each in (mine, lost, forgotten, stranger)]
     assert signed_in == [True, False, False, True]
