@@ -96,7 +96,7 @@ class Fault(StrEnum):
     UNSURE = "unsure"
     """The connection broke when the text may have arrived already."""
     NOT_SET_UP = "not_set_up"
-    """This house has no mail server, or its operator has not named that host."""
+    """This house has no mail server or none that takes its mail, or its operator has not named that host."""
     UNUSABLE = "unusable"
     """The address makes no sense to the service, or was sealed under another secret file."""
 

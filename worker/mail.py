@@ -61,7 +61,8 @@ def send_mail(server: MailServer, recipient: str, subject: str, body: str) -> Fa
     try:
         smtp = server.connect()
     except smtplib.SMTPResponseException:
-        return Fault.REFUSED
+        # It does not take us: our user, our password, our address. Nobody's channel is to blame.
+        return Fault.NOT_SET_UP
     except (OSError, ValueError):
         return Fault.UNREACHABLE
     try:
@@ -73,7 +74,9 @@ def send_mail(server: MailServer, recipient: str, subject: str, body: str) -> Fa
 def _given(smtp: smtplib.SMTP, sender: str, recipient: str, written: bytes) -> Fault | None:
     try:
         smtp.ehlo_or_helo_if_needed()
-        if smtp.mail(sender)[0] != _TAKEN or smtp.rcpt(recipient)[0] not in _ACCEPTED:
+        if smtp.mail(sender)[0] != _TAKEN:
+            return Fault.NOT_SET_UP
+        if smtp.rcpt(recipient)[0] not in _ACCEPTED:
             return Fault.REFUSED
         if smtp.docmd("data")[0] != _GO_ON:
             return Fault.REFUSED

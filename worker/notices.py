@@ -10,8 +10,9 @@ import os
 import sys
 from asyncio import Task
 from asyncio.subprocess import Process
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
@@ -30,8 +31,9 @@ from worker.mail import MailServer, send_mail
 __all__ = ["Notices", "Tellers"]
 
 _BETWEEN_LOOKS: Final = 1.0
-_SIDE_BY_SIDE: Final = 12
-"""Messages in hand at the same time, of at most one of each organization: who answers slowly delays itself."""
+_SIDE_BY_SIDE: Final = 8
+"""Messages in hand at the same time, at most one of each organization: who answers slowly delays itself. By Apprise,
+each is a process of some 50 MB."""
 _LAST_WORDS: Final = 10.0
 """Seconds that what is being told has when the worker is asked to end: what is not done then counts as lost."""
 _PATIENCE: Final = 30.0
@@ -51,13 +53,16 @@ class Tellers:
     hosts: frozenset[HostPort]
     public_url: str | None
     patience: float = _PATIENCE
+    threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_SIDE_BY_SIDE, "mail"), repr=False)
+    """For mail, apart from those of the rest: a mail server that hangs must not keep the matching from thinking."""
 
     async def tell(self, address: str, words: NoticeText) -> Fault | None:
         """Tell somebody; what came in its way, nothing where it was taken."""
         if kind_of_address(address) == MAIL:
             if self.mail is None:
                 return Fault.NOT_SET_UP
-            return await asyncio.to_thread(send_mail, self.mail, address, words.subject, words.body)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self.threads, send_mail, self.mail, address, words.subject, words.body)
         clear = host_in_the_clear(address)
         if clear is not None and clear not in self.hosts:
             return Fault.NOT_SET_UP

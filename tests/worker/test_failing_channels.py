@@ -100,7 +100,7 @@ async def test_a_service_that_is_not_allowed_any_more_is_not_asked(engine: Async
 
 async def claimed_now(engine: AsyncEngine) -> list[UUID]:
     async with transaction(engine) as tx:
-        return [each.channel_id for each in await notices.claim(tx, 12)]
+        return [each.channel_id for each in await notices.claim(tx, 8)]
 
 
 async def test_of_each_organization_one_message_is_in_hand(engine: AsyncEngine, settings: Settings) -> None:
@@ -113,7 +113,7 @@ async def test_of_each_organization_one_message_is_in_hand(engine: AsyncEngine, 
     async with transaction(matcher) as tx:
         await notices.lay_out(tx)
     async with transaction(matcher) as tx:
-        first = [each.channel_id for each in await notices.claim(tx, 12)]
+        first = [each.channel_id for each in await notices.claim(tx, 8)]
         assert await claimed_now(matcher) == [], "another worker looks before that is committed"
     assert (len(first), len(theirs & {*first}), ours in first) == (2, 1, True)
     assert await claimed_now(matcher) == []

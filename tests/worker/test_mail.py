@@ -1,6 +1,7 @@
 """Mail by the operator's server: over TLS with a good certificate, with a user, and to nobody else."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import trustme
 
 from matching.notifying import Fault
 from tests.worker.mailbox import USER, Mailbox, mailbox
+from web.notices import notice_text
 from worker.mail import MailServer, send_mail
+from worker.notices import Tellers
 
 ADDRESS = "night@town-hall.example.org"
 
@@ -31,7 +34,7 @@ async def test_it_goes_over_tls_with_a_user_and_arrives_whole(tmp_path: Path, mo
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     async with mailbox(authority) as box:
         assert await sent(guarded(box, tmp_path)) is None
-        assert await sent(guarded(box, tmp_path, "another")) is Fault.REFUSED
+        assert await sent(guarded(box, tmp_path, "another")) is Fault.NOT_SET_UP
         ((recipient, _),) = box.taken
         (mail,) = box.mails
     assert recipient == ADDRESS
@@ -47,3 +50,24 @@ async def test_nothing_is_said_to_who_has_a_certificate_of_nobody_known_or_no_tl
         assert (box.taken, bare.taken) == ([], [])
         # The control: without TLS being asked for, it is taken.
         assert await sent(bare.server) is None
+
+
+async def test_a_mail_server_that_hangs_keeps_no_other_thread() -> None:
+    """Not the one, here, that would think about a round."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    asked, ended = asyncio.Event(), asyncio.Event()
+
+    async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await ended.wait()
+        writer.close()
+
+    listening = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    server = MailServer("127.0.0.1", listening.sockets[0].getsockname()[1], "none", "relais@relais.example.org")
+    told = asyncio.create_task(Tellers(server, frozenset(), None).tell(ADDRESS, notice_text("test", "en", None)))
+    await asked.wait()
+    assert await asyncio.to_thread(int) == 0
+    assert not told.done()
+    ended.set()
+    assert await told is Fault.UNREACHABLE
+    listening.close()
