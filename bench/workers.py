@@ -5,7 +5,7 @@ more workers bring nothing there, whatever they would bring on machines of their
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -35,6 +35,11 @@ _OWN_TIMES, _CHILDRENS_TIMES = slice(11, 13), slice(13, 15)
 _SESSION: Final = 3
 """Places in the line of /proc/PID/stat, counted behind the name."""
 _PLACED: Final = "select count(*) from need where state <> 'open'"
+_WITHOUT_ROUNDS: Final = """
+    insert into policy (version, terms)
+    select version + 1, terms || '{"round_seconds": 3600}' from policy order by version desc limit 1
+"""
+_ONE_BY_ONE: Final = {"RELAIS_SIDE_BY_SIDE": "1"}
 _STILL: Final = 5.0
 """Seconds without a change after which all are placed that will be."""
 _MOST: Final = 0.95
@@ -42,16 +47,21 @@ _MOST: Final = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """So many needs that are open at once, among so many offers; how often it is looked how many have a place."""
+    """So many needs that are open at once, among so many offers; how often it is looked how many have a place.
+
+    Where nothing goes by rounds, which decide many needs at once in one worker, each looks at one need at a time: so a
+    worker takes no more than a core with its part of the server, and on two it can be seen what a second brings.
+    """
 
     needs: int
     offers: int
     towns: int
     look_seconds: float
+    rounds: bool
 
 
-EVENING: Final = Backlog(3_000, 6_000, 600, 0.1)
-CONTINENT: Final = Backlog(100_000, 1_000_000, 20_000, 2.0)
+EVENING: Final = Backlog(3_000, 6_000, 600, 0.1, rounds=False)
+CONTINENT: Final = Backlog(100_000, 1_000_000, 20_000, 2.0, rounds=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +94,9 @@ async def work(
             connection = await plain_connection(settings)
             try:
                 world = await build(connection, offers=backlog.offers, towns=backlog.towns, nights=_NIGHTS)
-                with _running(settings, count) as workers:
+                if not backlog.rounds:
+                    await connection.execute(_WITHOUT_ROUNDS)
+                with _running(settings, count, {} if backlog.rounds else _ONE_BY_ONE) as workers:
                     await _all_ready(workers)
                     adding = asyncio.create_task(_add_backlog(settings, list(needs_around(world, backlog.needs, 3))))
                     yield await _watched(connection, workers, backlog.look_seconds)
@@ -143,7 +155,7 @@ async def _add_backlog(settings: Settings, needs: Sequence[NeedRow]) -> None:
 
 
 @contextmanager
-def _running(settings: Settings, count: int) -> Iterator[list[Child]]:
+def _running(settings: Settings, count: int, more: Mapping[str, str]) -> Iterator[list[Child]]:
     """So many workers for as long as the block runs. They look by themselves twice a second."""
     logs = settings.secret_file.parent / "logs"
     logs.mkdir(exist_ok=True)
@@ -154,6 +166,7 @@ def _running(settings: Settings, count: int) -> Iterator[list[Child]]:
         "RELAIS_SECRET_FILE": str(settings.secret_file),
         "RELAIS_ADDRESS_KEY_FILE": str(settings.address_key_file),
         "RELAIS_POLL_SECONDS": "0.5",
+        **more,
     }
     workers = [
         Child(f"Worker {n}", ["-m", "worker"], given, Log(logs / f"worker-{count}-{n}.log")) for n in range(count)

@@ -3,6 +3,7 @@
 A name is never used for other content: what a browser has under it, it may keep.
 """
 
+import gzip
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,6 +55,8 @@ class File:
 
     content: bytes
     media_type: str
+    zipped: bytes
+    """The content by gzip (RFC 1952). Pages are not sent so: what somebody writes stands there beside a secret."""
 
 
 def is_installed(files: Mapping[str, tuple[Path, str]]) -> bool:
@@ -87,4 +90,4 @@ def _file(name: str) -> File:
     if name in _IMPORTED:
         imported = _IMPORTED[name]
         content = content.replace(f"'./{imported}'".encode(), f"'{path_of(imported)}'".encode())
-    return File(content, media_type)
+    return File(content, media_type, gzip.compress(content, mtime=0))

@@ -253,7 +253,7 @@ async def test_two_ends_within_ten_seconds_are_both_sent(evening: Evening) -> No
 
 
 async def test_no_page_has_a_barrier_or_is_wider_than_its_window(evening: Evening, *, long: bool) -> None:
-    """In the normal form in two languages, with `--long` in all."""
+    """In the normal form on a telephone in two languages, with `--long` in all, and at a desk too."""
     if not AXE.exists():
         pytest.skip("axe-core is not here: npm could not fetch it")
     assert CHROMIUM
@@ -301,6 +301,10 @@ async def test_no_page_has_a_barrier_or_is_wider_than_its_window(evening: Evenin
                         if path in ("", "/tonight"):
                             await expect(watched.page.locator(".passed, form[action*=referrals]")).to_have_count(1)
                         assert await flaws_of(watched.page) == [], f"{path} in {language}"
+                        if long:
+                            await watched.page.set_viewport_size({"width": 1280, "height": 900})
+                            assert await flaws_of(watched.page) == [], f"{path} in {language} at a desk"
+                            await watched.page.set_viewport_size({"width": 360, "height": 740})
                         assert await watched.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
                         await watched.shot(f"phone-{language}-{path.partition('?')[0].replace('/', '-')[:14]}")
                     if who is evening.hall:

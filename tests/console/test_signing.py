@@ -14,6 +14,7 @@ from matching.vocabulary import OrganizationKind
 from tests.api.conftest import JoinNetwork, Organization, Serving
 from tests.console.conftest import COOKIE, OURS, Browser, Enter
 from tests.db.acts import one, rows
+from web.files import path_of
 
 SIGN_IN = "/console/sign-in"
 ENDS_ONE = re.compile("/console/sessions/[0-9a-f-]{36}/end")
@@ -332,3 +333,22 @@ async def test_files_are_kept_under_a_name_of_their_content_and_there_are_no_oth
         assert "immutable" in answer.headers["cache-control"]
     for name in ("console.css", "console.0000000000000000.css", "..%2fpages.py", "console.js"):
         assert (await anyone.get(f"/console/files/{name}")).status_code == 404
+
+
+async def test_files_are_small_on_their_way_and_pages_with_secrets_are_as_they_are(
+    enter: Enter, association: Organization
+) -> None:
+    browser = await enter(association.key)
+    shown = (await browser.http.get("/console", headers={"Accept-Encoding": "gzip"})).headers
+    assert "content-encoding" not in shown
+    style = path_of("console.css")
+    plain = await browser.http.get(style, headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    for accepted in ("gzip", "br, GZIP"):
+        zipped = await browser.http.get(style, headers={"Accept-Encoding": accepted})
+        assert zipped.headers["content-encoding"] == "gzip"
+        assert zipped.headers["vary"] == "Accept-Encoding"
+        assert int(zipped.headers["content-length"]) < len(plain.content) / 3
+        assert zipped.content == plain.content
+    refusing = await browser.http.get(style, headers={"Accept-Encoding": "gzip;q=0"})
+    assert "content-encoding" not in refusing.headers
