@@ -218,9 +218,9 @@ def test_a_worker_that_dies_again_and_again_ends_the_house_in_words(folder: Fold
     with folder.started("up") as process:
         assert wait_until(folder.answers, _START_SECONDS)
         for _ in range(MOST_DEATHS):
-            assert wait_until(lambda: len(folder.children("-m worker")) == 1, 20)
+            assert wait_until(lambda: len(folder.children("-m worker")) == 1, _START_SECONDS)
             os.kill(folder.children("-m worker")[0], signal.SIGKILL)
-            assert wait_until(lambda: folder.children("-m worker") == [], 20)
+            assert wait_until(lambda: folder.children("-m worker") == [], _START_SECONDS)
         said, _ = process.communicate(timeout=30)
         assert process.returncode == 1, said
     assert "The worker has ended by itself (signal SIGKILL)" in said
