@@ -19,7 +19,15 @@ from api.metrics import Metrics
 from api.presence import Presence
 from api.problems import Unavailable, answer
 
-__all__ = ["FrontDoor"]
+__all__ = ["FrontDoor", "may_ask_for"]
+
+_OF_DEVICES: Final = ("camera", "geolocation", "microphone", "payment")
+
+
+def may_ask_for(*wanted: str) -> str:
+    """The policy (`Permissions-Policy`) of a page that may ask for these of a device, once its people say so."""
+    return ", ".join(f"{each}=({'self' if each in wanted else ''})" for each in _OF_DEVICES)
+
 
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -27,7 +35,7 @@ _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
+    "Permissions-Policy": may_ask_for(),
     "X-Frame-Options": "DENY",
 }
 _OVER_TLS: Final = {"Strict-Transport-Security": "max-age=63072000"}

@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import Any, Final
 from uuid import UUID
 
-from playwright.async_api import Browser, CDPSession, Page, StorageState, async_playwright
+from playwright.async_api import Browser, CDPSession, Page, StorageState
 
 from bench.databases import plain_connection
 from bench.http_path import serving
@@ -21,7 +21,8 @@ from db import keys, organizations
 from db.connection import connect, transaction
 from db.settings import Settings
 from matching.vocabulary import OrganizationKind
-from tests.chromium import ARGUMENTS, Chromium
+from tests.chromium import Chromium
+from tests.console.browsing import PHONE, chromium, enter, opened
 
 __all__ = ["MOST_SECONDS", "MOST_TAPS", "MOST_VIEW_SECONDS", "Measured", "Posted", "Viewed", "measure"]
 
@@ -34,7 +35,6 @@ _SLOW_3G: Final = {
     "downloadThroughput": 400_000 / 8,
     "uploadThroughput": 400_000 / 8,
 }
-_PHONE: Final = {"width": 360, "height": 740}
 _NEEDS: Final = 20
 _TIMES: Final = 7
 
@@ -70,18 +70,14 @@ async def measure(settings: Settings, program: Chromium) -> Measured:
     desk, key = await _join(settings, world)
     await add_needs(connection, [replace(each, organization_id=desk) for each in needs_around(world, _NEEDS, 5)])
     await connection.close()
+    views: list[tuple[float, float]] = []
+    posts: list[Posted] = []
     with serving(settings) as house:
-        async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(
-                executable_path=program.program, args=list(ARGUMENTS), env={**program.environment}
-            )
+        async with chromium(program) as browser:
             visit = _Visit(browser, house.url, await _sign_in(browser, house.url, key))
-            views: list[tuple[float, float]] = []
-            posts: list[Posted] = []
             for _ in range(_TIMES):
                 views.append((await visit.view(scripts=True), await visit.view(scripts=False)))
                 posts.append(await visit.post())
-            await browser.close()
     return Measured(Viewed([each for each, _ in views], [each for _, each in views]), posts)
 
 
@@ -95,15 +91,9 @@ async def _join(settings: Settings, world: World) -> tuple[UUID, str]:
 
 
 async def _sign_in(browser: Browser, url: str, key: str) -> StorageState:
-    context = await browser.new_context()
-    page = await context.new_page()
-    await page.goto(f"{url}/console/sign-in")
-    await page.fill("#key", key)
-    await page.click("main button.act")
-    await page.wait_for_url(lambda where: "sign-in" not in where)
-    state = await context.storage_state()
-    await context.close()
-    return state
+    async with opened(browser, url, PHONE, "en") as watched:
+        await enter(watched, key)
+        return await watched.page.context.storage_state()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,20 +138,9 @@ class _Visit:
 
     @asynccontextmanager
     async def _page(self, *, scripts: bool) -> AsyncIterator[tuple[Page, CDPSession]]:
-        context = await self.browser.new_context(
-            viewport={"width": _PHONE["width"], "height": _PHONE["height"]},
-            locale="en-GB",
-            timezone_id="Europe/Paris",
-            has_touch=True,
-            java_script_enabled=scripts,
-            service_workers="block",
-            storage_state=self.signed_in,
-        )
-        page = await context.new_page()
-        session = await context.new_cdp_session(page)
-        await session.send("Network.enable")
-        await session.send("Network.emulateNetworkConditions", _SLOW_3G)
-        try:
-            yield page, session
-        finally:
-            await context.close()
+        more = {"java_script_enabled": scripts, "service_workers": "block", "storage_state": self.signed_in}
+        async with opened(self.browser, self.url, PHONE, "en", **more) as watched:
+            session = await watched.page.context.new_cdp_session(watched.page)
+            await session.send("Network.enable")
+            await session.send("Network.emulateNetworkConditions", _SLOW_3G)
+            yield watched.page, session

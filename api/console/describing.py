@@ -11,6 +11,7 @@ from api.console.checking import Flawed, checked, flawed
 from api.console.forms import Form
 from api.console.pages import HOUSES, page
 from api.console.visits import ConsoleRoute, Visit, WritesHouses, gone_to
+from api.front_door import may_ask_for
 from api.problems import STATUS, told
 from api.sites import AddressIn, PointIn
 from api.wording import say
@@ -26,7 +27,7 @@ from matching.vocabulary import Visibility
 __all__ = ["MAY_ASK_WHERE", "Told", "router", "way_in"]
 
 router = APIRouter(include_in_schema=False, route_class=ConsoleRoute)
-MAY_ASK_WHERE: Final = {"Permissions-Policy": "camera=(), geolocation=(self), microphone=(), payment=()"}
+MAY_ASK_WHERE: Final = {"Permissions-Policy": may_ask_for("geolocation")}
 """On pages that ask where a house is a browser may be asked where it is, by a tap."""
 _POINT: Final = re.compile(r"(-?\d{1,2}(?:\.\d{1,20})?)\s*[,;\s]\s*(-?\d{1,3}(?:\.\d{1,20})?)", re.ASCII)
 """Latitude, then longitude, as maps tell them."""

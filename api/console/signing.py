@@ -19,6 +19,7 @@ from api.console.forms import read_form
 from api.console.origins import refuse_strange_origin
 from api.console.pages import HOME, SIGN_IN, home_of, page
 from api.console.visits import ConsoleRoute, SignedIn, gone_to, idle
+from api.front_door import may_ask_for
 from api.house import House, house_of
 from api.moments import moment
 from api.pace import Bucket, Rate
@@ -93,7 +94,7 @@ async def _asking(request: Request, status: int = 200, notice: str | None = None
     """The form for a key: the one page that may look through the camera, once somebody presses its button."""
     decoder = path_of("decode.js") if is_installed(OF_THE_SCAN) else ""
     answer = await page(request, "sign_in", status=status, notice=notice, decoder=decoder)
-    answer.headers["Permissions-Policy"] = "camera=(self), geolocation=(), microphone=(), payment=()"
+    answer.headers["Permissions-Policy"] = may_ask_for("camera")
     return answer
 
 

@@ -302,9 +302,11 @@ async def test_no_page_has_a_barrier_or_is_wider_than_its_window(evening: Evenin
                             await expect(watched.page.locator(".passed, form[action*=referrals]")).to_have_count(1)
                         assert await flaws_of(watched.page) == [], f"{path} in {language}"
                         if long:
-                            await watched.page.set_viewport_size({"width": 1280, "height": 900})
+                            await watched.page.set_viewport_size(
+                                {"width": DESKTOP["width"], "height": DESKTOP["height"]}
+                            )
                             assert await flaws_of(watched.page) == [], f"{path} in {language} at a desk"
-                            await watched.page.set_viewport_size({"width": 360, "height": 740})
+                            await watched.page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
                         assert await watched.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
                         await watched.shot(f"phone-{language}-{path.partition('?')[0].replace('/', '-')[:14]}")
                     if who is evening.hall:
