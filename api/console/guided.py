@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from api.console.checking import field_of
-from api.console.forms import Form
+from api.console.forms import NOT_UNDERSTOOD, Form
 from matching.refusals import Flaw
 
-__all__ = ["Guide", "Kept"]
+__all__ = ["Guide", "Kept", "plain"]
 
 Kept = list[tuple[str, str]]
 """Fields of other steps, each with one value."""
@@ -65,3 +65,11 @@ class Guide:
     @property
     def _order(self) -> list[str]:
         return list(self.steps)
+
+
+def plain(numbers: Mapping[str, int | None], words: Mapping[str, str]) -> dict[str, list[str]]:
+    """Fields of a form, each with what was said in it: numbers where there are any, words that were understood."""
+    return {
+        **{name: [] if number is None else [str(number)] for name, number in numbers.items()},
+        **{name: [word] for name, word in words.items() if word != NOT_UNDERSTOOD},
+    }

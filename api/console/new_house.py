@@ -14,7 +14,7 @@ from api.console.asking import FIRST_WISHES, MORE_WISHES, Choices, Named, named,
 from api.console.checking import checked, flawed
 from api.console.describing import MAY_ASK_WHERE, way_in
 from api.console.forms import Form
-from api.console.guided import Guide
+from api.console.guided import Guide, plain
 from api.console.pages import HOUSES, page
 from api.console.visits import ConsoleRoute, Visit, WritesHouses, gone_to
 from api.moments import skill_name
@@ -103,7 +103,7 @@ class _Draft:
             "wish": sorted(self.wishes),
             "visibility": [self.visibility],
             "skill": [self.skill],
-            **{name: [] if value is None else [str(value)] for name, value in numbers.items()},
+            **plain(numbers, {}),
         }
 
 

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Request, Response
 
 from api.console.asking import FIRST_WISHES, MORE_WISHES, Named, named
 from api.console.checking import checked, flawed
-from api.console.forms import NOT_UNDERSTOOD, Form
-from api.console.guided import Guide
+from api.console.forms import Form
+from api.console.guided import Guide, plain
 from api.console.houses import category_words
 from api.console.pages import HOUSES, page
 from api.console.schedules import WEEK, recurrence, weekdays
@@ -147,8 +147,7 @@ class _Draft:
             "audience": sorted(self.audience),
             "wish": sorted(self.wishes),
             "days": [each for each in WEEK if each in self.days],
-            **{name: [] if value is None else [str(value)] for name, value in numbers.items()},
-            **{name: [value] for name, value in words.items() if value != NOT_UNDERSTOOD},
+            **plain(numbers, words),
         }
 
 

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Request, Response
 
 from api.console.asking import Choices, Named, read_choices
 from api.console.checking import checked, flawed
-from api.console.forms import NOT_UNDERSTOOD, Form
-from api.console.guided import Guide
+from api.console.forms import Form
+from api.console.guided import Guide, plain
 from api.console.pages import VOLUNTEERS, page
 from api.console.schedules import WEEK, recurrence, weekdays
 from api.console.visits import ConsoleRoute, Visit, WritesHouses, gone_to
@@ -120,8 +120,7 @@ class _Draft:
         return {
             "town": [str(choices.town.id)] if choices.town else [],
             "days": [each for each in WEEK if each in self.days],
-            **{name: [] if value is None else [str(value)] for name, value in numbers.items()},
-            **{name: [value] for name, value in words.items() if value != NOT_UNDERSTOOD},
+            **plain(numbers, words),
         }
 
 
