@@ -50,6 +50,8 @@ def connect(settings: Settings, name: str, role: Role | None = None) -> AsyncEng
     Errors never carry the values of a statement, and a session that forgets its transaction is ended by the server.
     Connections are not tried before use, which would be a round trip an act: the first to find the server gone
     empties the whole pool. One that says nothing, though its end is open, is given up and raises `TimeoutError`.
+    The one that was given back last is lent first: it has planned what is asked again and again, and each connection
+    plans for itself, the first times anew each time.
     Raises `RoleNotTakenError` at the first use of one that is not in the role.
     """
     pooled = settings.listen_url is not None
@@ -57,6 +59,7 @@ def connect(settings: Settings, name: str, role: Role | None = None) -> AsyncEng
         settings.database_address,
         pool_size=settings.pool_size,
         max_overflow=0,
+        pool_use_lifo=True,
         pool_timeout=settings.pool_seconds,
         hide_parameters=True,
         execution_options={"role": role, "pooled": pooled},
@@ -89,6 +92,7 @@ def connect_to_a_follower(settings: Settings, address: str, name: str, role: Rol
         address,
         pool_size=settings.pool_size,
         max_overflow=0,
+        pool_use_lifo=True,
         pool_timeout=patience,
         hide_parameters=True,
         execution_options={"role": role, "pooled": False},

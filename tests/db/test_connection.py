@@ -1,4 +1,4 @@
-"""A connection whose other end is open and says nothing is given up, and the next one serves."""
+"""Connections of a process: one that says nothing is given up; who comes alone is given the one that was used last."""
 
 import asyncio
 
@@ -27,6 +27,25 @@ async def test_a_server_that_is_not_heard_is_given_up(settings: Settings) -> Non
             assert await _ask(engine) == 1
         finally:
             await engine.dispose()
+
+
+async def test_acts_one_after_the_other_take_one_connection(settings: Settings) -> None:
+    """It has their statements prepared and planned; the others, opened when many acts came at once, would plan anew."""
+    engine = connect(settings, "test", Role.APP)
+    try:
+        together = asyncio.Barrier(4)
+        assert len(set(await asyncio.gather(*(_server_process(engine, together) for _ in range(4))))) == 4
+        assert len({await _server_process(engine) for _ in range(8)}) == 1
+    finally:
+        await engine.dispose()
+
+
+async def _server_process(engine: AsyncEngine, together: asyncio.Barrier | None = None) -> int:
+    async with transaction(engine) as tx:
+        found = int((await tx.execute(text("select pg_backend_pid()"))).scalar_one())
+        if together is not None:
+            await together.wait()
+        return found
 
 
 async def _ask(engine: AsyncEngine) -> int:
