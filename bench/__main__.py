@@ -29,7 +29,7 @@ from bench.sql_path import hold_at_rate, search_both_ways
 from bench.staffing import plan_all
 from bench.tenancy import OWNER, search_in_each_role
 from bench.together import decide_together
-from bench.workers import CONTINENT, COUNTS, EVENING, Backlog, work
+from bench.workers import CONTINENT, COUNTS, EVENING, SMALL_SERVER, Backlog, work
 from bench.world import World, add_past, build
 from bench.year import command as year
 from db import holds
@@ -348,7 +348,8 @@ async def workers(settings: Settings, console: Console, backlog: Backlog, counts
     where = Servers(settings.database_url, settings.redis_url or "", settings.secret_file.parent)
     table = Table(
         "workers", "placed", "s", "a second", "against the first", "last tenth against first",
-        "of the processor: server", "workers",
+        f"of {backlog.server_cores} cores: server" if backlog.server_cores else "of the processor: server",
+        "workers of the processor" if backlog.server_cores else "workers",
         title=f"{backlog.needs:,} needs that wait at once among {backlog.offers:,} offers", title_justify="left",
     )  # fmt: skip
     cores = cpu_count() or 1
@@ -356,7 +357,8 @@ async def workers(settings: Settings, console: Console, backlog: Backlog, counts
     async for worked in work(lambda: own_database(where), backlog, counts):
         first = first or worked.rate
         whole = worked.seconds * cores
-        server = "-" if worked.server_seconds is None else f"{100 * worked.server_seconds / whole:.0f} %"
+        given = worked.seconds * (backlog.server_cores or cores)
+        server = "-" if worked.server_seconds is None else f"{100 * worked.server_seconds / given:.0f} %"
         table.add_row(
             str(worked.workers), f"{worked.placed:,}", f"{worked.seconds:.1f}", f"{worked.rate:.0f}",
             f"{worked.rate / first:.2f} times", f"{worked.tenths[-1] / worked.tenths[0]:.2f} times", server,
@@ -409,6 +411,7 @@ BENCHES: dict[str, Bench] = {
     "million": partial(growth, sizes=MILLION),
     "phone": bad_connection,
     "workers": partial(workers, backlog=EVENING, counts=COUNTS),
+    "small-server": partial(workers, backlog=SMALL_SERVER, counts=COUNTS),
     "continent": partial(workers, backlog=CONTINENT, counts=(2,)),
 }
 

@@ -6,8 +6,8 @@ more workers bring nothing there, whatever they would bring on machines of their
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from os import environ, sysconf
 from pathlib import Path
@@ -16,13 +16,14 @@ from typing import Final
 
 import asyncpg
 
+from bench.confined import confined
 from bench.databases import plain_connection
 from bench.world import NeedRow, add_needs, build, needs_around
 from db.settings import Settings
 from relais.embedded.processes import Log, running_in
 from relais.processes import Child
 
-__all__ = ["CONTINENT", "COUNTS", "EVENING", "Backlog", "Worked", "work"]
+__all__ = ["CONTINENT", "COUNTS", "EVENING", "SMALL_SERVER", "Backlog", "Worked", "work"]
 
 COUNTS: Final = (1, 2, 4)
 """Workers side by side."""
@@ -58,10 +59,16 @@ class Backlog:
     towns: int
     look_seconds: float
     rounds: bool
+    due_in: float
+    """Seconds from when they begin to be added until all are due: so that nobody works beside their being added."""
+    server_cores: float | None = None
+    """What the server may take of the processor; all of it where nothing is said."""
 
 
-EVENING: Final = Backlog(3_000, 6_000, 600, 0.1, rounds=False)
-CONTINENT: Final = Backlog(100_000, 1_000_000, 20_000, 2.0, rounds=True)
+EVENING: Final = Backlog(3_000, 6_000, 600, 0.1, rounds=False, due_in=8.0)
+SMALL_SERVER: Final = replace(EVENING, server_cores=0.7)
+"""So that workers have more of two cores than the server, as they have on machines of their own."""
+CONTINENT: Final = Backlog(100_000, 1_000_000, 20_000, 2.0, rounds=True, due_in=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +103,20 @@ async def work(
                 world = await build(connection, offers=backlog.offers, towns=backlog.towns, nights=_NIGHTS)
                 if not backlog.rounds:
                     await connection.execute(_WITHOUT_ROUNDS)
-                with _running(settings, count, {} if backlog.rounds else _ONE_BY_ONE) as workers:
+                data = Path(await connection.fetchval("select current_setting('data_directory')"))
+                share = confined(data, backlog.server_cores) if backlog.server_cores else nullcontext()
+                with share, _running(settings, count, {} if backlog.rounds else _ONE_BY_ONE) as workers:
                     await _all_ready(workers)
-                    adding = asyncio.create_task(_add_backlog(settings, list(needs_around(world, backlog.needs, 3))))
-                    yield await _watched(connection, workers, backlog.look_seconds)
+                    needs = list(needs_around(world, backlog.needs, 3))
+                    adding = asyncio.create_task(_add_backlog(settings, needs, backlog.due_in))
+                    yield await _watched(connection, data, workers, backlog.look_seconds)
                     await adding
             finally:
                 await connection.close()
 
 
-async def _watched(connection: asyncpg.Connection, workers: Sequence[Child], look_seconds: float) -> Worked:
+async def _watched(connection: asyncpg.Connection, data: Path, workers: Sequence[Child], look_seconds: float) -> Worked:
     """From the first need that is seen placed to nineteen of twenty: some are placed late, by rounds, whoever looks."""
-    data = Path(await connection.fetchval("select current_setting('data_directory')"))
     seen: list[_Seen] = []
     while not seen or seen[-1].moment < next(each.moment for each in seen if each.placed == seen[-1].placed) + _STILL:
         await asyncio.sleep(look_seconds)
@@ -146,10 +155,10 @@ def _tenths(seen: "Sequence[_Seen]", first: int, last: int) -> list[float]:
     ]
 
 
-async def _add_backlog(settings: Settings, needs: Sequence[NeedRow]) -> None:
+async def _add_backlog(settings: Settings, needs: Sequence[NeedRow], due_in: float) -> None:
     connection = await plain_connection(settings)
     try:
-        await add_needs(connection, needs)
+        await add_needs(connection, needs, due_in)
     finally:
         await connection.close()
 

@@ -123,8 +123,8 @@ async def add_past(connection: asyncpg.Connection, world: World, count: int) -> 
     await connection.execute("vacuum analyze need, allocation, event")
 
 
-async def add_needs(connection: asyncpg.Connection, needs: Sequence[NeedRow]) -> None:
-    """Post needs in bulk: open, due at once, their events written."""
+async def add_needs(connection: asyncpg.Connection, needs: Sequence[NeedRow], due_in: float = 0.0) -> None:
+    """Post needs in bulk: open, their events written; due at once, or within a moment so many seconds from now."""
     rows = []
     for need in needs:
         cell = cell_of(need.town.point)
@@ -136,7 +136,7 @@ async def add_needs(connection: asyncpg.Connection, needs: Sequence[NeedRow]) ->
     async with connection.transaction():
         await connection.execute(_STAGED_NEED)
         await connection.copy_records_to_table("staged_need", records=rows)
-        await connection.execute(_POST_NEEDS)
+        await connection.execute(_POST_NEEDS, due_in)
     await connection.execute("vacuum analyze need")
 
 
@@ -251,10 +251,11 @@ _PAST_STAYS = """
 _POST_NEEDS = """
     with posted as (
         insert into need (id, organization_id, category, town_id, cell, point, adults, minors, starts, ends, urgency,
-                          tier, stay, audience, requires, countries, divisible, deadline)
+                          tier, stay, audience, requires, countries, divisible, deadline, look_at)
         select id, organization_id, 'shelter', town_id, cell, st_point(longitude, latitude)::geography, adults, minors,
                starts, ends, urgency, case urgency when 'vital' then 0 when 'high' then 1 else 2 end, 'unknown',
-               audience, requires, countries, false, ends
+               audience, requires, countries, false, ends,
+               now() + make_interval(secs => $1 + row_number() over () * 0.000001)
           from staged_need
         returning id, organization_id
     )
