@@ -31,8 +31,11 @@ _FITS = """
        and coalesce(o.party_max, n.people) >= n.people
        and coalesce(o.nights_max, 365) > w.last - w.first
 """
+_WITHOUT_A_PLACE = text("select id from need where state in ('open', 'unmet') order by id")
+_AT_ONCE = 500
+"""Needs that one statement looks at: each has a time limit."""
 _PLACEABLE = text(f"""
-    select n.id {_FITS.format(which="n.state in ('open', 'unmet') and o.state = 'open'")}
+    select n.id {_FITS.format(which="n.id = any(:needs) and n.state in ('open', 'unmet') and o.state = 'open'")}
        and not exists (select from allocation a where a.need_id = n.id and a.offer_id = o.id
                           and a.state in ('declined', 'expired', 'no_show'))
        and not exists (select from generate_series(w.first, w.last, interval '1 day') as night
@@ -77,8 +80,13 @@ BROKEN = {
 
 async def still_placeable(engine: AsyncEngine) -> set[UUID]:
     """Needs without a place that some offer could take as it is."""
+    found: set[UUID] = set()
     async with transaction(engine) as tx:
-        return set((await tx.execute(_PLACEABLE)).scalars())
+        needs = list((await tx.execute(_WITHOUT_A_PLACE)).scalars())
+        for first in range(0, len(needs), _AT_ONCE):
+            some = needs[first : first + _AT_ONCE]
+            found.update((await tx.execute(_PLACEABLE, {"needs": some})).scalars())
+    return found
 
 
 async def broken_rules(engine: AsyncEngine) -> dict[str, int]:

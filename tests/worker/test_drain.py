@@ -56,7 +56,7 @@ async def test_three_workers_of_which_one_is_killed_drain_the_pool(
     *,
     long: bool,
 ) -> None:
-    await a_region(engine, 5_000 if long else 600)
+    await a_region(engine, 10_000 if long else 600)
     killed, *_ = [start_worker() for _ in range(3)]
 
     async def count(statement: str) -> int:
@@ -74,7 +74,7 @@ async def test_three_workers_of_which_one_is_killed_drain_the_pool(
         unseen = await count("select count(*) from need where state = 'open' and fruitless = 0")
         return not unseen and await count("select count(*) from round") > 0 and not await still_placeable(engine)
 
-    await eventually(drained, "nobody is left who could be placed", 300 if long else 60)
+    await eventually(drained, "nobody is left who could be placed", 900 if long else 60)
     assert await broken_rules(engine) == {}
     assert await count("select count(*) from need where state in ('held', 'confirmed')") > 100
 
