@@ -59,7 +59,7 @@ clean: ## remove what was installed and everything that was stored on this machi
 
 $(RUNTIME): requirements.txt pyproject.toml
 	@.ci/venv "$(PYTHON)"
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-compile --require-hashes -r requirements.txt
 	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps -e .
 	@touch $@
 
@@ -69,7 +69,7 @@ $(COMPILED): $(RUNTIME)
 	@touch $@
 
 $(DEV): requirements-dev.txt $(RUNTIME)
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --no-compile --require-hashes -r requirements-dev.txt
 	@touch $@
 
 $(MAP): web/node/package-lock.json $(RUNTIME)
