@@ -7,30 +7,30 @@ from typing import Final
 
 from relais.embedded.processes import running_in
 
-__all__ = ["confined"]
+__all__ = ["CannotConfineError", "confined"]
 
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 _PERIOD: Final = 5_000
 """Microseconds within which its share is counted: few, so that it is slowed down rather than stopped for a while."""
 
 
+class CannotConfineError(Exception):
+    """The kernel lets the user make no control group: it takes root, and a container that lets it."""
+
+
 @contextmanager
 def confined(data: Path, cores: float) -> Iterator[None]:
     """Give the server of this folder, and what it starts meanwhile, so many cores by a control group of the kernel.
 
-    Raises `OSError` where this user may not make one: it takes root, and a container that lets it.
+    Raises `CannotConfineError`.
     """
-    first_version = _CGROUPS / "cpu"
-    above = first_version if first_version.is_dir() else _CGROUPS
+    above = _CGROUPS / "cpu" if (_CGROUPS / "cpu").is_dir() else _CGROUPS
     group = above / "relais-bench"
-    group.mkdir(exist_ok=True)
-    quota = int(cores * _PERIOD)
-    if above == first_version:
-        (group / "cpu.cfs_period_us").write_text(str(_PERIOD))
-        (group / "cpu.cfs_quota_us").write_text(str(quota))
-    else:
-        (above / "cgroup.subtree_control").write_text("+cpu")
-        (group / "cpu.max").write_text(f"{quota} {_PERIOD}")
+    try:
+        group.mkdir(exist_ok=True)
+        _limit(group, int(cores * _PERIOD))
+    except OSError as error:
+        raise CannotConfineError from error
     try:
         _move(running_in(data), group)
         yield
@@ -38,6 +38,15 @@ def confined(data: Path, cores: float) -> Iterator[None]:
         _move(map(int, (group / "cgroup.procs").read_text().split()), above)
         with suppress(OSError):
             group.rmdir()
+
+
+def _limit(group: Path, quota: int) -> None:
+    if group.parent == _CGROUPS:
+        (group.parent / "cgroup.subtree_control").write_text("+cpu")
+        (group / "cpu.max").write_text(f"{quota} {_PERIOD}")
+    else:
+        (group / "cpu.cfs_period_us").write_text(str(_PERIOD))
+        (group / "cpu.cfs_quota_us").write_text(str(quota))
 
 
 def _move(pids: Iterable[int], group: Path) -> None:
