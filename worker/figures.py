@@ -21,7 +21,9 @@ class Figures:
         )
 
     def looked(self, look: str, end: str) -> None:
-        """Count a look: `well`, `database_away` or `broke`."""
+        """Count a look: `well`, `database_away` or `broke`, with all or with one of the things that it is about."""
         self._looks.labels(look, end).inc()
-        if end == "well":
-            self._last.labels(look).set_to_current_time()
+
+    def came_to_an_end(self, look: str) -> None:
+        """Say that a look went through all that was due."""
+        self._last.labels(look).set_to_current_time()

@@ -8,13 +8,13 @@ from itertools import groupby
 from uuid import UUID
 
 import structlog
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db import due, holds, pathway_holds, seekers
 from db.bell import Bell
 from db.connection import looking, transaction
 from matching.policy import Policy
+from worker.one_by_one import is_away, waits_for_others
 
 __all__ = ["AT_ONCE", "look_for_places"]
 
@@ -22,13 +22,6 @@ AT_ONCE = 100
 """Needs that are looked at in one round; when there were as many, there may be more."""
 _OTHERS_SECONDS = 0.1
 """Seconds that others are given who have all that is due."""
-_IN_EACH_OTHERS_WAY = frozenset({"40001", "40P01", "55P03"})
-"""SQLSTATE: somebody else keeps what a need wants, or wants what it keeps. It stays due."""
-_AWAY = ("08", "53", "57P", "58")
-"""Beginnings of SQLSTATE: the connection is lost, disk or memory are full, an operator ends it, the system fails.
-
-A statement that runs into its time limit (57014) is none of these: a need with which every look does is to be parked.
-"""
 _log = structlog.get_logger()
 
 
@@ -136,15 +129,10 @@ async def _look_for_one(engine: AsyncEngine, bell: Bell, need_id: UUID, found: d
                 placed = await pathway_holds.hold_together(tx, pathway_id, found.policy)
             if placed is None:
                 return False
-    except (OperationalError, InterfaceError, OSError, TimeoutError):
-        raise
     except Exception as error:
-        if isinstance(error, DBAPIError) and error.connection_invalidated:
+        if is_away(error):
             raise
-        state = str(getattr(getattr(error, "orig", None), "sqlstate", None) or "")
-        if state.startswith(_AWAY):
-            raise
-        if state in _IN_EACH_OTHERS_WAY:
+        if waits_for_others(error):
             _log.warning("need.waits_for_others")
             return True
         await _count_failure(engine, need_id, park_after, error)

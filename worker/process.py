@@ -29,6 +29,7 @@ from worker.doorbell import answer_the_door
 from worker.figures import Figures
 from worker.matching_round import AT_ONCE, look_for_places
 from worker.notices import Notices
+from worker.one_by_one import broken_acts
 from worker.outbound import Outbound
 from worker.projects import look_after_projects
 from worker.publication import publish_figures
@@ -175,7 +176,11 @@ async def _repeat(name: str, act: Act, figures: Figures, stopping: asyncio.Event
         bind_contextvars(look=name, look_id=secrets.token_hex(4))
         end = "well"
         try:
-            pause = await act()
+            with broken_acts() as broken:
+                pause = await act()
+            figures.came_to_an_end(name)
+            if broken:
+                end = "broke"
         except* (SQLAlchemyError, OSError, TimeoutError) as group:
             _log.warning("worker.database_away", exception=type(group.exceptions[0]).__name__)
             end, pause = "database_away", 1.0

@@ -6,34 +6,37 @@ from concurrent.futures.process import BrokenProcessPool
 from uuid import UUID
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db import policies, project_answers, project_plans
 from db.bell import Bell
 from db.connection import looking, snapshot, transaction
 from matching.policy import Policy
 from matching.projects import plan_project
+from worker.one_by_one import one_by_one, waits_for_others
 
 __all__ = ["look_after_projects"]
 
 _AT_ONCE = 20
 _SECONDS = 2.0
 """How long one plan is thought about."""
-_IN_EACH_OTHERS_WAY = frozenset({"40001", "40P01", "55P03"})
 _log = structlog.get_logger()
 
 
 async def look_after_projects(engine: AsyncEngine, bell: Bell, processes: Executor | None) -> int:
     """Do everything about projects that has fallen due by the database's clock. How many things changed."""
+
+    async def expire(tx: AsyncConnection, project_id: UUID) -> bool:
+        return await project_answers.expire(tx, project_id, policy)
+
     async with looking(engine) as connection:
         policy = await policies.in_force(connection)
         unanswered = await project_answers.list_unanswered(connection, _AT_ONCE)
         waiting = await project_plans.list_due(connection, policy, _AT_ONCE)
     async with transaction(engine) as tx:
         changed = await project_answers.close_ended(tx)
-    for project_id in unanswered:
-        async with transaction(engine) as tx:
-            changed += await project_answers.expire(tx, project_id, policy)
+    async for _ in one_by_one(engine, unanswered, expire, "project"):
+        changed += 1
     for project_id in waiting:
         changed += await _plan_one(engine, project_id, policy, processes)
     if changed:
@@ -54,7 +57,7 @@ async def _plan_one(engine: AsyncEngine, project_id: UUID, policy: Policy, proce
     except BrokenProcessPool:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, the next project is not to wait for it
-        others = str(getattr(getattr(error, "orig", None), "sqlstate", "")) in _IN_EACH_OTHERS_WAY
+        others = waits_for_others(error)
         _log.warning("project.waits_for_others" if others else "project.look_broke", exception=type(error).__name__)
         if not others:
             async with transaction(engine) as tx:

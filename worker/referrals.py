@@ -12,13 +12,13 @@ from db.bell import Bell
 from db.connection import looking, transaction
 from matching.policy import Policy
 from matching.states import ReferralState
+from worker.one_by_one import one_by_one, waits_for_others
 
 __all__ = ["look_after_referrals"]
 
 _AT_ONCE = 100
 _BROKE_SECONDS = 600
 """After how long a need is tried again with which referring broke."""
-_IN_EACH_OTHERS_WAY = frozenset({"40001", "40P01", "55P03"})
 _log = structlog.get_logger()
 
 
@@ -49,40 +49,41 @@ async def _each_overdue(
     async with transaction(engine) as tx:
         overdue = await referrals.list_overdue(tx, to, _AT_ONCE)
     changed = 0
-    for referral_id, need_id in overdue:
-        async with transaction(engine) as tx:
-            still_due = await act(tx, referral_id, need_id)
-        if still_due:
-            changed += 1
-            bell.work()
+    async for _ in one_by_one(engine, overdue, lambda tx, each: act(tx, *each), "referral"):
+        changed += 1
+        bell.work()
     return changed
 
 
 async def _call_home(engine: AsyncEngine, bell: Bell) -> int:
     """Look after people at home who lost their place, and would not go as far as the partner town any more."""
+
+    async def call(tx: AsyncConnection, need_id: UUID) -> bool:
+        await seekers.lock_need(tx, need_id)
+        return await referred_changes.come_home(tx, need_id)
+
     async with transaction(engine) as tx:
         far = await referred_changes.list_too_far(tx, _AT_ONCE)
     changed = 0
-    for need_id in far:
-        async with transaction(engine) as tx:
-            await seekers.lock_need(tx, need_id)
-            changed += await referred_changes.come_home(tx, need_id)
-    if changed:
+    async for _ in one_by_one(engine, far, call, "referral"):
+        changed += 1
         bell.work()
     return changed
 
 
 async def _see_to_rides(engine: AsyncEngine, bell: Bell) -> int:
     """Ask for the rides that pacts promise, and for none that nobody needs any more."""
+
+    async def post(tx: AsyncConnection, referral_id: UUID) -> bool:
+        return await rides.post(tx, referral_id) is not None
+
     async with transaction(engine) as tx:
         wanted, over = await rides.list_wanted(tx, _AT_ONCE), await rides.list_over(tx, _AT_ONCE)
     changed = 0
-    for referral_id in wanted:
-        async with transaction(engine) as tx:
-            changed += await rides.post(tx, referral_id) is not None
-    for each in over:
-        async with transaction(engine) as tx:
-            changed += await rides.end(tx, each)
+    async for _ in one_by_one(engine, wanted, post, "ride"):
+        changed += 1
+    async for _ in one_by_one(engine, over, rides.end, "ride"):
+        changed += 1
     if changed:
         bell.work()
     return changed
@@ -111,7 +112,7 @@ async def _refer_one(engine: AsyncEngine, need_id: UUID, policy: Policy) -> bool
                 return True
             await referring.postpone(tx, need_id)
     except DBAPIError as error:
-        if str(getattr(error.orig, "sqlstate", "")) not in _IN_EACH_OTHERS_WAY:
+        if not waits_for_others(error):
             raise
         _log.warning("need.waits_for_others")
     except (ValueError, KeyError) as error:

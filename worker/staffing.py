@@ -11,7 +11,7 @@ from time import perf_counter
 from uuid import UUID
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db import allocations, due, questions, shifts, staffing
 from db.bell import Bell
@@ -21,6 +21,7 @@ from db.regions import read_region, take_turn
 from db.shifts import NewShift
 from matching.staffing import Region, StaffingPlan
 from matching.staffing_territories import best_staffing
+from worker.one_by_one import one_by_one
 
 __all__ = ["Staffing", "plan_within"]
 
@@ -106,16 +107,15 @@ async def _release_the_unserved(engine: AsyncEngine, bell: Bell, sought: Abstrac
 
     In slots for which others were `sought` alone: who declined while the plan was thought out waits for the next one.
     """
-    async with transaction(engine) as tx:
-        unserved = await due.list_unserved(tx, _AT_ONCE)
-    released = 0
-    for slot, allocation_id, need_id in unserved:
-        if slot in sought and await _release(engine, slot, allocation_id, need_id):
-            released += 1
-            bell.settled(need_id)
-    return released
 
-
-async def _release(engine: AsyncEngine, slot: int, allocation_id: UUID, need_id: UUID) -> bool:
-    async with transaction(engine) as tx:
+    async def release(tx: AsyncConnection, unserved: tuple[int, UUID, UUID]) -> bool:
+        slot, allocation_id, need_id = unserved
         return await allocations.end_unstaffed(tx, allocation_id, need_id, slot)
+
+    async with transaction(engine) as tx:
+        unserved = [each for each in await due.list_unserved(tx, _AT_ONCE) if each[0] in sought]
+    released = 0
+    async for _, _, need_id in one_by_one(engine, unserved, release, "allocation"):
+        released += 1
+        bell.settled(need_id)
+    return released

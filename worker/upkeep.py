@@ -6,7 +6,7 @@ from math import inf
 from time import monotonic
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db import allocations, due, loads, policies, referring, seekers, surroundings
 from db.bell import Bell
@@ -14,6 +14,7 @@ from db.connection import transaction
 from matching.explain import unmet_reasons
 from matching.rules import Circumstances
 from matching.states import AllocationState
+from worker.one_by_one import one_by_one
 
 __all__ = ["Loads", "keep_up"]
 
@@ -58,16 +59,16 @@ class Loads:
 
 
 async def _end_allocations(engine: AsyncEngine, bell: Bell, to: AllocationState) -> int:
+    async def end(tx: AsyncConnection, overdue: tuple[UUID, UUID]) -> bool:
+        return await allocations.end_hold(tx, *overdue, to)
+
     async with transaction(engine) as tx:
         overdue = await due.list_allocations(tx, to, _AT_ONCE)
     ended = 0
-    for allocation_id, need_id in overdue:
-        async with transaction(engine) as tx:
-            still_due = await allocations.end_hold(tx, allocation_id, need_id, to)
-        if still_due:
-            ended += 1
-            bell.work()
-            bell.settled(need_id)
+    async for _, need_id in one_by_one(engine, overdue, end, "allocation"):
+        ended += 1
+        bell.work()
+        bell.settled(need_id)
     return ended
 
 
@@ -75,20 +76,18 @@ async def _record_unmet_needs(engine: AsyncEngine, bell: Bell) -> int:
     async with transaction(engine) as tx:
         overdue = await due.list_overdue_needs(tx, _AT_ONCE)
     recorded = 0
-    for need_id in overdue:
-        if await _record_unmet(engine, need_id):
-            recorded += 1
-            bell.settled(need_id)
+    async for need_id in one_by_one(engine, overdue, _record_unmet, "need"):
+        recorded += 1
+        bell.settled(need_id)
     return recorded
 
 
-async def _record_unmet(engine: AsyncEngine, need_id: UUID) -> bool:
-    async with transaction(engine) as tx:
-        policy = await policies.in_force(tx)
-        await seekers.lock_need(tx, need_id)
-        seeker = await seekers.read_seeker(tx, need_id, policy)
-        near = await surroundings.offers_around(tx, seeker.need, policy, seeker.now)
-        at = Circumstances(policy, seeker.now)
-        reasons = unmet_reasons(seeker.need, near, at, in_project=seeker.in_project)
-        reasons |= await referring.reasons(tx, need_id, policy)
-        return await due.record_unmet(tx, need_id, json.dumps(reasons))
+async def _record_unmet(tx: AsyncConnection, need_id: UUID) -> bool:
+    policy = await policies.in_force(tx)
+    await seekers.lock_need(tx, need_id)
+    seeker = await seekers.read_seeker(tx, need_id, policy)
+    near = await surroundings.offers_around(tx, seeker.need, policy, seeker.now)
+    at = Circumstances(policy, seeker.now)
+    reasons = unmet_reasons(seeker.need, near, at, in_project=seeker.in_project)
+    reasons |= await referring.reasons(tx, need_id, policy)
+    return await due.record_unmet(tx, need_id, json.dumps(reasons))
