@@ -3,17 +3,24 @@
 All that is known is looked at after each step, so that what does not fit together is told where it can be changed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+
+from fastapi import Response
 
 from api.console.checking import field_of
 from api.console.forms import NOT_UNDERSTOOD, Form
-from matching.refusals import Flaw
+from api.console.visits import gone_to
+from matching.refusals import Flaw, Invalid
 
 __all__ = ["Guide", "Kept", "plain"]
 
 Kept = list[tuple[str, str]]
 """Fields of other steps, each with one value."""
+
+
+Asks = Callable[[str, Invalid | None], Awaitable[Response]]
+"""Shows a step, and what is wrong in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +33,30 @@ class Guide:
         """The step that a form was sent from."""
         step = form.first("step")
         return step if step in self.steps else self.first
+
+    async def walk(
+        self, form: Form, ask: Asks, look: Callable[[], Awaitable[None]], act: Callable[[], Awaitable[str]]
+    ) -> Response:
+        """Go on to the next step, back, or look for a town; after the last one act, and go where that says.
+
+        `look` raises `Invalid` for all that is wrong until now, also in steps that were not asked yet: these are not
+        told before.
+        """
+        step = self.sent(form)
+        if form.first("find"):
+            return await ask(self.first, None)
+        if form.first("back"):
+            return await ask(self.before(step), None)
+        following = self.after(step)
+        try:
+            if following is None:
+                return gone_to(await act())
+            await look()
+        except Invalid as invalid:
+            found = self.until(step, invalid.flaws)
+            if found:
+                return await ask(self.earliest(found), Invalid(found))
+        return await ask(following or step, None)
 
     @property
     def first(self) -> str:

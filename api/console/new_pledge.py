@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 from uuid import uuid4
 
@@ -13,7 +14,7 @@ from api.console.forms import Form
 from api.console.guided import Guide, plain
 from api.console.pages import VOLUNTEERS, page
 from api.console.schedules import WEEK, recurrence, weekdays
-from api.console.visits import ConsoleRoute, Visit, WritesHouses, gone_to
+from api.console.visits import ConsoleRoute, Visit, WritesHouses
 from api.moments import language_name, skill_name
 from api.pledges import PledgeIn
 from api.wording import say
@@ -132,22 +133,14 @@ async def ask_for_pledge(request: Request, visit: WritesHouses) -> Response:
 
 @router.post(_PATH)
 async def add_pledge(request: Request, visit: WritesHouses) -> Response:
-    """Go on to the next step, back, or look for a town; after the last one the volunteers are pledged."""
-    draft, choices, step = _Draft.of(visit.form), await read_choices(visit), _GUIDE.sent(visit.form)
-    if visit.form.first("find"):
-        return await _asked(request, visit, draft, choices, _GUIDE.first)
-    if visit.form.first("back"):
-        return await _asked(request, visit, draft, choices, _GUIDE.before(step))
-    following = _GUIDE.after(step)
-    try:
-        if following is None:
-            return gone_to(await _add(visit, draft.terms(choices)))
-        await pledges.check_new(visit.tx, draft.with_usual_limits().terms(choices))
-    except Invalid as invalid:
-        found = _GUIDE.until(step, invalid.flaws)
-        if found:
-            return await _asked(request, visit, draft, choices, _GUIDE.earliest(found), Invalid(found))
-    return await _asked(request, visit, draft, choices, following or step)
+    """One step; after the last one the volunteers are pledged."""
+    draft, choices = _Draft.of(visit.form), await read_choices(visit)
+    return await _GUIDE.walk(
+        visit.form,
+        partial(_asked, request, visit, draft, choices),
+        lambda: pledges.check_new(visit.tx, draft.with_usual_limits().terms(choices)),
+        lambda: _add(visit, draft.terms(choices)),
+    )
 
 
 async def _add(visit: Visit, terms: PledgeTerms) -> str:

@@ -8,7 +8,7 @@ from api.console.asking import Named
 from api.moments import date_in_full, weekday
 from api.wording import say
 
-__all__ = ["WEEK", "days_words", "hours_words", "recurrence", "weekdays"]
+__all__ = ["WEEK", "days_words", "hours_words", "recurrence", "weekdays", "weekdays_of"]
 
 WEEK: Final = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _EVERY_DAY: Final = "FREQ=DAILY"
@@ -26,15 +26,22 @@ def recurrence(days: Collection[str]) -> str:
     return f"{_ON_WEEKDAYS}{','.join(chosen)}" if 0 < len(chosen) < len(WEEK) else _EVERY_DAY
 
 
+def weekdays_of(rrule: str) -> frozenset[str] | None:
+    """The days of the week of a rule, none where it is every day; `None` for a rule that says something else."""
+    if rrule == _EVERY_DAY:
+        return frozenset()
+    codes = rrule.removeprefix(_ON_WEEKDAYS).split(",")
+    return frozenset(codes) if rrule.startswith(_ON_WEEKDAYS) and set(codes) <= set(WEEK) else None
+
+
 def days_words(first: date, last: date, rrule: str, language: str) -> str:
     """From day to day, and on which weekdays; other rules are said as they are written."""
     span = f"{date_in_full(first, language)} – {date_in_full(last, language)}"
-    if rrule == _EVERY_DAY:
-        return span
-    codes = rrule.removeprefix(_ON_WEEKDAYS).split(",")
-    if rrule.startswith(_ON_WEEKDAYS) and set(codes) <= set(WEEK):
-        return f"{span} · {', '.join(weekday(WEEK.index(code), language) for code in codes)}"
-    return f"{span} · {rrule}"
+    days = weekdays_of(rrule)
+    if days is None:
+        return f"{span} · {rrule}"
+    named = [weekday(number, language) for number, code in enumerate(WEEK) if code in days]
+    return f"{span} · {', '.join(named)}" if named else span
 
 
 def hours_words(opens: time, closes: time, language: str) -> str:
