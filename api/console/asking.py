@@ -149,12 +149,15 @@ def named(prefix: str, codes: Iterable[str], language: str) -> list[Named]:
     return [Named(str(code), say(f"{prefix}.{code}", language)) for code in codes]
 
 
-async def read_choices(visit: Visit) -> Choices:
-    """The towns of the organization, those found by name when one was looked for, and the rest in the town chosen."""
+async def read_choices(visit: Visit, town_id: int | None = None) -> Choices:
+    """The towns of the organization, those found by name when one was looked for, and the rest in the town chosen.
+
+    `town_id` is the town that is chosen before anybody chooses; without one it is the first of the organization's.
+    """
     own = [await towns.get(visit.tx, each) for each in sorted(visit.who.towns)[:_MOST_TOWNS]]
     found = await _found(visit, own)
     # Who looked for a town means what was found, not what was chosen before.
-    chosen = "" if found else visit.form.first("town")
+    chosen = "" if found else visit.form.first("town") or str(town_id or "")
     offered = [*found, *(each for each in own if each not in found)]
     town = next((each for each in offered if str(each.id) == chosen), None)
     if town is None and not found and chosen.isdecimal() and len(chosen) <= 9:

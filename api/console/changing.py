@@ -6,6 +6,7 @@ stands now, and is not overwritten.
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
@@ -13,19 +14,19 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Request, Response
 
 from api.console.asking import FIRST_WISHES, MORE_WISHES, PARTIES, Asked, Named
-from api.console.checking import Flawed, checked, flawed
+from api.console.checking import Flawed, changed
 from api.console.forms import NOT_UNDERSTOOD, Form
 from api.console.pages import HOME, page
-from api.console.visits import ConsoleRoute, Posts, Visit, gone_to
+from api.console.revising import revise, unchanged_since
+from api.console.visits import ConsoleRoute, Posts, Visit
 from api.moments import country
 from api.needs import MOST_PEOPLE, NeedPatch
-from api.problems import STATUS, told
 from api.wording import say
 from db import boards, stays, towns
 from db.boards import OnBoard
 from matching.bounds import Bounds
 from matching.posting import NeedTerms
-from matching.refusals import CannotKeepPlace, Conflict, Invalid, NotFound, StaleVersion
+from matching.refusals import NotFound
 from matching.vocabulary import ACCESS, PROTECTIVE, Audience, Urgency
 
 __all__ = ["router"]
@@ -89,34 +90,21 @@ async def change_need(need_id: UUID, request: Request, visit: Posts) -> Response
     found = await _found(visit, need_id)
     said = _Said.of_form(visit.form)
 
-    async def act() -> str:
-        # What is refused after something was written is undone here, and its page is shown in the same transaction.
-        async with visit.tx.begin_nested():
-            await _change(visit, found, said)
-        visit.note(need_id)
-        visit.ring()
-        return f"{HOME}/needs/{need_id}"
-
-    try:
-        return gone_to(await visit.once(act))
-    except Invalid as invalid:
-        return await _asked(request, visit, found, said, 422, flawed(invalid.flaws, visit.language))
-    except StaleVersion:
+    async def afresh(status: int, wrong: Flawed) -> Response:
         now = await _found(visit, need_id)
-        changed: Flawed = {"": [say("console.change.meanwhile", visit.language)]}
-        return await _asked(request, visit, now, _Said.of_need(now.need.terms, now.zone), 412, changed)
-    except (CannotKeepPlace, Conflict) as refusal:
-        why: Flawed = {"": [told(refusal, visit.language)[0].detail]}
-        return await _asked(request, visit, found, said, STATUS[refusal.slug], why)
+        return await _asked(request, visit, now, _Said.of_need(now.need.terms, now.zone), status, wrong)
+
+    ask = partial(_asked, request, visit, found, said)
+    return await revise(visit, need_id, lambda: _change(visit, found, said), ask, afresh, "console.change.meanwhile")
 
 
-async def _change(visit: Visit, found: OnBoard, said: _Said) -> None:
-    need, version = found.need, visit.form.whole("version")
-    if version != need.version:
-        raise StaleVersion(need.version)
+async def _change(visit: Visit, found: OnBoard, said: _Said) -> str:
+    need = found.need
+    version = unchanged_since(visit, need.version)
     offered = {each.value for each in await _abroad(visit, found)}
     terms = _patch(found, said, offered).applied_to(need.terms)
     await stays.change(visit.tx, need.id, visit.who.organization_id, version, terms)
+    return f"{HOME}/needs/{need.id}"
 
 
 def _patch(found: OnBoard, said: _Said, offered: set[str]) -> NeedPatch:
@@ -133,12 +121,9 @@ def _patch(found: OnBoard, said: _Said, offered: set[str]) -> NeedPatch:
         changes["requires"] = sorted((terms.requires - _SHOWN) | now.wishes)
     if now.countries & offered != terms.countries & offered:
         changes["countries"] = sorted((terms.countries - offered) | (now.countries & offered))
-    patch = checked(NeedPatch, changes)
-    if said.max_km == before.max_km:
-        return patch
-    # What is left empty is taken away, where `checked` would leave it out.
-    limit = checked(NeedPatch, {"max_km": said.max_km}) if said.max_km is not None else NeedPatch(max_km=None)
-    return patch.model_copy(update={"max_km": limit.max_km})
+    if said.max_km != before.max_km:
+        changes["max_km"] = said.max_km
+    return changed(NeedPatch, changes)
 
 
 def _of_party(now: Asked, before: Asked) -> dict[str, object]:

@@ -11,7 +11,7 @@ from api.wire import Wire
 from api.wording import knows, say
 from matching.refusals import Flaw, Invalid
 
-__all__ = ["Flawed", "checked", "field_of", "flawed"]
+__all__ = ["Flawed", "changed", "checked", "field_of", "flawed"]
 
 Body = TypeVar("Body", bound=Wire)
 _FIELDS: Final = {
@@ -28,8 +28,17 @@ Flawed = dict[str, list[str]]
 
 def checked(model: type[Body], said: Mapping[str, object]) -> Body:
     """The body that says the same; what was left empty is left out. Raises `Invalid`, as the API would."""
+    return _valid(model, {name: value for name, value in said.items() if value not in ("", None)})
+
+
+def changed(model: type[Body], changes: Mapping[str, object]) -> Body:
+    """The change that says the same; what was left empty is to be taken away. Raises `Invalid`, as the API would."""
+    return _valid(model, {name: None if value == "" else value for name, value in changes.items()})
+
+
+def _valid(model: type[Body], said: Mapping[str, object]) -> Body:
     try:
-        return model.model_validate({name: value for name, value in said.items() if value not in ("", None)})
+        return model.model_validate(said)
     except ValidationError as error:
         found = [{**each, "loc": ("body", *each["loc"])} for each in error.errors(include_url=False)]
         raise Invalid(flaws_of(found)) from None

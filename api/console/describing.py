@@ -2,25 +2,25 @@
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Request, Response
 
-from api.console.checking import Flawed, checked, flawed
+from api.console.checking import Flawed, checked
 from api.console.forms import Form
 from api.console.pages import HOUSES, page
-from api.console.visits import ConsoleRoute, Visit, WritesHouses, gone_to
+from api.console.revising import revise
+from api.console.visits import ConsoleRoute, Visit, WritesHouses
 from api.front_door import may_ask_for
-from api.problems import STATUS, told
 from api.sites import AddressIn, PointIn
-from api.wording import say
 from db import sites
 from db.sites import Address, SiteFacts
 from geo.cells import Point
 from matching import bounds
 from matching.bounds import visible_line
-from matching.refusals import CapacityInUse, Flaw, Invalid, StaleVersion
+from matching.refusals import Flaw, Invalid
 from matching.reveal import is_met_nowhere
 from matching.vocabulary import Visibility
 
@@ -62,24 +62,13 @@ async def tell_way(site_id: UUID, request: Request, visit: WritesHouses) -> Resp
     site = await sites.read(visit.tx, site_id, own)
 
     async def act() -> str:
-        said = way_in(visit.form, site.terms.visibility)
-        # What is refused after something was written is undone here, and its page is shown in the same transaction.
-        async with visit.tx.begin_nested():
-            await _tell(visit, site_id, -1 if version is None else version, said)
-        visit.note(site_id)
-        visit.ring()
+        await _tell(visit, site_id, -1 if version is None else version, way_in(visit.form, site.terms.visibility))
         return HOUSES
 
-    try:
-        return gone_to(await visit.once(act))
-    except Invalid as invalid:
-        return await _asked(request, site, 422, flawed(invalid.flaws, visit.language))
-    except StaleVersion as refusal:
-        changed: Flawed = {"": [say("console.night.changed", visit.language)]}
-        return await _asked(request, await sites.read(visit.tx, site_id, own), STATUS[refusal.slug], changed)
-    except CapacityInUse as refusal:
-        why: Flawed = {"": [told(refusal, visit.language)[0].detail]}
-        return await _asked(request, site, STATUS[refusal.slug], why)
+    async def afresh(status: int, wrong: Flawed) -> Response:
+        return await _asked(request, await sites.read(visit.tx, site_id, own), status, wrong)
+
+    return await revise(visit, site_id, act, partial(_asked, request, site), afresh)
 
 
 async def _tell(visit: Visit, site_id: UUID, version: int, said: Told) -> None:

@@ -64,6 +64,8 @@ class PledgeCard:
     most: int
     week: str
     over: bool
+    may_change: bool
+    """Also one that was ended: it may be counted on again, while it has days left."""
 
 
 @router.get(VOLUNTEERS)
@@ -179,4 +181,5 @@ def _pledge(pledge: PledgeFacts, town: TownFacts, used: int, now: datetime, lang
         most=terms.shifts_per_week_max,
         week=say("console.pledge.week", language, used=used, most=terms.shifts_per_week_max),
         over=pledge.state is PledgeState.CLOSED or terms.last_day < today,
+        may_change=terms.last_day >= today,
     )
