@@ -18,14 +18,22 @@ from api.wire import CategoryCode, Instant, TownId, Wire
 from db import pact_facts, pact_weeks, pacts
 from db.pact_facts import PactFacts, Side, VersionFacts
 from db.pact_weeks import WeekFacts
+from matching.bounds import ANSWER_MINUTES, NOTICE_DAYS, PEOPLE_PER_WEEK
 from matching.pacts import MOST_VERSIONS, PactTerms
 from matching.states import PactState
 from matching.vocabulary import Acceptance, Transport
 
-__all__ = ["router"]
+__all__ = ["PactIn", "PactTermsWire", "router"]
 
 router = APIRouter(prefix="/v1/pacts", tags=["pacts"], route_class=TransactionalRoute)
-PerWeek = Annotated[int, Field(ge=0, le=10_000, description="People a week, Monday to Sunday; 0 for none that way.")]
+PerWeek = Annotated[
+    int,
+    Field(
+        ge=PEOPLE_PER_WEEK.least,
+        le=PEOPLE_PER_WEEK.most,
+        description="People a week, Monday to Sunday; 0 for none that way.",
+    ),
+]
 Number = Annotated[int, Field(ge=1, le=MOST_VERSIONS)]
 Count = Annotated[int, Field(ge=0)]
 
@@ -41,10 +49,13 @@ class PactTermsWire(Wire):
     ] = False
     transport: Annotated[Transport, Field(description="Who sees to the way: a town, or the people themselves.")]
     acceptance: Acceptance = Acceptance.EACH
-    answer_within_minutes: Annotated[int, Field(ge=5, le=1440)] = 60
+    answer_within_minutes: Annotated[int, Field(ge=ANSWER_MINUTES.least, le=ANSWER_MINUTES.most)] = 60
     first_day: date
     last_day: date
-    notice_days: Annotated[int, Field(ge=0, le=366, description="Between notice and the end of the pact.")] = 30
+    notice_days: Annotated[
+        int,
+        Field(ge=NOTICE_DAYS.least, le=NOTICE_DAYS.most, description="Between notice and the end of the pact."),
+    ] = 30
 
     def terms(self) -> PactTerms:
         """The terms as the domain knows them."""

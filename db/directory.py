@@ -21,7 +21,7 @@ from db.tables.metadata import columns
 from matching.refusals import NotFound
 from matching.vocabulary import OrganizationKind
 
-__all__ = ["Chosen", "Giver", "Listing", "Reader", "Shelf", "givers", "page", "read"]
+__all__ = ["IS_PUBLIC", "Chosen", "Giver", "Listing", "Reader", "Shelf", "givers", "page", "read"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,8 @@ class Shelf:
 
 
 _STANDS = " o.state <> 'closed' and o.last_day >= current_date - 1 "
-_PUBLIC = " o.is_public and h.visibility = 'public' and h.kind <> 'private_home' and" + _STANDS
+IS_PUBLIC = " o.is_public and h.visibility = 'public' and h.kind <> 'private_home' and" + _STANDS
+"""For an offer `o` at a site `h`: whether anybody may know of it, and who gives it."""
 _SEEN = " (o.organization_id = :organization or o.town_id = any(cast(:towns as int[]))) and" + _STANDS
 _CHOSEN = """
    and (cast(:category as text) is null or o.category = :category)
@@ -101,13 +102,13 @@ _COUNT = "select count(*) as number" + _JOINS
 _GIVERS = "select g.id as giver_id, g.name as giver, g.kind, g.self_organized" + _JOINS
 _GROUPED = " and g.id is not null group by g.id order by g.created_at, g.id"
 _ONE = " and o.id = :id"
-_PAGE_PUBLIC = text(_TOLD + _JOINS + _PUBLIC + _CHOSEN + _ORDERED)
+_PAGE_PUBLIC = text(_TOLD + _JOINS + IS_PUBLIC + _CHOSEN + _ORDERED)
 _PAGE_SEEN = text(_TOLD + _FREE + _JOINS + _SEEN + _CHOSEN + _ORDERED)
-_COUNT_PUBLIC = text(_COUNT + _PUBLIC + _CHOSEN)
+_COUNT_PUBLIC = text(_COUNT + IS_PUBLIC + _CHOSEN)
 _COUNT_SEEN = text(_COUNT + _SEEN + _CHOSEN)
-_READ_PUBLIC = text(_TOLD + _JOINS + _PUBLIC + _ONE)
+_READ_PUBLIC = text(_TOLD + _JOINS + IS_PUBLIC + _ONE)
 _READ_SEEN = text(_TOLD + _FREE + _JOINS + _SEEN + _ONE)
-_GIVERS_PUBLIC = text(_GIVERS + _PUBLIC + _GROUPED)
+_GIVERS_PUBLIC = text(_GIVERS + IS_PUBLIC + _GROUPED)
 _GIVERS_SEEN = text(_GIVERS + _SEEN + _GROUPED)
 
 

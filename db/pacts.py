@@ -13,10 +13,10 @@ from db import events
 from db.pact_facts import TODAY, Side
 from db.roles import Role, acting_as
 from matching.pacts import MOST_VERSIONS, PactTerms, flaws_of
-from matching.refusals import Conflict, Flaw, Invalid, NotFound
+from matching.refusals import Conflict, Flaw, Invalid, NotFound, StaleVersion
 from matching.states import PactState
 
-__all__ = ["MOST_EACH", "add", "end", "end_due", "renew", "sign"]
+__all__ = ["MOST_EACH", "add", "check_parties", "check_terms", "end", "end_due", "renew", "sign"]
 
 MOST_EACH = 500
 """Pacts of one organization that have not ended."""
@@ -106,9 +106,20 @@ async def add(tx: AsyncConnection, proposer: Side, partner: Side, terms: PactTer
     await tx.execute(_LOCK_ORGANIZATION, {"organization": str(proposer.organization_id)})
     if (await tx.execute(_COUNT, {"organization": proposer.organization_id})).scalar_one() >= MOST_EACH:
         raise Conflict("too_many_pacts", "full")
-    sides = _sides(proposer, partner)
+    await check_parties(tx, proposer, partner)
+    await check_terms(tx, proposer.town_id, partner.town_id, terms)
+    pact_id = uuid4()
+    await tx.execute(_ADD, _sides(proposer, partner) | {"id": pact_id})
+    await _add_version(tx, pact_id, 1, proposer.organization_id, terms)
+    both = [proposer.organization_id, partner.organization_id]
+    await events.record(tx, "pact.proposed", pact_id, both, number=1)
+    return pact_id
+
+
+async def check_parties(tx: AsyncConnection, proposer: Side, partner: Side) -> None:
+    """Whether these two may make a pact. Raises `Invalid`, and tells no more of the other than that."""
     async with acting_as(tx, Role.MATCHER):
-        parties = (await tx.execute(_PARTIES, sides)).one()
+        parties = (await tx.execute(_PARTIES, _sides(proposer, partner))).one()
     flaws = [Flaw("/town", "not_your_town")] if not parties.may_propose else []
     if not parties.may_sign or partner.organization_id == proposer.organization_id:
         flaws.append(Flaw("/partner", "unknown_partner"))
@@ -116,25 +127,34 @@ async def add(tx: AsyncConnection, proposer: Side, partner: Side, terms: PactTer
         flaws.append(Flaw("/partner_town", "same_town"))
     if flaws:
         raise Invalid(tuple(flaws))
-    await _check(tx, proposer.town_id, partner.town_id, terms)
-    pact_id = uuid4()
-    await tx.execute(_ADD, sides | {"id": pact_id})
-    await _add_version(tx, pact_id, 1, proposer.organization_id, terms)
-    both = [proposer.organization_id, partner.organization_id]
-    await events.record(tx, "pact.proposed", pact_id, both, number=1)
-    return pact_id
 
 
-async def renew(tx: AsyncConnection, pact_id: UUID, organization_id: UUID, terms: PactTerms) -> int:
+async def check_terms(tx: AsyncConnection, proposer_town: int, partner_town: int, terms: PactTerms) -> None:
+    """Whether these towns may agree on this. Raises `Invalid`."""
+    towns = (await tx.execute(_TOWNS, {"proposer_town": proposer_town, "partner_town": partner_town})).one()
+    flaws = list(flaws_of(terms, towns.today, abroad=towns.abroad))
+    if (await tx.execute(_UNKNOWN, {"categories": sorted(terms.categories)})).one_or_none() is not None:
+        flaws.append(Flaw("/terms/categories", "unknown_category"))
+    if flaws:
+        raise Invalid(tuple(flaws))
+
+
+async def renew(
+    tx: AsyncConnection, pact_id: UUID, organization_id: UUID, terms: PactTerms, seen: int | None = None
+) -> int:
     """Propose other terms, signed by who proposes them: the number of the version. Nothing changes until both signed.
 
-    Raises `NotFound`, `Invalid`, and `Conflict` where the pact has ended.
+    `seen` is the newest version that was read, where that matters. Raises `NotFound`, `Invalid`, `StaleVersion` where
+    other terms were proposed since, and `Conflict` where the pact has ended.
     """
     pact = await _lock(tx, pact_id, organization_id)
     if pact.state == PactState.ENDED:
         raise Conflict("pact_has_ended", pact.state)
-    await _check(tx, pact.proposer_town_id, pact.partner_town_id, terms)
-    number = int((await tx.execute(_NEWEST, {"pact": pact_id})).scalar_one()) + 1
+    newest = int((await tx.execute(_NEWEST, {"pact": pact_id})).scalar_one())
+    if seen not in (None, newest):
+        raise StaleVersion(newest)
+    await check_terms(tx, pact.proposer_town_id, pact.partner_town_id, terms)
+    number = newest + 1
     if number > MOST_VERSIONS:
         raise Conflict("too_many_versions", pact.state)
     await _add_version(tx, pact_id, number, organization_id, terms)
@@ -202,15 +222,6 @@ async def _lock(tx: AsyncConnection, pact_id: UUID, organization_id: UUID) -> Ro
     if row is None:
         raise NotFound
     return row
-
-
-async def _check(tx: AsyncConnection, proposer_town: int, partner_town: int, terms: PactTerms) -> None:
-    towns = (await tx.execute(_TOWNS, {"proposer_town": proposer_town, "partner_town": partner_town})).one()
-    flaws = list(flaws_of(terms, towns.today, abroad=towns.abroad))
-    if (await tx.execute(_UNKNOWN, {"categories": sorted(terms.categories)})).one_or_none() is not None:
-        flaws.append(Flaw("/terms/categories", "unknown_category"))
-    if flaws:
-        raise Invalid(tuple(flaws))
 
 
 async def _add_version(

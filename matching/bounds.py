@@ -10,6 +10,7 @@ from typing import Final
 
 __all__ = [
     "ADDRESS_CHARACTERS",
+    "ANSWER_MINUTES",
     "CAPACITY",
     "CAPACITY_OF_A_NIGHT",
     "CONFIRM_MINUTES",
@@ -19,8 +20,10 @@ __all__ = [
     "MINIMUM_VOLUNTEERS",
     "NAME_CHARACTERS",
     "NIGHTS_MAX",
+    "NOTICE_DAYS",
     "PARTY_MAX",
     "PEOPLE_PER_VOLUNTEER",
+    "PEOPLE_PER_WEEK",
     "PROVISIONS_MOST",
     "RADIUS_KM",
     "RECURRENCE_CHARACTERS",
@@ -53,6 +56,10 @@ MINIMUM_VOLUNTEERS: Final = Bounds(0, 100)
 HEADCOUNT: Final = Bounds(1, 1000)
 RADIUS_KM: Final = Bounds(0, 500)
 SHIFTS_PER_WEEK: Final = Bounds(1, 100)
+PEOPLE_PER_WEEK: Final = Bounds(0, 10_000)
+"""0 is nobody that way."""
+ANSWER_MINUTES: Final = Bounds(5, 1440)
+NOTICE_DAYS: Final = Bounds(0, 366)
 LONGITUDE: Final = Bounds(-180, 180)
 LATITUDE: Final = Bounds(-90, 90)
 TOWN_ID: Final = Bounds(1, 2_147_483_647)

@@ -46,7 +46,7 @@ def _valid(model: type[Body], said: Mapping[str, object]) -> Body:
 
 def field_of(flaw: Flaw) -> str:
     """The field that a flaw is about, as forms call it; nothing where it is about none."""
-    path = flaw.at.removeprefix("/")
+    path = flaw.at.removeprefix("/").removeprefix("terms/")
     name = path.partition("/")[0]
     return _FIELDS.get(path) or _FIELDS.get(name, name)
 

@@ -82,6 +82,10 @@ class Form:
         """Those values of a field that are ids."""
         return [found for found in map(_uuid, self.every(name)) if found is not None]
 
+    def uuid(self, name: str) -> UUID | None:
+        """An id as somebody wrote it; nothing for what is none."""
+        return _uuid(self.first(name))
+
     def _shaped(self, name: str, form: re.Pattern[str]) -> str:
         written = self.words(name)
         return written if not written or form.fullmatch(written) else NOT_UNDERSTOOD

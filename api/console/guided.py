@@ -5,6 +5,7 @@ All that is known is looked at after each step, so that what does not fit togeth
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from fastapi import Response
 
@@ -13,12 +14,13 @@ from api.console.forms import NOT_UNDERSTOOD, Form
 from api.console.visits import gone_to
 from matching.refusals import Flaw, Invalid
 
-__all__ = ["Guide", "Kept", "plain"]
+__all__ = ["Guide", "Kept", "look_at", "plain"]
 
 Kept = list[tuple[str, str]]
 """Fields of other steps, each with one value."""
 
 
+Body = TypeVar("Body")
 Asks = Callable[[str, Invalid | None], Awaitable[Response]]
 """Shows a step, and what is wrong in it."""
 
@@ -96,6 +98,30 @@ class Guide:
     @property
     def _order(self) -> list[str]:
         return list(self.steps)
+
+
+async def look_at(
+    said: Callable[[], Body], usual: Callable[[], Body], check: Callable[[Body], Awaitable[None]]
+) -> None:
+    """Raises `Invalid` with all that is wrong in what is said, whatever was not asked yet.
+
+    Where that is not whole it is checked with what is `usual` for the rest, so that each thing is told in its own step.
+    """
+    found: tuple[Flaw, ...] = ()
+    try:
+        body = said()
+    except Invalid as invalid:
+        found = invalid.flaws
+        try:
+            body = usual()
+        except Invalid:
+            raise invalid from None
+    try:
+        await check(body)
+    except Invalid as invalid:
+        found += invalid.flaws
+    if found:
+        raise Invalid(tuple(dict.fromkeys(found)))
 
 
 def plain(numbers: Mapping[str, int | None], words: Mapping[str, str]) -> dict[str, list[str]]:
