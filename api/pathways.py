@@ -24,7 +24,7 @@ from matching.pathways import FEWEST_STEPS, MOST_STEPS, PathwayState, state_of
 from matching.posting import NeedTerms
 from matching.vocabulary import Audience, Stay, Urgency
 
-__all__ = ["router"]
+__all__ = ["PathwayIn", "router"]
 
 router = APIRouter(prefix="/v1/pathways", tags=["pathways"], route_class=TransactionalRoute)
 _NEAR_KM = 15

@@ -25,7 +25,7 @@ from matching.projects import MOST_PARTIES, ProjectState
 from matching.states import LIVE
 from matching.vocabulary import Audience, RefuseReason, Stay, Urgency
 
-__all__ = ["PlanNumber", "Unwanted", "router"]
+__all__ = ["AcceptIn", "PlanNumber", "ProjectIn", "RefusePlanIn", "Unwanted", "router"]
 
 router = APIRouter(prefix="/v1/projects", tags=["projects"], route_class=TransactionalRoute)
 TogetherKm = Annotated[

@@ -24,7 +24,7 @@ from matching.refusals import Conflict, Flaw, Invalid, NotFound
 from matching.states import NeedState
 from matching.vocabulary import Coverage
 
-__all__ = ["PathwayFacts", "PathwayPosted", "add", "page", "read", "withdraw"]
+__all__ = ["PathwayFacts", "PathwayPosted", "add", "check_new", "page", "read", "withdraw"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,11 @@ async def add(
     own = {one.need.id for one in added}
     pathway = PathwayFacts(pathway_id, near_km, posted_at, tuple(one.need for one in added), {})
     return PathwayPosted(pathway, next((one.lookalike for one in added if one.lookalike not in {None, *own}), None))
+
+
+async def check_new(tx: AsyncConnection, steps: Sequence[NeedTerms]) -> None:
+    """Whether such a pathway can be posted: raises what `add` raises, and writes nothing."""
+    await _check(tx, steps)
 
 
 async def read(tx: AsyncConnection, pathway_id: UUID, organization_id: UUID) -> PathwayFacts:

@@ -21,7 +21,17 @@ from matching.projects import ProjectState
 from matching.refusals import Conflict, Flaw, Invalid, NotFound
 from matching.vocabulary import Coverage, RefuseReason
 
-__all__ = ["ProjectFacts", "ProjectTerms", "add", "check_self_organized", "leave", "page", "read", "withdraw"]
+__all__ = [
+    "ProjectFacts",
+    "ProjectTerms",
+    "add",
+    "check_new",
+    "check_self_organized",
+    "leave",
+    "page",
+    "read",
+    "withdraw",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +109,11 @@ async def add(
     await needs.add(tx, organization_id, parties, pointers, project_id=project_id)
     await events.record(tx, "project.posted", project_id, [organization_id])
     return await read(tx, project_id, organization_id)
+
+
+async def check_new(tx: AsyncConnection, terms: ProjectTerms, parties: Sequence[NeedTerms]) -> None:
+    """Whether such a project can be posted: raises what `add` raises, and writes nothing."""
+    await _check(tx, terms, parties)
 
 
 async def read(tx: AsyncConnection, project_id: UUID, organization_id: UUID) -> ProjectFacts:

@@ -62,6 +62,8 @@ class Together:
     until: datetime | None
     until_words: str
     left: str
+    path: str
+    """Of the page on which all of it stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,14 +276,19 @@ def _stay(each: AllocationFacts, found: OnBoard, language: str, scopes: Collecti
 
 def _together(found: OnBoard, language: str) -> Together | None:
     if found.project is None:
-        step = found.need.pathway_id is not None
-        return Together(say("console.pathway", language), None, "", "") if step else None
+        pathway = found.need.pathway_id
+        return (
+            Together(say("console.pathway", language), None, "", "", f"/console/pathways/{pathway}")
+            if pathway
+            else None
+        )
     until = found.project.answer_by
     return Together(
         words=say(f"console.project.{found.project.state}", language),
         until=until,
         until_words=say("console.project.until", language, time=moment(until, found.zone, language)) if until else "",
         left=left(until - found.now, language) if until else "",
+        path=f"/console/projects/{found.need.project_id}",
     )
 
 

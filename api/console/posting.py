@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
@@ -26,10 +26,26 @@ from matching.posting import NeedTerms
 from matching.refusals import Invalid, NotFound
 from matching.vocabulary import Urgency
 
-__all__ = ["MOST_SLIPS", "SlipShown", "asking_form", "post", "router", "slip_of"]
+__all__ = ["MOST_SLIPS", "SlipShown", "asking_form", "post", "router", "slip_of", "slip_page", "slip_to"]
 
 router = APIRouter(include_in_schema=False, route_class=ConsoleRoute)
 MOST_SLIPS: Final = 60
+
+
+class OnSlip(Protocol):
+    """Whose slip it is, in words."""
+
+    @property
+    def title(self) -> str:
+        """How many they are."""
+
+    @property
+    def town(self) -> str:
+        """From where they look for a place."""
+
+    @property
+    def times(self) -> str:
+        """From when to when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +55,7 @@ class SlipShown:
     code: str
     picture: str
     """The code as a QR, an SVG of our own making. It holds the code alone: no address that a browser would keep."""
-    card: Card
+    card: OnSlip
 
 
 @router.get("/console/needs/new")
@@ -71,7 +87,7 @@ async def show_need(need_id: UUID, request: Request, visit: ReadsBoard) -> Respo
     placed = await allocations.of_needs(visit.tx, [need_id])
     passed = (await passed_on(visit, [need_id]))[need_id]
     card = card_of(found, placed[need_id], visit.language, visit.who.scopes, why.summary, passed)
-    return await page(request, "need", card=card, why=why, slip=slip_of(visit, found, card), public=_slip_page(request))
+    return await page(request, "need", card=card, why=why, slip=slip_of(visit, found, card), public=slip_page(request))
 
 
 @router.get("/console/slips")
@@ -82,7 +98,7 @@ async def show_slips(request: Request, visit: Posts) -> Response:
     shown = [
         slip_of(visit, each, card_of(each, (), visit.language, visit.who.scopes)) for each in found if each is not None
     ]
-    return await page(request, "slips", slips=[each for each in shown if each is not None], public=_slip_page(request))
+    return await page(request, "slips", slips=[each for each in shown if each is not None], public=slip_page(request))
 
 
 async def post(visit: Visit, terms: Sequence[NeedTerms]) -> str:
@@ -120,7 +136,12 @@ def slip_of(visit: Visit, found: OnBoard, card: Card) -> SlipShown | None:
     if card.over or Scope.NEEDS_WRITE not in visit.who.scopes:
         return None
     visit.note(found.need.id)
-    opens = found.need.pathway_id or found.need.project_id or found.need.id
+    return slip_to(visit, found.need.pathway_id or found.need.project_id or found.need.id, card)
+
+
+def slip_to(visit: Visit, opens: UUID, card: OnSlip) -> SlipShown:
+    """The slip that opens this; that it was shown is written down."""
+    visit.note(opens)
     code = visit.house.withheld.text(visit.house.withheld.code(opens))
     picture = segno.make(code, error="m", micro=False).svg_inline(omitsize=True, border=4, dark="#000", light="#fff")
     return SlipShown(code, picture, card)
@@ -148,7 +169,7 @@ async def asking_form(
     )
 
 
-def _slip_page(request: Request) -> str:
+def slip_page(request: Request) -> str:
     """Where the people read their slip, as it is typed."""
     return f"{request.url.netloc}/slip"
 

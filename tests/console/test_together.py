@@ -44,7 +44,7 @@ async def test_a_party_of_a_project_says_where_the_project_stands_and_until_when
     door = await enter(coordination.key)
     shown = await door.read(BOARD)
     assert said(shown) == ["open", "open"]
-    assert project["id"] not in shown.answer.text, "there is no page of it to go to"
+    assert shown.answer.text.count(f'/console/projects/{project["id"]}"') == 2, "all of it is one tap away"
     await open_offer(municipality)
     assert await look_after_projects(in_role(engine, Role.MATCHER), Bell(settings), None)
     shown = await door.read(BOARD)

@@ -1,0 +1,307 @@
+"""Who is placed with others: pathways and projects of the organization, where each stands, their slip, and their end.
+
+A plan of a project is answered by its people with their code; here only by an organization that is theirs.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+from typing import Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Request, Response
+
+from api.console.asking import named
+from api.console.cards import counts_in_words
+from api.console.forms import Form
+from api.console.houses import category_words
+from api.console.pages import HOME, page
+from api.console.posting import SlipShown, slip_page, slip_to
+from api.console.visits import ConsoleRoute, Posts, ReadsBoard, Visit, gone_to
+from api.moments import left, moment, stretch
+from api.wording import say
+from db import allocations, boards, organizations, pathways, project_answers, project_slips, projects, towns
+from db.allocations import AllocationFacts
+from db.keys import Scope
+from db.needs import NeedFacts
+from db.pathways import PathwayFacts
+from db.project_slips import PlanFacts
+from db.projects import ProjectFacts
+from db.roles import Role, acting_as
+from matching.pathways import PathwayState
+from matching.pathways import state_of as state_of_pathway
+from matching.projects import ProjectState
+from matching.refusals import Invalid, NotFound
+from matching.states import LIVE
+from matching.vocabulary import RefuseReason
+
+__all__ = ["TOGETHER", "router"]
+
+router = APIRouter(include_in_schema=False, route_class=ConsoleRoute)
+TOGETHER: Final = f"{HOME}/together"
+_MOST: Final = 50
+_ANSWERS: Final = frozenset({"yes", *RefuseReason})
+_OVER: Final = frozenset({PathwayState.CLOSED, PathwayState.WITHDRAWN, ProjectState.CLOSED, ProjectState.WITHDRAWN})
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A step of a pathway, or a party of a project."""
+
+    need_id: UUID
+    title: str
+    times: str
+    words: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class TogetherCard:
+    """A pathway or a project."""
+
+    id: UUID
+    path: str
+    title: str
+    counts: str
+    town: str
+    times: str
+    words: str
+    until: datetime | None
+    until_words: str
+    left: str
+    over: bool
+    lines: list[Line]
+
+
+@router.get(TOGETHER)
+async def list_together(request: Request, visit: ReadsBoard) -> Response:
+    """Projects and pathways, the newest first; what is over last."""
+    own = visit.who.organization_id
+    some = await projects.page(visit.tx, own, None, _MOST)
+    others = await pathways.page(visit.tx, own, None, _MOST)
+    seen = await _Seen.of(visit, [*(p for each in some.items for p in each.parties), *_steps(others.items)])
+    cards = [*map(seen.project, some.items), *map(seen.pathway, others.items)]
+    return await page(
+        request,
+        "together",
+        live=[each for each in cards if not each.over],
+        over=[each for each in cards if each.over],
+        more=some.next is not None or others.next is not None,
+        may_post=Scope.NEEDS_WRITE in visit.who.scopes,
+    )
+
+
+@router.get(f"{HOME}/pathways/{{pathway_id}}")
+async def show_pathway(pathway_id: UUID, request: Request, visit: ReadsBoard) -> Response:
+    """Its steps, each with its place, and the slip that shows all of them."""
+    found = await pathways.read(visit.tx, pathway_id, visit.who.organization_id)
+    card = (await _Seen.of(visit, found.steps)).pathway(found)
+    return await _shown(request, visit, card, "console.pathway.withdraw")
+
+
+@router.get(f"{HOME}/projects/{{project_id}}")
+async def show_project(project_id: UUID, request: Request, visit: ReadsBoard) -> Response:
+    """Its parties, the plan that waits or was accepted, and the code with which its people answer."""
+    return await _project_shown(request, visit, project_id)
+
+
+@router.post(f"{HOME}/pathways/{{pathway_id}}/withdraw")
+async def withdraw_pathway(pathway_id: UUID, request: Request, visit: Posts) -> Response:
+    """End what is left of it, once it is said for sure."""
+    own = visit.who.organization_id
+    if not visit.form.first("sure"):
+        found = await pathways.read(visit.tx, pathway_id, own)
+        return await _ask_again(request, (await _Seen.of(visit, found.steps)).pathway(found), "console.pathway.sure")
+    await pathways.withdraw(visit.tx, pathway_id, own)
+    return _done(visit, pathway_id, TOGETHER)
+
+
+@router.post(f"{HOME}/projects/{{project_id}}/withdraw")
+async def withdraw_project(project_id: UUID, request: Request, visit: Posts) -> Response:
+    """End it for all its parties, once it is said for sure."""
+    own = visit.who.organization_id
+    if not visit.form.first("sure"):
+        found = await projects.read(visit.tx, project_id, own)
+        return await _ask_again(request, (await _Seen.of(visit, found.parties)).project(found), "console.project.sure")
+    await projects.withdraw(visit.tx, project_id, own)
+    return _done(visit, project_id, TOGETHER)
+
+
+@router.post(f"{HOME}/projects/{{project_id}}/answer")
+async def answer_plan(project_id: UUID, request: Request, visit: Posts) -> Response:
+    """Say yes to the plan that was shown, or no with a reason, as the people's own organization, once it is sure."""
+    own, said, plan = visit.who.organization_id, visit.form.first("said"), visit.form.number("plan")
+    await projects.check_self_organized(visit.tx, project_id, own)
+    if said not in _ANSWERS:
+        raise Invalid.one("/reason", "not_understood")
+    houses = _houses(visit.form)
+    if not visit.form.first("sure"):
+        found = await projects.read(visit.tx, project_id, own)
+        card = (await _Seen.of(visit, found.parties)).project(found)
+        answer: dict[str, str | int] = {"said": said, "plan": plan, "houses": ",".join(map(str, houses))}
+        return await _ask_again(request, card, f"console.project.{'yes' if said == 'yes' else 'no'}.sure", answer)
+    if said == "yes":
+        async with acting_as(visit.tx, Role.MATCHER):
+            await project_answers.accept(visit.tx, project_id, plan)
+    elif (reason := RefuseReason(said)).ends_the_need:
+        await projects.leave(visit.tx, project_id, own, reason, houses, plan)
+    else:
+        async with acting_as(visit.tx, Role.MATCHER):
+            await project_answers.refuse(visit.tx, project_id, reason, houses, plan)
+    return _done(visit, project_id, f"{HOME}/projects/{project_id}")
+
+
+async def _project_shown(request: Request, visit: Visit, project_id: UUID) -> Response:
+    own = visit.who.organization_id
+    found = await projects.read(visit.tx, project_id, own)
+    card = (await _Seen.of(visit, found.parties)).project(found)
+    # The plan is read with the code, which such a key may hand out.
+    plan = await _plan(visit, found) if Scope.NEEDS_WRITE in visit.who.scopes else None
+    theirs = (await organizations.read(visit.tx, own)).self_organized
+    answers = theirs and plan is not None and found.state is ProjectState.PROPOSED
+    return await _shown(request, visit, card, "console.project.withdraw", plan, may_answer=answers)
+
+
+async def _plan(visit: Visit, project: ProjectFacts) -> PlanFacts | None:
+    """As its people read it with their code: towns and head-counts, and no address."""
+    try:
+        async with acting_as(visit.tx, Role.MATCHER):
+            plan = await project_slips.read(visit.tx, visit.house.slips.filed(project.id))
+    except NotFound:
+        return None
+    return plan if plan.houses else None
+
+
+async def _shown(
+    request: Request,
+    visit: Visit,
+    card: TogetherCard,
+    withdraw: str,
+    plan: PlanFacts | None = None,
+    *,
+    may_answer: bool = False,
+) -> Response:
+    writes = Scope.NEEDS_WRITE in visit.who.scopes and not card.over
+    slip: SlipShown | None = slip_to(visit, card.id, card) if writes else None
+    return await page(
+        request,
+        "placed_together",
+        card=card,
+        plan=plan,
+        reasons=named("slip.reason", RefuseReason, visit.language),
+        may_answer=may_answer,
+        withdraw=withdraw if writes else "",
+        slip=slip,
+        public=slip_page(request),
+        back=TOGETHER,
+    )
+
+
+async def _ask_again(
+    request: Request, card: TogetherCard, question: str, answer: Mapping[str, str | int] = MappingProxyType({})
+) -> Response:
+    return await page(request, "sure", question=question, card=card, answer=answer, back=card.path)
+
+
+def _houses(form: Form) -> list[UUID]:
+    """Houses of the plan that are refused: as they were ticked, or as they were told when it was asked once more."""
+    return form.uuids("house") or Form({"house": form.words("houses").split(",")}).uuids("house")
+
+
+def _done(visit: Visit, object_id: UUID, there: str) -> Response:
+    visit.note(object_id)
+    visit.ring()
+    return gone_to(there)
+
+
+def _steps(found: Sequence[PathwayFacts]) -> list[NeedFacts]:
+    return [step for each in found for step in each.steps]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What is known of needs that are placed with others, in the language of who reads it."""
+
+    placed: Mapping[UUID, Sequence[AllocationFacts]]
+    names: Mapping[int, str]
+    zones: Mapping[int, ZoneInfo]
+    now: datetime
+    language: str
+
+    @classmethod
+    async def of(cls, visit: Visit, found: Sequence[NeedFacts]) -> "_Seen":
+        placed = await allocations.of_needs(visit.tx, [each.id for each in found])
+        places = await towns.several(visit.tx, {each.terms.town_id for each in found})
+        zones = {each.id: ZoneInfo(each.timezone) for each in places.values()}
+        names = {each.id: each.name for each in places.values()}
+        return cls(placed, names, zones, await boards.clock(visit.tx), visit.language)
+
+    def pathway(self, found: PathwayFacts) -> TogetherCard:
+        """A pathway."""
+        state = state_of_pathway([step.state for step in found.steps])
+        first = found.steps[0]
+        teaches = {step.id: step.terms.language.teaches for step in found.steps if step.terms.language}
+        return TogetherCard(
+            id=found.id,
+            path=f"{HOME}/pathways/{found.id}",
+            title=say("slip.people", self.language, count=first.terms.people.count),
+            counts=counts_in_words(first.terms.people.adults, first.terms.people.minors, self.language),
+            town=self.names[first.terms.town_id],
+            times=self._times(first),
+            words=say(f"console.pathway.{state}", self.language),
+            until=None,
+            until_words="",
+            left="",
+            over=state in _OVER,
+            lines=[
+                self._line(
+                    step,
+                    category_words(step.terms.category, teaches.get(step.id), self.language),
+                    say("console.together.from_bed", self.language, km=found.from_bed[step.id])
+                    if step.id in found.from_bed
+                    else self._way(step),
+                )
+                for step in found.steps
+            ],
+        )
+
+    def project(self, found: ProjectFacts) -> TogetherCard:
+        """A project."""
+        first, until = found.parties[0], found.answer_by
+        zone = self.zones[first.terms.town_id]
+        everybody = sum(each.terms.people.count for each in found.parties)
+        return TogetherCard(
+            id=found.id,
+            path=f"{HOME}/projects/{found.id}",
+            title=say("slip.people", self.language, count=everybody),
+            counts=say("console.together.parties", self.language, count=len(found.parties)),
+            town=self.names[first.terms.town_id],
+            times=self._times(first),
+            words=say(f"console.project.stands.{found.state}", self.language),
+            until=until,
+            until_words=say("console.project.until", self.language, time=moment(until, zone, self.language))
+            if until
+            else "",
+            left=left(until - self.now, self.language) if until else "",
+            over=found.state in _OVER,
+            lines=[
+                self._line(
+                    each,
+                    counts_in_words(each.terms.people.adults, each.terms.people.minors, self.language),
+                    self._way(each),
+                )
+                for each in found.parties
+            ],
+        )
+
+    def _line(self, need: NeedFacts, title: str, where: str) -> Line:
+        return Line(need.id, title, self._times(need), say(f"console.state.{need.state}", self.language), where)
+
+    def _times(self, need: NeedFacts) -> str:
+        return stretch(need.terms.starts, need.terms.ends, self.zones[need.terms.town_id], self.language)
+
+    def _way(self, need: NeedFacts) -> str:
+        alive = [each for each in self.placed.get(need.id, ()) if each.state in LIVE]
+        return say("console.km", self.language, km=alive[0].distance_km) if alive else ""
