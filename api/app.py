@@ -72,6 +72,7 @@ from api.console import (
     tonight,
     volunteers,
     ways,
+    what_if,
 )
 from api.console import calendar as evenings
 from api.console import figures as charts
@@ -210,6 +211,7 @@ def create(settings: ApiSettings | None = None, presence: Presence | None = None
         together.router,
         new_pledge.router,
         telling.router,
+        what_if.router,
         evenings.router,
         operations.router,
     ):

@@ -1,17 +1,28 @@
 """Reading what was published: weeks and months with their figures, as they were told."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from geo.cells import Cell, centroid
+from geo.distance import Kilometres
 from matching.competence import Duty
 from matching.figures.measures import Measure
 from matching.figures.tables import Span
 
-__all__ = ["Chosen", "PublishedFigure", "PublishedPeriod", "ToldTown", "figures", "periods", "towns_told"]
+__all__ = [
+    "Chosen",
+    "PublishedFigure",
+    "PublishedPeriod",
+    "ToldTown",
+    "figures",
+    "periods",
+    "towns_told",
+    "towns_told_around",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +60,13 @@ class PublishedFigure:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Which figures: of one town, of one country with its towns, of one category; all where nothing is said."""
+    """Which figures: of one town or some, of one country with its towns, of one category; all where nothing is said."""
 
     town: int | None = None
     country: str | None = None
     category: str | None = None
+    towns: Collection[int] | None = None
+    measures: Collection[Measure] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +84,16 @@ _TOWNS = text("""
       from (select distinct area from figure where first_day > (select max(first_day) - 366 from figure)) f
       join town t on t.id = case when f.area ~ '^[0-9]+$' then cast(f.area as int) end
      order by t.name, t.id
+     limit :limit
+""")
+# Distances count in whole kilometres, rounded half up, from the middle of one cell to that of the other.
+_AROUND = text("""
+    select t.id
+      from (select distinct area from figure where first_day > (select max(first_day) - 366 from figure)) f
+      join town t on t.id = case when f.area ~ '^[0-9]+$' then cast(f.area as int) end
+     where st_dwithin(t.point, cast(:point as geography), :metres, false)
+       and (cast(:country as text) is null or t.country = :country)
+     order by st_distance(t.point, cast(:point as geography), false), t.id
      limit :limit
 """)
 _PERIODS = text("""
@@ -92,8 +115,10 @@ _FIGURES = text("""
       left join town t on t.id = case when g.area ~ '^[0-9]+$' then cast(g.area as int) end
      where g.span = :span and g.first_day = any(cast(:days as date[]))
        and (cast(:town as int) is null or t.id = :town)
+       and (cast(:towns as int[]) is null or t.id = any(cast(:towns as int[])))
        and (cast(:country as text) is null or coalesce(t.country, g.area) = :country)
        and (cast(:category as text) is null or g.category = :category)
+       and (cast(:measures as text[]) is null or g.measure = any(cast(:measures as text[])))
      order by g.first_day desc, g.area, g.category, g.measure, g.part
 """)
 
@@ -117,6 +142,8 @@ async def figures(tx: AsyncConnection, span: Span, first_days: Sequence[date], c
         "town": chosen.town,
         "country": chosen.country,
         "category": chosen.category,
+        "towns": None if chosen.towns is None else list(chosen.towns),
+        "measures": None if chosen.measures is None else [each.value for each in chosen.measures],
     }
     return [
         PublishedFigure(
@@ -138,3 +165,16 @@ async def figures(tx: AsyncConnection, span: Span, first_days: Sequence[date], c
 async def towns_told(tx: AsyncConnection, limit: int) -> list[ToldTown]:
     """Towns of which something was told in the year before the newest figures, by name."""
     return [ToldTown(row.id, row.name, row.country) for row in await tx.execute(_TOWNS, {"limit": limit})]
+
+
+async def towns_told_around(
+    tx: AsyncConnection, cell: Cell, km: Kilometres, country: str | None, limit: int
+) -> list[int]:
+    """The nearest towns at most so far from a cell of which something was told in that year; of one country, or any."""
+    asked = {
+        "point": centroid(cell).ewkt,
+        "metres": km * 1000 + 499.999,
+        "country": country,
+        "limit": limit,
+    }
+    return list((await tx.execute(_AROUND, asked)).scalars())

@@ -25,6 +25,7 @@ __all__ = [
     "InPool",
     "Seeker",
     "Tentative",
+    "Unplaced",
     "claim",
     "doors",
     "living",
@@ -33,6 +34,7 @@ __all__ = [
     "pool",
     "posted",
     "read_seeker",
+    "without_a_place",
 ]
 
 
@@ -87,6 +89,14 @@ class InPathway:
     def is_bed(self) -> bool:
         """Whether it is the anchor."""
         return self.seeker.need.coverage is Coverage.EVERY
+
+
+@dataclass(frozen=True, slots=True)
+class Unplaced:
+    """A need that has no place for some of its people; `together` where it takes one only with others of its kind."""
+
+    seeker: Seeker
+    together: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +185,14 @@ _OF_PATHWAY = text(f"""
      order by n.step
 """)
 _POSTED = text(f"select {_FACTS} {_SETTING} where n.posted_at > :since order by n.posted_at, n.id limit :limit")
+# As the network's page counts them (`db.boards`); in the order in which places are given.
+_WITHOUT_A_PLACE = text(f"""
+    select {_FACTS}, n.pathway_id is not null or n.project_id is not null as together {_SETTING}
+     where n.organization_id = :organization and n.category = :category
+       and n.state in ('open', 'unmet') and n.ended_at is null
+     order by n.tier, n.posted_at, n.id
+     limit :limit
+""")
 # What becomes of one place of a project may end the others: so all its needs are locked, in the order of their keys.
 _LOCK = text("""
     select id from need
@@ -216,6 +234,22 @@ async def living(tx: AsyncConnection, policy: Policy, before: datetime, limit: i
         InPool(_seeker(row, row.now), row.now - row.posted_at, None, in_vain=row.fruitless > 0)
         for row in await tx.execute(_LIVING, values)
     ]
+
+
+async def without_a_place(
+    tx: AsyncConnection, organization_id: UUID, category: str, policy: Policy, limit: int
+) -> list[Unplaced]:
+    """Needs of this organization alone for such help that have no place, the most urgent first, then who waits longest.
+
+    Needs that a partner town has taken are looked after there, and are not among them.
+    """
+    values = {
+        "organization": organization_id,
+        "category": category,
+        "limit": limit,
+        "ask_again_minutes": policy.ask_again_minutes,
+    }
+    return [Unplaced(_seeker(row, row.now), row.together) for row in await tx.execute(_WITHOUT_A_PLACE, values)]
 
 
 async def doors(tx: AsyncConnection) -> list[Door]:

@@ -10,16 +10,15 @@ from zoneinfo import ZoneInfo
 
 from db.pictures import SiteName
 from db.towns import TownFacts
-from geo.borders import country_of_zone, is_surely_abroad
+from geo.borders import is_surely_abroad
 from geo.cells import COARSE_RESOLUTION, RESOLUTION, Point, cell_of
+from matching.imagined import Ground, imagined_offer
 from matching.needs import Need, NeedId, OfferId, People
-from matching.offering import OfferTerms, check
-from matching.offers import Offer, Slot
+from matching.offering import OfferTerms
 from matching.pictures import Guest, House, Origin, Passage, Picture, Room, Volunteers
 from matching.pledging import PledgeTerms, turns_of
 from matching.posting import NeedTerms, flaws_of
 from matching.refusals import Flaw, Invalid
-from matching.states import OfferState
 from matching.vocabulary import Acceptance, Coverage, SiteKind, Visibility
 from matching.windows import MORNING, Window, nights_of
 from relais.change_file import Arrivals, ChangeFile, NewOffer, NewPact, NewPledge, NewSite, WrongChange
@@ -165,42 +164,19 @@ def _houses(site: NewSite, where: str, setting: Setting, now: datetime, fresh: I
         coverage = setting.coverages.get(each.category)
         if coverage is not Coverage.EVERY:
             raise WrongChange(f"{at}.category: only help by the night is looked at; “{each.category}” is not.")
+        ground = Ground(town.id, cell, town.country, town.timezone, site.kind, frozenset(site.provides))
         try:
-            sessions = check(terms, coverage, (town.country, country_of_zone(town.timezone)), now)
+            offer = imagined_offer(uuid5(_NAMES, at), _NAMES, terms, coverage, ground, now, fresh)
         except Invalid as invalid:
             raise _wrong(at, invalid.flaws) from None
-        slots = tuple(
-            Slot(next(fresh), one.day, Window(one.starts, one.ends), one.last_arrival, each.capacity, each.capacity)
-            for one in sessions
-            if one.ends > now
-        )
-        site_id = uuid5(_NAMES, where)
-        offer = Offer(
-            id=OfferId(uuid5(_NAMES, at)),
-            organization_id=_NAMES,
-            town_id=town.id,
-            category=each.category,
-            state=OfferState.OPEN,
-            cell=cell,
-            country=town.country,
-            site_kind=site.kind,
-            vetted=True,
-            audience=terms.audience,
-            provides=terms.provides | frozenset(site.provides),
-            language=None,
-            party_max=each.party_max,
-            nights_max=each.nights_max,
-            verified_at=now,
-            slots=slots,
-        )
         staffing = site.staffing
         yield House(
             offer=offer,
-            site_id=site_id,
+            site_id=uuid5(_NAMES, where),
             skill=staffing.skill if staffing else None,
             each=staffing.people_per_volunteer if staffing else 1,
             minimum=staffing.minimum if staffing else 0,
-            rooms={slot.id: Room(slot.id, slot.window, each.capacity, 0) for slot in slots},
+            rooms={slot.id: Room(slot.id, slot.window, each.capacity, 0) for slot in offer.slots},
         )
 
 

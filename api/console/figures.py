@@ -30,7 +30,7 @@ from matching.refusals import Invalid, NotFound
 from web.charts import Chart, Row, laid_out
 from web.report_words import report_word
 
-__all__ = ["router"]
+__all__ = ["number_words", "period_words", "router", "town_asked"]
 
 router = APIRouter(include_in_schema=False, route_class=ConsoleRoute)
 _SHELTER: Final = "shelter"
@@ -103,13 +103,24 @@ async def send_report(request: Request, visit: SignedIn) -> Response:
     """The monthly report of a town as PDF. Raises `NotFound` where the month was not published."""
     await visit.house.pace.take([Bucket(f"report:{visit.who.prefix}", _REPORTS), Bucket("reports", _REPORTS_OF_ALL)])
     month = _day(f"{request.query_params.get('month', '')}-01", "?month")
-    found = await read_month(visit.tx, await _town(visit, request.query_params.get("town", "")), month or date.min)
+    found = await read_month(visit.tx, await town_asked(visit, request.query_params.get("town", "")), month or date.min)
     if found is None:
         raise NotFound
     # It works for a second or so: in a thread, and others are answered meanwhile.
     made = await to_thread(_paper, found, visit.language)
     name = f"relais-{found.town.id}-{found.month.first_day:%Y-%m}.pdf"
     return Response(made, 200, {"Content-Disposition": f'attachment; filename="{name}"'}, "application/pdf")
+
+
+def period_words(first_day: date, span: Span, language: str) -> str:
+    """A week by the day it begins on, or a month."""
+    form = "LLLL y" if span is Span.MONTH else "d MMM y"
+    return str(format_date(first_day, form, locale=locale_of(language)))
+
+
+def number_words(value: float | None, language: str) -> str:
+    """A figure; a dash where it was not told."""
+    return "–" if value is None else str(format_decimal(value, locale=locale_of(language)))
 
 
 def _paper(month: MonthOfATown, language: str) -> bytes:
@@ -144,7 +155,7 @@ async def _asked(request: Request, visit: Visit, told: Sequence[ToldTown]) -> _A
     except ValueError:
         raise Invalid.one("?span", "not_understood") from None
     return _Asked(
-        town=await _town(visit, town) if town else None,
+        town=await town_asked(visit, town) if town else None,
         # A town says more than the country that was chosen before it.
         country=None if town else code or None,
         category=category,
@@ -154,7 +165,8 @@ async def _asked(request: Request, visit: Visit, told: Sequence[ToldTown]) -> _A
     )
 
 
-async def _town(visit: Visit, written: str) -> int:
+async def town_asked(visit: Visit, written: str) -> int:
+    """The town of a number in an address. Raises `Invalid`."""
     if not (written.isdecimal() and len(written) <= 9):
         raise Invalid.one("?town", "unknown_town")
     try:
@@ -261,11 +273,10 @@ class _Drawing:
         )
 
     def _period(self, day: date) -> str:
-        form = "LLLL y" if self._asked.span is Span.MONTH else "d MMM y"
-        return str(format_date(day, form, locale=locale_of(self._language)))
+        return period_words(day, self._asked.span, self._language)
 
     def _number(self, value: float | None) -> str:
-        return "–" if value is None else str(format_decimal(value, locale=locale_of(self._language)))
+        return number_words(value, self._language)
 
     def _say(self, key: str) -> str:
         return say(f"console.figures.{key}", self._language)

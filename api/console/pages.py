@@ -31,6 +31,7 @@ __all__ = [
     "SIGN_IN",
     "TONIGHT",
     "VOLUNTEERS",
+    "WHAT_IF",
     "has_houses",
     "home_of",
     "is_of_the_console",
@@ -44,6 +45,7 @@ TONIGHT: Final = "/console/tonight"
 PACTS: Final = "/console/pacts"
 NETWORK: Final = "/console/network"
 FIGURES: Final = "/console/figures"
+WHAT_IF: Final = "/console/what-if"
 HOUSES: Final = "/console/houses"
 VOLUNTEERS: Final = "/console/volunteers"
 NOTIFICATIONS: Final = "/console/notifications"

@@ -176,6 +176,7 @@ CONSOLE: Final = frozenset(
         "/console/together",
         "/console/tonight",
         "/console/volunteers",
+        "/console/what-if",
     }
 )
 """The pages of the console: those that take an id are tried with somebody else's in `tests/console`."""

@@ -284,6 +284,7 @@ async def test_no_page_has_a_barrier_or_is_wider_than_its_window(evening: Evenin
             "/sessions",
             "/network",
             f"/figures?town={BRIANCON.id}",
+            "/what-if",
             "/no",
         ),
         evening.hall: ("/tonight", "/pacts", "/volunteers", "/pledges/new", "/import", "/notifications", *houses),
@@ -314,6 +315,42 @@ async def test_no_page_has_a_barrier_or_is_wider_than_its_window(evening: Evenin
                     await watched.go("/calendar")
                     assert await flaws_of(watched.page) == []
                     watched.assert_kept_to_itself()
+
+
+async def test_what_if_has_no_barrier_in_any_language_and_is_asked_by_keyboard(evening: Evening) -> None:
+    if not AXE.exists():
+        pytest.skip("axe-core is not here: npm could not fetch it")
+    assert CHROMIUM
+    for people in (4, 2):
+        await post_need(evening.desk, people={"adults": people, "minors": 0}, requires=["quiet"] if people == 2 else [])
+    await tell_some(evening)
+    async with chromium(CHROMIUM) as browser, opened(browser, evening.url, PHONE, "en") as watched:
+        page = watched.page
+        await enter(watched, evening.desk.key)
+        await watched.go("/console/figures")
+        await page.click("a[href='/console/what-if']")
+        await page.fill("#places", "3")
+        await page.click("details.group:has([name=wish]) > summary")
+        await page.check("[name=wish][value=quiet]")
+        await page.focus("main form .act")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**places=3**")
+        taken = say("console.whatif.own.taken", "en", places=3)
+        await expect(page.locator("dl.numbers div", has_text=taken)).to_contain_text("1")
+        await expect(page.locator(".chart svg[role=img]")).to_have_count(1)
+        answered = page.url.removeprefix(evening.url)
+        for language in LANGUAGES:
+            await page.click(f".languages [value={language}]")
+            await watched.go(answered)
+            for size, name in ((PHONE, "phone"), (DESKTOP, "desk")):
+                await page.set_viewport_size({"width": size["width"], "height": size["height"]})
+                assert await flaws_of(page) == [], f"{language} {name}"
+                assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{language} {name}"
+                await watched.shot(f"{name}-{language}-what-if")
+        await page.emulate_media(media="print")
+        await expect(page.locator("form.planning")).to_be_hidden()
+        await expect(page.locator("#answer")).to_be_visible()
+        watched.assert_kept_to_itself()
 
 
 async def look_at_files(watched: Watched, language: str) -> None:
