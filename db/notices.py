@@ -1,8 +1,8 @@
 """What is told through channels: laid out when it is so, claimed, and settled by what came of it.
 
-Never twice: a notice is one row for each channel, happening and allocation, and who claims it says so in a transaction
-of its own before a word is sent. Of a worker that dies in between nobody knows whether it told; it is not told again.
-Tried again is only what surely did not arrive.
+Never twice: a notice is one row for each channel, happening, and allocation or referral, and who claims it says so in a
+transaction of its own before a word is sent. Of a worker that dies in between nobody knows whether it told; it is not
+told again. Tried again is only what surely did not arrive.
 
 Whether it may be told is asked when it is claimed, by the database's clock: not in the quiet hours of its organization
 (a test at any hour), and only what is still true. So what quiet hours put off is told when they end, or never.
@@ -64,9 +64,11 @@ _EXPIRING = f"""{_AWAITS}
     and a.held_until <= now() + cast(:lead as interval)
     and a.held_until - a.firm_from >= 2 * cast(:lead as interval)
 """
+_ASKED: Final = "r.state = 'offered' and r.answer_by > now()"
 _STILL_TRUE: Final = f"""
     case n.happening
          when 'test' then true
+         when 'asked' then exists (select from referral r where r.id = n.referral_id and {_ASKED})
          when 'confirmed' then n.created_at > now() - cast(:fresh as interval)
               and exists (select from allocation a where a.id = n.allocation_id and a.state in ('confirmed', 'arrived'))
          else exists (select from allocation a where a.id = n.allocation_id and {_AWAITS}) end
@@ -90,6 +92,17 @@ _LAY_OUT = text(f"""
     insert into notice (channel_id, allocation_id, happening)
     {_new("awaits", _AWAITS)} union all {_new("expiring", _EXPIRING)}
     on conflict (channel_id, happening, allocation_id) do nothing
+""")
+_LAY_OUT_ASKED = text(f"""
+    insert into notice (channel_id, referral_id, happening)
+    select channel_id, referral_id, 'asked' from (
+        select c.id as channel_id, r.id as referral_id
+          from referral r join channel c on c.organization_id = r.to_id
+         where {_ASKED} and c.state = 'active' and 'asked' = any(c.happenings)
+           and not exists (select from notice n where n.channel_id = c.id and n.happening = 'asked'
+                              and n.referral_id = r.id)
+           for key share of c) new
+    on conflict do nothing
 """)
 # Who confirmed it knows; a house whose yes was given beforehand does not.
 _LAY_OUT_CONFIRMED = text("""
@@ -192,8 +205,9 @@ _PAUSE = text("""
 
 
 async def lay_out(tx: AsyncConnection) -> None:
-    """Write down what there is to tell of holds, once for each channel: those that await a word, and run out soon."""
+    """Write down what there is to tell, once for each channel: holds that wait or run out soon, partners that ask."""
     await tx.execute(_LAY_OUT, {"lead": LEAD})
+    await tx.execute(_LAY_OUT_ASKED)
 
 
 async def lay_out_confirmed(tx: AsyncConnection, allocations: Sequence[UUID]) -> None:

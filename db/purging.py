@@ -201,7 +201,9 @@ PURGES: Final = (
         "keep_deliveries_days",
         """
         delete from notice where id in (
-            select id from notice where allocation_id is null and created_at < now() - make_interval(days => :term)
+            select id from notice
+             where allocation_id is null and happening = 'test'
+               and created_at < now() - make_interval(days => :term)
              order by created_at limit :limit for update skip locked)
         """,
     ),

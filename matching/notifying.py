@@ -49,11 +49,13 @@ class Happening(StrEnum):
     """One that still does is about to run out."""
     CONFIRMED = "confirmed"
     """A place is confirmed for a need of the organization, or at an offer whose yes was given beforehand."""
+    ASKED = "asked"
+    """A partner town asks the organization to take people under a pact."""
     TEST = "test"
     """Somebody tries a channel."""
 
 
-CHOSEN: Final = (Happening.AWAITS, Happening.EXPIRING, Happening.CONFIRMED)
+CHOSEN: Final = (Happening.AWAITS, Happening.EXPIRING, Happening.CONFIRMED, Happening.ASKED)
 """Happenings that an organization chooses among."""
 
 
@@ -73,7 +75,7 @@ class PausedFor(StrEnum):
 
 
 class NoticeState(StrEnum):
-    """Where a notice stands: one happening, of one allocation, for one channel."""
+    """Where a notice stands: one happening, of one allocation or referral, for one channel."""
 
     WAITING = "waiting"
     SENDING = "sending"

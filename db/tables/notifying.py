@@ -65,7 +65,7 @@ class Channel(Row):
 
 
 class Notice(Row):
-    """One happening, of one allocation, for one channel: there is never a second. A test is of none.
+    """One happening, of one allocation or referral, for one channel: there is never a second. A test is of none.
 
     Who tells it holds it until `leased_until`; nobody tells it after that.
     """
@@ -75,6 +75,7 @@ class Notice(Row):
     id: Mapped[int] = mapped_column(BigInteger, Serial(always=True), primary_key=True)
     channel_id: Mapped[UUID] = mapped_column(ForeignKey("channel.id", ondelete="CASCADE"))
     allocation_id: Mapped[UUID | None] = mapped_column(ForeignKey("allocation.id", ondelete="CASCADE"))
+    referral_id: Mapped[UUID | None] = mapped_column(ForeignKey("referral.id", ondelete="CASCADE"))
     happening: Mapped[str]
     state: Mapped[str] = mapped_column(server_default="waiting")
     try_at: Mapped[CreatedAt]
@@ -86,9 +87,19 @@ class Notice(Row):
     __table_args__ = (
         CheckConstraint(one_of("happening", Happening), name="happening"),
         CheckConstraint(one_of("state", NoticeState), name="state"),
-        CheckConstraint("(happening = 'test') = (allocation_id is null)", name="about"),
+        CheckConstraint(
+            "(happening = 'asked') = (referral_id is not null) "
+            "and (happening in ('asked', 'test')) = (allocation_id is null)",
+            name="about",
+        ),
         UniqueConstraint("channel_id", "happening", "allocation_id"),
         Index("notice_allocation_id_idx", "allocation_id"),
+        Index(
+            "notice_referral_key",
+            *("referral_id", "channel_id", "happening"),
+            unique=True,
+            postgresql_where=text("referral_id is not null"),
+        ),
         Index("notice_open_idx", "channel_id", "try_at", postgresql_where=text("state in ('waiting', 'sending')")),
         Index("notice_test_idx", "created_at", postgresql_where=text("allocation_id is null")),
     )

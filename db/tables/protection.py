@@ -263,14 +263,15 @@ KEPT: Final[dict[str, Kept]] = {
     "notice": Kept(
         "so that no channel is told twice of one thing",
         _OWNER,
-        "with its allocation; a test since it was asked for",
+        "with its allocation or referral; a test since it was asked for",
         {
             "id channel_id": "for which channel",
-            "allocation_id happening": "of which allocation, and that it awaits a word, runs out soon or is confirmed",
+            "allocation_id referral_id happening": "of which allocation, and that it awaits a word, runs out soon or "
+            "is confirmed; or of which referral, and that it is to be answered",
             "state try_at failures leased_until settled_at created_at": "how telling it goes; the text is nowhere",
         },
         "keep_deliveries_days",
-        "r.allocation_id is null and " + _past("r.created_at", "days"),
+        "r.happening = 'test' and " + _past("r.created_at", "days"),
     ),
     "notification_choice": Kept(
         "so that people are told in their language, and not at night",

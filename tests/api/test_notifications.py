@@ -29,7 +29,7 @@ async def test_an_address_is_sealed_and_only_its_end_is_shown_again(
     assert (channel["kind"], channel["ends_with"], channel["happenings"]) == (
         "tgram",
         "321/",
-        ["awaits", "confirmed", "expiring"],
+        ["asked", "awaits", "confirmed", "expiring"],
     )
     read = await municipality.http.get(added.headers["Location"])
     listed = await municipality.http.get(CHANNELS)

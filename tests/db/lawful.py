@@ -14,6 +14,7 @@ _SMALL: Final = "the table is small: a row for a site, an offer or a day"
 _FEW: Final = "the table has a handful of rows, and its check only widens"
 _TRIES: Final = "counts of attempts and of secrets stay small"
 _DAYS: Final = "needs live for days, and are deleted when they are over: what is read through is small"
+_NOTICES: Final = "notices live for days, and their checks only widen"
 _WIDENS: Final = "no code that was running wrote or expected an empty value there"
 
 LAWFUL: Final[dict[str, dict[str, str]]] = {
@@ -59,4 +60,10 @@ LAWFUL: Final[dict[str, dict[str, str]]] = {
     "0024_pre_travel": {"prefer-bigint-over-int": _COUNTS},
     "0025_pre_awaits": {"prefer-bigint-over-int": _COUNTS},
     "0027_pre_notifications": {"prefer-bigint-over-int": _TRIES},
+    "0030_pre_notices_of_referrals": {
+        "adding-foreign-key-constraint": _NOTICES,
+        "ban-drop-constraint": _NOTICES,
+        "constraint-missing-not-valid": _NOTICES,
+        "require-concurrent-index-creation": _NOTICES,
+    },
 }
