@@ -5,13 +5,13 @@ A name is never used for other content: what a browser has under it, it may keep
 
 import gzip
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
 
-__all__ = ["OF_THE_MAP", "OF_THE_SCAN", "POLICY", "File", "content_of", "file_of", "is_installed", "path_of"]
+__all__ = ["OF_THE_MAP", "OF_THE_SCAN", "POLICY", "File", "content_of", "file_of", "is_installed", "path_of", "paths"]
 
 _HERE: Final = Path(__file__).parent
 _FOLDER: Final = "/console/files/"
@@ -68,26 +68,40 @@ def is_installed(files: Mapping[str, tuple[Path, str]]) -> bool:
 def path_of(name: str) -> str:
     """Where a file is found."""
     stem, _, kind = name.rpartition(".")
-    digest = hashlib.sha256(_file(name).content).hexdigest()[:16]
+    digest = hashlib.sha256(_content(name)).hexdigest()[:16]
     return f"{_FOLDER}{stem}.{digest}.{kind}"
+
+
+def paths() -> list[str]:
+    """Where all files of this version are found; those that npm did not bring are not among them."""
+    return [path_of(name) for name in _here()]
 
 
 def file_of(written: str) -> File | None:
     """The file of a name with its digest; none for any other."""
-    here = (name for name, (folder, _) in _KINDS.items() if name not in _FROM_NPM or (folder / name).is_file())
-    return next((_file(name) for name in here if path_of(name) == f"{_FOLDER}{written}"), None)
+    return next((_file(name) for name in _here() if path_of(name) == f"{_FOLDER}{written}"), None)
 
 
 def content_of(name: str) -> bytes:
     """A file by its own name, for what a browser asks for by one name for good."""
-    return _file(name).content
+    return _content(name)
+
+
+def _here() -> Iterator[str]:
+    return (name for name, (folder, _) in _KINDS.items() if name not in _FROM_NPM or (folder / name).is_file())
 
 
 @cache
 def _file(name: str) -> File:
-    folder, media_type = _KINDS[name]
+    content = _content(name)
+    return File(content, _KINDS[name][1], gzip.compress(content, mtime=0))
+
+
+@cache
+def _content(name: str) -> bytes:
+    folder, _ = _KINDS[name]
     content = (folder / name).read_bytes()
     if name in _IMPORTED:
         imported = _IMPORTED[name]
         content = content.replace(f"'./{imported}'".encode(), f"'{path_of(imported)}'".encode())
-    return File(content, media_type, gzip.compress(content, mtime=0))
+    return content

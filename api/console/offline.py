@@ -3,13 +3,14 @@
 Nothing here is anybody's: it asks for no session. What the script keeps, and for how long, it says itself.
 """
 
+import json
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from api.console.pages import HOME, page
-from web.files import content_of, path_of
+from web.files import content_of, path_of, paths
 
 __all__ = ["router"]
 
@@ -20,13 +21,17 @@ _POLICY: Final = "default-src 'none'; connect-src 'self'"
 
 @router.get("/console/offline.js")
 async def send_keeper() -> Response:
-    """The script; it looks after `/console` too, which is not below its own path."""
+    """The script; it looks after `/console` too, which is not below its own path.
+
+    It names the files of this version: so it is another script with each, and lets go of those that are older.
+    """
     headers = {
         "Cache-Control": "no-cache",
         "Content-Security-Policy": _POLICY,
         "Service-Worker-Allowed": HOME,
     }
-    return Response(content_of("offline.js"), 200, headers, "text/javascript")
+    now = f"const NOW = {json.dumps(paths())};\n".encode()
+    return Response(now + content_of("offline.js"), 200, headers, "text/javascript")
 
 
 @router.get("/console/app.webmanifest")

@@ -1,4 +1,5 @@
-/* Keeps the four pages of an evening, so that they open where there is no network. Pages with a code are never kept. */
+/* Keeps the four pages of an evening, so that they open where there is no network. Pages with a code are never kept.
+   Whoever sends this script says above it which files this version has: `NOW`. So it is another one with each version. */
 const KEPT = "relais-kept";
 const PAGES = ["/console", "/console/tonight", "/console/needs/new", "/console/needs/queue"];
 const OVER = ["/console/sign-in", "/calendar"];
@@ -12,7 +13,7 @@ addEventListener("install", (event) => {
   event.waitUntil(caches.open(KEPT).then((kept) => kept.add(NO_NETWORK)).then(() => skipWaiting()));
 });
 
-addEventListener("activate", (event) => event.waitUntil(clients.claim()));
+addEventListener("activate", (event) => event.waitUntil(sweep().then(() => clients.claim())));
 
 addEventListener("fetch", (event) => {
   const { pathname, origin } = new URL(event.request.url);
@@ -42,6 +43,17 @@ async function file(event) {
   return answer;
 }
 
+/* Files of older versions go; those stay that a page which was kept shows, for without its style nobody reads it. */
+async function sweep() {
+  const kept = await caches.open(KEPT);
+  const requests = (await kept.keys()).map((request) => [new URL(request.url).pathname, request]);
+  const old = requests.filter(([path]) => path.startsWith(FILES) && !NOW.includes(path));
+  if (!old.length) return;
+  const pages = requests.filter(([path]) => !path.startsWith(FILES)).map(([, request]) => kept.match(request));
+  const shown = (await Promise.all((await Promise.all(pages)).map((each) => (each ? each.text() : "")))).join();
+  await Promise.all(old.filter(([path]) => !shown.includes(path)).map(([, request]) => kept.delete(request)));
+}
+
 async function page(event, path) {
   if (OVER.includes(path)) await end();
   const known = PAGES.includes(path) ? await recent(path) : undefined;
@@ -61,7 +73,10 @@ async function learn(path, answer, begun) {
   if (path === NO_NETWORK && answer.ok) await keep(path, answer);
   if (!PAGES.includes(path)) return;
   if (answer.type === "opaqueredirect") await end();
-  else if (answer.ok && new URL(answer.url).search === "") await keep(path, answer);
+  else if (answer.ok && new URL(answer.url).search === "") {
+    await keep(path, answer);
+    await sweep();
+  }
 }
 
 async function recent(path) {
