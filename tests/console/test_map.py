@@ -15,7 +15,7 @@ from playwright.async_api import Browser, expect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.settings import ApiSettings
-from api.wording import say
+from api.wording import LANGUAGES, say
 from db.settings import Settings
 from matching.vocabulary import OrganizationKind
 from tests.api.conftest import JoinNetwork, Organization
@@ -139,13 +139,20 @@ async def assert_drawn_and_moved(browser: Browser, evening: Evening) -> None:
 
 
 async def assert_no_barrier(browser: Browser, evening: Evening) -> None:
-    """Opened on a telephone, from right to left."""
-    async with at_the_network(browser, evening, PHONE, "ar") as (watched, _):
-        await watched.page.click("#map-open")
-        await watched.page.wait_for_selector(SEEN)
-        assert await flaws_of(watched.page) == []
-        assert await watched.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        await watched.shot("phone-ar-map")
+    """Opened in every language, on a telephone and at a desk, from left to right and from right to left."""
+    async with at_the_network(browser, evening, PHONE, "en") as (watched, _):
+        page = watched.page
+        for language in LANGUAGES:
+            await page.click(f".languages [value={language}]")
+            await page.wait_for_selector(f"html[lang={language}]")
+            await page.click("#map-open")
+            await page.wait_for_selector(SEEN)
+            for size, name in ((PHONE, "phone"), (DESKTOP, "desk")):
+                await page.set_viewport_size({"width": size["width"], "height": size["height"]})
+                assert await flaws_of(page) == [], f"{language}, {name}"
+                assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{language}, {name}"
+                await watched.shot(f"{name}-{language}-map")
+            await page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
         watched.assert_kept_to_itself()
 
 
