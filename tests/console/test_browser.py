@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import pytest_asyncio
+from fastapi import FastAPI
 from playwright.async_api import Browser, Page, expect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.wording import LANGUAGES, say
 from db.connection import transaction
-from db.settings import Settings
 from matching.figures.calendar import WEEK
 from matching.figures.measures import Measure
 from matching.figures.tables import ALL, Span
@@ -21,9 +21,8 @@ from matching.vocabulary import OrganizationKind
 from tests.api.bodies import channel_body, pledge_body
 from tests.api.conftest import JoinNetwork, Organization
 from tests.api.scenes import open_offer, post_need
-from tests.api.served import served
+from tests.api.served import served_here
 from tests.chromium import found
-from tests.conftest import Logins
 from tests.console.browsing import AXE, DESKTOP, PHONE, Watched, chromium, enter, flaws_of, opened
 from tests.db.acts import look_at_all_due, one, rows
 from tests.pacts import add_pact, add_referral, terms_body
@@ -48,15 +47,12 @@ class Evening:
 
 
 @pytest_asyncio.fixture(loop_scope="function")
-async def evening(
-    engine: AsyncEngine, settings: Settings, logins: Logins, client: JoinNetwork
-) -> AsyncIterator[Evening]:
+async def evening(engine: AsyncEngine, app: FastAPI, client: JoinNetwork) -> AsyncIterator[Evening]:
     desk, hall = await client(OrganizationKind.COORDINATION), await client(OrganizationKind.MUNICIPALITY)
     first, last = TODAY.isoformat(), (TODAY + timedelta(days=6)).isoformat()
     await open_offer(hall, capacity=30, confirm_within_minutes=60, first_day=first, last_day=last)
-    address = settings.model_copy(update={"database_url": logins.address(settings.database_url, logins.api)})
-    async with served(address) as house:
-        yield Evening(house.url, desk, hall, engine)
+    async with served_here(app) as url:
+        yield Evening(url, desk, hall, engine)
 
 
 async def post(watched: Watched) -> int:

@@ -7,13 +7,14 @@ from random import Random
 
 import pytest
 import pytest_asyncio
+from fastapi import FastAPI
 from playwright.async_api import BrowserContext, Error, Page, Route, expect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.wording import say
 from matching.vocabulary import OrganizationKind
 from tests.api.conftest import JoinNetwork, Organization
-from tests.api.processes import StartApi, start_api
+from tests.api.served import served_here
 from tests.chromium import found
 from tests.console.browsing import PHONE, Watched, chromium, enter, opened
 from tests.db.acts import one, rows
@@ -25,7 +26,6 @@ pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium here, and none was fetched: python -m tests.chromium"
 )
 KEPT = say("console.kept.waits", "en")
-__all__ = ["start_api"]
 
 
 class Door:
@@ -78,15 +78,13 @@ class Door:
 
 
 @pytest_asyncio.fixture(loop_scope="function")
-async def door(engine: AsyncEngine, client: JoinNetwork, start_api: StartApi) -> AsyncIterator[Door]:
+async def door(engine: AsyncEngine, app: FastAPI, client: JoinNetwork) -> AsyncIterator[Door]:
     desk = await client(OrganizationKind.COORDINATION)
-    # Nobody at a door posts as fast as this.
-    house = start_api(RELAIS_KEY_REQUESTS_PER_MINUTE="1000000")
-    await house.answers(200)
     assert CHROMIUM
     # A browser that is told to be offline is so a moment late on each new page: the wire is cut instead.
     async with (
-        a_wire(house.url) as wire,
+        served_here(app) as url,
+        a_wire(url) as wire,
         chromium(CHROMIUM) as browser,
         opened(browser, wire.url.replace("@", ""), PHONE, "en") as watched,
     ):

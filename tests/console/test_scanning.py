@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 import segno
+from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
 from api.wording import say
 from tests.api.conftest import Organization
-from tests.api.processes import StartApi, start_api
+from tests.api.served import served_here
 from tests.chromium import found
 from tests.console.browsing import AXE, PHONE, chromium, flaws_of, opened
 from tests.waiting import eventually
 from web.files import OF_THE_SCAN, is_installed
 
 CHROMIUM = found()
-__all__ = ["start_api"]
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here, and none was fetched: python -m tests.chromium"),
     pytest.mark.skipif(not is_installed(OF_THE_SCAN), reason="what reads codes is not here: npm could not fetch it"),
@@ -58,13 +58,15 @@ async def sees(page: Page) -> bool:
 
 
 async def test_a_key_that_is_held_before_the_camera_signs_in(
-    coordination: Organization, start_api: StartApi, tmp_path: Path
+    app: FastAPI, coordination: Organization, tmp_path: Path
 ) -> None:
     assert CHROMIUM
-    house = start_api()
-    await house.answers(200)
     seen = film(tmp_path, coordination.key)
-    async with chromium(CHROMIUM, *CAMERA, seen) as browser, opened(browser, house.url, PHONE, "en") as watched:
+    async with (
+        served_here(app) as url,
+        chromium(CHROMIUM, *CAMERA, seen) as browser,
+        opened(browser, url, PHONE, "en") as watched,
+    ):
         await watched.go("/console/sign-in")
         await watched.page.click("#scan")
         await watched.page.wait_for_url("**/console")
@@ -72,13 +74,15 @@ async def test_a_key_that_is_held_before_the_camera_signs_in(
         watched.assert_kept_to_itself()
 
 
-async def test_a_code_that_is_no_key_is_passed_over(start_api: StartApi, tmp_path: Path) -> None:
+async def test_a_code_that_is_no_key_is_passed_over(app: FastAPI, tmp_path: Path) -> None:
     """Sent, the slip of a family or a poster on the wall would count as a wrong key."""
     assert CHROMIUM
-    house = start_api()
-    await house.answers(200)
     seen = film(tmp_path, "K7QF42MRX9TDWAH")
-    async with chromium(CHROMIUM, *CAMERA, seen) as browser, opened(browser, house.url, PHONE, "en") as watched:
+    async with (
+        served_here(app) as url,
+        chromium(CHROMIUM, *CAMERA, seen) as browser,
+        opened(browser, url, PHONE, "en") as watched,
+    ):
         page = watched.page
         await watched.go("/console/sign-in")
         await page.click("#scan")
@@ -91,11 +95,13 @@ async def test_a_code_that_is_no_key_is_passed_over(start_api: StartApi, tmp_pat
         assert await page.input_value("#key") == ""
 
 
-async def test_a_camera_that_sees_nothing_is_stopped_and_one_that_is_refused_is_told_of(start_api: StartApi) -> None:
+async def test_a_camera_that_sees_nothing_is_stopped_and_one_that_is_refused_is_told_of(app: FastAPI) -> None:
     assert CHROMIUM
-    house = start_api()
-    await house.answers(200)
-    async with chromium(CHROMIUM, *CAMERA) as browser, opened(browser, house.url, PHONE, "en") as watched:
+    async with (
+        served_here(app) as url,
+        chromium(CHROMIUM, *CAMERA) as browser,
+        opened(browser, url, PHONE, "en") as watched,
+    ):
         page = watched.page
         await watched.go("/console/sign-in")
         await page.click("#scan")
@@ -109,7 +115,11 @@ async def test_a_camera_that_sees_nothing_is_stopped_and_one_that_is_refused_is_
         await expect(page.locator("#scan")).to_be_visible()
         assert await cameras(page) == 0
         watched.assert_kept_to_itself()
-    async with chromium(CHROMIUM) as browser, opened(browser, house.url, PHONE, "en") as watched:
+    async with (
+        served_here(app) as url,
+        chromium(CHROMIUM) as browser,
+        opened(browser, url, PHONE, "en") as watched,
+    ):
         await watched.go("/console/sign-in")
         await watched.page.click("#scan")
         await expect(watched.page.locator("#scan-says")).to_have_text(say("console.scan.refused", "en"))

@@ -78,8 +78,8 @@ async def test_every_migration_lets_the_running_code_go_on(engine: AsyncEngine, 
     before = await files(engine)
     assert {"need", "allocation", "allocation_slot", "event"} <= before.keys()
     async with load(large, _LOAD_LOCK_SECONDS) as going:
+        await goes_on(going)
         for step in steps:
-            await goes_on(going)
             await upgrade_to(engine, step, HASTE)
             await goes_on(going)
             assert going.failed == [], step.name
