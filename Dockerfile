@@ -25,6 +25,7 @@ COPY api /app/api
 COPY db /app/db
 COPY evidence /app/evidence
 COPY geo /app/geo
+COPY identity /app/identity
 COPY importing /app/importing
 COPY matching /app/matching
 COPY relais /app/relais

@@ -153,7 +153,7 @@ def test_the_image_holds_every_package_that_runs_and_ends_unprivileged() -> None
     copied = {
         line.split()[1] for line in lines if line.startswith("COPY ") and " /app/" in line and "--from" not in line
     }
-    assert copied == {"api", "db", "evidence", "geo", "importing", "matching", "relais", "web", "worker"}
+    assert copied == {"api", "db", "evidence", "geo", "identity", "importing", "matching", "relais", "web", "worker"}
     brought = {Path(each).name for line in lines if line.startswith("COPY --from=map ") for each in line.split()[2:-1]}
     assert brought - {"LICENSE.txt", "LICENSE-MIT"} == {*OF_THE_MAP, *OF_THE_SCAN}
     allowed = {line[1:] for line in (CHECKOUT / ".dockerignore").read_text().splitlines() if line[:1] == "!"}

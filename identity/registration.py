@@ -1,0 +1,78 @@
+"""How this house is known to an issuer, and which addresses of it may be asked: its own, and those that were named.
+
+An issuer is whoever vouches for people who sign in elsewhere ("identity provider"). The operator registers it, and that
+is the consent to ask it: it may well stand in the town hall's own network, so no address is refused for being private.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlsplit
+
+__all__ = ["BY_ITSELF", "OF_A_PERSON", "Registration", "is_issuer", "origin_of"]
+
+LONGEST: Final = 300
+_ADDRESS: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]-]{1,260}(/[!#-;=?-\[\]^-~]*)?", re.ASCII)
+_LOOPBACK: Final = re.compile(r"127(\.\d{1,3}){3}|::1|localhost")
+_PORTS: Final = {"https": 443, "http": 80}
+BY_ITSELF: Final = "openid"
+"""The scope that is always asked for."""
+OF_A_PERSON: Final = frozenset(
+    {
+        *("sub", "name", "given_name", "usual_name", "family_name", "middle_name", "nickname", "preferred_username"),
+        *("profile", "picture", "website", "email", "email_verified", "gender", "birthdate", "zoneinfo", "locale"),
+        *(
+            "phone",
+            "phone_number",
+            "phone_number_verified",
+            "address",
+            "updated_at",
+            "upn",
+            "unique_name",
+            "oid",
+            "uid",
+        ),
+        *("login_hint", "sid", "nonce", "at_hash", "c_hash", "jti", "iat", "exp", "nbf", "auth_time", "iss", "aud"),
+    }
+)
+"""Claims that say who somebody is, or nothing of an organization: nobody is admitted by one, so none is ever kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """An issuer, and what it calls this house. `also_at` are origins beside its own, as `https://host[:port]`."""
+
+    issuer: str
+    client_id: str
+    secret: str = field(repr=False)
+    scopes: tuple[str, ...] = ()
+    also_at: tuple[str, ...] = ()
+    pkce: bool = True
+
+    def may_be_asked(self, url: object) -> bool:
+        """Whether an address that its document names is one that the operator agreed to."""
+        origin = origin_of(url) if isinstance(url, str) else None
+        return origin is not None and origin in {origin_of(self.issuer), *self.also_at}
+
+
+def is_issuer(written: str) -> bool:
+    """Whether this can be the identifier of an issuer: an address without query and fragment."""
+    return origin_of(written) is not None and not set("?#") & set(written)
+
+
+def origin_of(url: str) -> str | None:
+    """`https://host[:port]` of an address; `None` for one that is not to be asked.
+
+    That is without TLS, unless it is this very machine; with a user in it; or too long.
+    """
+    if len(url) > LONGEST or not _ADDRESS.fullmatch(url):
+        return None
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return None
+    if not host or (parts.scheme == "http" and not _LOOPBACK.fullmatch(host)):
+        return None
+    bracketed = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{bracketed}{'' if port in (None, _PORTS[parts.scheme]) else f':{port}'}"

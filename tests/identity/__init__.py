@@ -1,0 +1,1 @@
+"""Issuers, told apart from those who only say that they are."""
