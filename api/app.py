@@ -55,6 +55,7 @@ from api.console import (
     change_pledge,
     changing,
     describing,
+    elsewhere,
     houses,
     network,
     new_house,
@@ -97,7 +98,7 @@ from api.turnstile import Turnstile
 from api.watch import keep_watch
 from api.withheld import Withheld
 from api.wording import LANGUAGES, catalogue
-from db import logs
+from db import issuers, logs
 from db.addresses import Vault
 from db.bell import SETTLED, Bell, Ear
 from db.connection import connect
@@ -111,6 +112,7 @@ from db.showing import DatabaseFigures, show_bells, show_late_reading, show_pool
 from db.slip_filing import file_missing
 from db.slips import SlipKeys
 from db.webhook_keys import WebhookKeys
+from identity.issuers import Issuers
 from matching.refusals import Invalid, NotFound, Refusal
 
 __all__ = ["create"]
@@ -181,6 +183,7 @@ def create(settings: ApiSettings | None = None, presence: Presence | None = None
         project_slip.router,
         slip_page.router(chosen),
         signing.public,
+        elsewhere.router,
         offline.router,
         signing.router,
         board.router,
@@ -247,6 +250,9 @@ def _life(
             session_hashing=keys.of("session"),
             form_hashing=keys.of("session-form"),
             sheet_sealing=keys.of("console-sheet"),
+            leg_sealing=keys.of("sign-in-leg"),
+            issuer_secrets=issuers.sealing(keys),
+            issuers=Issuers(),
             withheld=Withheld(keys.of("slip"), WebhookKeys.of(keys)),
             slips=SlipKeys.of(keys),
             client_hashing=keys.of("client"),

@@ -18,6 +18,7 @@ from db.late_reading import LateReading
 from db.readiness import Readiness
 from db.sealing import Sealing
 from db.slips import SlipKeys
+from identity.issuers import Issuers
 
 __all__ = ["House", "TheHouse", "house_of"]
 
@@ -40,6 +41,12 @@ class House:
     """The tokens of a session's forms are hashes under this."""
     sheet_sealing: bytes
     """A file that waits in a page of the console is sealed under this."""
+    leg_sealing: bytes
+    """What a browser holds while its person is at an issuer is sealed under this."""
+    issuer_secrets: Sealing
+    """By what issuers know this house is sealed with this."""
+    issuers: Issuers
+    """How issuers are asked."""
     withheld: Withheld
     """What answers show and no table keeps is found again with this."""
     slips: SlipKeys

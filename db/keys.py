@@ -31,7 +31,9 @@ __all__ = [
     "KeyFacts",
     "Scope",
     "holder",
+    "holder_of",
     "issue",
+    "issue_to_nobody",
     "lives",
     "of_organization",
     "revoke",
@@ -119,6 +121,7 @@ _LIVE = text("""
     select count(*) from api_key
      where organization_id = :id and revoked_at is null and expires_at > clock_timestamp()
        and (scopes = cast(:calendar as text[])) = :for_calendar
+       and not exists (select from admission a where a.key_prefix = api_key.prefix)
 """)
 _HOLDER = text("select * from key_holder(:prefix, :digest)")
 _OF_ORGANIZATION = text("""
@@ -149,30 +152,28 @@ async def issue(
     Raises `NotFound` for an unknown organization; `Conflict` when it has two live keys already, or when its kind
     does not allow a scope.
     """
-    kind = (await tx.execute(_LOCK, {"id": organization_id})).scalar_one_or_none()
-    if kind is None:
-        raise NotFound
-    allowed = SCOPES[OrganizationKind(kind)]
-    if scopes is not None and not scopes <= allowed:
-        raise Conflict("scope_not_for_this_kind", kind)
+    allowed = await _allowed(tx, organization_id, scopes)
     # A calendar's key must not stand in the way of replacing the one that everything hangs on.
     alike = {"calendar": sorted(ONLY_CALENDAR), "for_calendar": scopes == ONLY_CALENDAR}
     if (await tx.execute(_LIVE, {"id": organization_id} | alike)).scalar_one() >= MOST_LIVE:
         raise Conflict("two_keys_already", "live")
     prefix, secret = _random_letters(10), _random_letters(32)
     written = f"relais_{prefix}_{secret}"
-    expires_at = (await tx.execute(_EXPIRY, {"lifetime": lifetime})).scalar_one()
-    row = await tx.execute(
-        insert(ApiKey).returning(ApiKey.id),
-        {
-            "organization_id": organization_id,
-            "prefix": prefix,
-            "digest": _digest(written, hashing),
-            "scopes": sorted(allowed if scopes is None else scopes),
-            "expires_at": expires_at,
-        },
-    )
-    return IssuedKey(row.scalar_one(), written, prefix, expires_at)
+    key_id, expires_at = await _add(tx, organization_id, prefix, _digest(written, hashing), allowed, lifetime)
+    return IssuedKey(key_id, written, prefix, expires_at)
+
+
+async def issue_to_nobody(
+    tx: AsyncConnection, organization_id: UUID, scopes: frozenset[Scope] | None, lifetime: timedelta
+) -> IssuedKey:
+    """Make a key that cannot be shown, for those who are admitted otherwise: its `text` is empty.
+
+    Its hash is that of nothing that anybody knows. It is none of the two that may live at once. Raises as `issue` does.
+    """
+    allowed = await _allowed(tx, organization_id, scopes)
+    prefix = _random_letters(10)
+    key_id, expires_at = await _add(tx, organization_id, prefix, secrets.token_bytes(32), allowed, lifetime)
+    return IssuedKey(key_id, "", prefix, expires_at)
 
 
 async def holder(tx: AsyncConnection, written: str, hashing: bytes) -> Holder | None:
@@ -183,8 +184,12 @@ async def holder(tx: AsyncConnection, written: str, hashing: bytes) -> Holder | 
     form = _WRITTEN.fullmatch(written)
     if form is None:
         return None
-    digest = _digest(written, hashing)
-    row = await _holding(tx, form["prefix"], digest)
+    return await holder_of(tx, form["prefix"], _digest(written, hashing))
+
+
+async def holder_of(tx: AsyncConnection, prefix: str, digest: bytes) -> Holder | None:
+    """The same of a key that the house itself knows by its hash; the organization acts from now on."""
+    row = await _holding(tx, prefix, digest)
     if row is None:
         return None
     return Holder(
@@ -193,7 +198,7 @@ async def holder(tx: AsyncConnection, written: str, hashing: bytes) -> Holder | 
         scopes=frozenset(map(Scope, row.scopes)) & SCOPES[OrganizationKind(row.kind)],
         towns=frozenset(row.towns),
         expires_at=row.expires_at,
-        prefix=form["prefix"],
+        prefix=prefix,
         digest=digest,
     )
 
@@ -234,6 +239,40 @@ async def revoke_all(tx: AsyncConnection, organization_id: UUID) -> int:
     if (await tx.execute(_LOCK, {"id": organization_id})).one_or_none() is None:
         raise NotFound
     return sum(row.lived for row in await tx.execute(_REVOKE_ALL, {"id": organization_id}))
+
+
+async def _allowed(tx: AsyncConnection, organization_id: UUID, scopes: frozenset[Scope] | None) -> frozenset[Scope]:
+    """The scopes that were asked for, or all that the organization's kind allows; the organization is locked."""
+    kind = (await tx.execute(_LOCK, {"id": organization_id})).scalar_one_or_none()
+    if kind is None:
+        raise NotFound
+    allowed = SCOPES[OrganizationKind(kind)]
+    if scopes is not None and not scopes <= allowed:
+        raise Conflict("scope_not_for_this_kind", kind)
+    return allowed if scopes is None else scopes
+
+
+async def _add(
+    tx: AsyncConnection,
+    organization_id: UUID,
+    prefix: str,
+    digest: bytes,
+    scopes: frozenset[Scope],
+    lifetime: timedelta,
+) -> tuple[UUID, datetime]:
+    """The row of a key: its id, and when it ends."""
+    expires_at = (await tx.execute(_EXPIRY, {"lifetime": lifetime})).scalar_one()
+    row = await tx.execute(
+        insert(ApiKey).returning(ApiKey.id),
+        {
+            "organization_id": organization_id,
+            "prefix": prefix,
+            "digest": digest,
+            "scopes": sorted(scopes),
+            "expires_at": expires_at,
+        },
+    )
+    return row.scalar_one(), expires_at
 
 
 async def _holding(tx: AsyncConnection, prefix: str, digest: bytes) -> Row[tuple[object, ...]] | None:

@@ -55,6 +55,7 @@ GOES: Final = (
 """Tables that go along, each after those that it refers to."""
 
 STAYS: Final = {
+    "admission": "as the issuer",
     "alembic_version": "the schema of the other house is its own; it must be the same",
     "api_key": "kept as a hash under the secret of this house: keys are issued anew",
     "association_load": "counted again within a minute",
@@ -66,6 +67,7 @@ STAYS: Final = {
     "event": "its order is that of this database: who reads the feed begins anew",
     "feed_mark": "as the events",
     "idempotency": "answers of yesterday, under hashes of this house",
+    "issuer": "its secret is sealed with the secret of this house: registered anew",
     "notice": "as the channel",
     "notification_choice": "as the channel",
     "session": "kept as a hash under the secret of this house: whoever is signed in signs in there",

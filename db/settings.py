@@ -57,7 +57,13 @@ class Settings(BaseSettings):
         default="127.0.0.1", description="Address on which it shows them: one that only those who watch can reach."
     )
 
-    @field_validator("listen_url", "replica_url", "redis_url", mode="before")
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s?#@\"'<>]{1,200}$",
+        description="Address at which people open Relais: notifications end with it, issuers send back to it.",
+    )
+
+    @field_validator("listen_url", "replica_url", "redis_url", "public_url", mode="before")
     @classmethod
     def _none_where_empty(cls, written: object) -> object:
         return written or None
@@ -77,6 +83,14 @@ class Settings(BaseSettings):
     def replica_address(self) -> str | None:
         """The address of replicas with its password."""
         return self._with_password(self.replica_url) if self.replica_url else None
+
+    @property
+    def public_origin(self) -> str | None:
+        """`https://host[:port]` of the address at which people open this house."""
+        if self.public_url is None:
+            return None
+        parts = urlsplit(self.public_url)
+        return f"{parts.scheme}://{parts.netloc}"
 
     def _with_password(self, url: str) -> str:
         if self.database_password_file is None:

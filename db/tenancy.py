@@ -113,12 +113,14 @@ OPEN_TO_ALL: Final = ("category", "competence", "figure", "figure_period", "poli
 """Tables that hold nothing of anybody: every role reads them, and only their owner changes them, but for what the
 matcher is granted."""
 
+_OF_THE_OPERATOR: Final = ("admission", "issuer")
+"""Tables that no other role touches: what requests need of them, functions of their owner say."""
 _MATCHER_READS: Final = ("organization", "organization_town")
 MATCHER_GRANTS: Final[Mapping[str, str]] = {
     **{
         table: "select, insert, update, delete"
         for table in sorted(Row.metadata.tables)
-        if table not in {*OPEN_TO_ALL, "api_key", "site_location"}
+        if table not in {*OPEN_TO_ALL, *_OF_THE_OPERATOR, "api_key", "site_location"}
     },
     **dict.fromkeys(_MATCHER_READS, "select"),
     # What was published is never changed.
@@ -191,6 +193,31 @@ _SESSION_HOLDER = """
          where set_config('relais.organization', cast(f.id as text), true) is not null;
     end $$
 """
+# Who is about to sign in acts for nobody yet. Of issuers, a request is told what it asks them with; of admissions, whom
+# keys that live admit.
+_ISSUERS = """
+    create or replace function issuers(asked uuid)
+        returns table (id uuid, name text, url text, client_id text, secret bytea, scopes text[], also_at text[],
+                       pkce boolean, admits boolean)
+        language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+        select i.id, i.name, i.url, i.client_id, i.secret, i.scopes, i.also_at, i.pkce,
+               exists (select from admissions(i.id))
+          from issuer i where asked is null or i.id = asked order by i.created_at, i.id
+    $$
+"""
+_ADMISSIONS = """
+    create or replace function admissions(asked uuid)
+        returns table (id uuid, organization_id uuid, organization text, claim text, value text, prefix text,
+                       digest bytea)
+        language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+        select a.id, o.id, o.name, a.claim, a.value, k.prefix, k.digest
+          from admission a
+          join api_key k on k.prefix = a.key_prefix and k.organization_id = a.organization_id
+          join organization o on o.id = a.organization_id
+         where a.issuer_id = asked and k.revoked_at is null and k.expires_at > clock_timestamp()
+         order by o.name, o.id, cardinality(k.scopes) desc, a.id
+    $$
+"""
 # The marks are nobody's rows: requests are told what they say, and no more.
 _STANDING_OF_FEED = """
     create or replace function feed_standing()
@@ -205,6 +232,8 @@ _FUNCTIONS: Final = (
     "acting_organization()",
     "key_holder(text, bytea)",
     "session_holder(bytea, interval)",
+    "admissions(uuid)",
+    "issuers(uuid)",
     "feed_standing()",
     "event_in_order()",
 )
@@ -279,6 +308,8 @@ def _statements() -> Iterator[str]:
     yield _ACTING
     yield _HOLDER
     yield _SESSION_HOLDER
+    yield _ADMISSIONS
+    yield _ISSUERS
     yield _STANDING_OF_FEED
     yield _SCHEMA_VERSION
     for function in _FUNCTIONS:
@@ -287,6 +318,8 @@ def _statements() -> Iterator[str]:
         yield f"revoke execute on function {function} from public"
     yield f"grant execute on function key_holder(text, bytea) to {Role.APP}"
     yield f"grant execute on function session_holder(bytea, interval) to {Role.APP}"
+    yield f"grant execute on function admissions(uuid) to {Role.APP}"
+    yield f"grant execute on function issuers(uuid) to {Role.APP}"
     yield f"grant execute on function feed_standing() to {Role.APP}, {Role.MATCHER}"
     for table in sorted(Row.metadata.tables):
         yield from _secure(table)
@@ -329,8 +362,9 @@ def _secure(table: str) -> Iterator[str]:
     for command in ("enable", "force"):
         yield f"alter table {table} {command} row level security"
     yield from _policy(table, Role.OWNER, "all", "true", "true")
-    yield f"grant {MATCHER_GRANTS[table]} on {table} to {Role.MATCHER}"
-    yield from _policy(table, Role.MATCHER, "all", "true", "true")
+    if table in MATCHER_GRANTS:
+        yield f"grant {MATCHER_GRANTS[table]} on {table} to {Role.MATCHER}"
+        yield from _policy(table, Role.MATCHER, "all", "true", "true")
     if table in REVEAL_GRANTS:
         yield f"grant {REVEAL_GRANTS[table]} on {table} to {Role.REVEAL}"
         own = table == "site_location"

@@ -30,6 +30,12 @@ _LOCKED: Final = "55P03"
 _CONFLICTS = {
     "two_keys_already": "This organization has two live keys already. No key was made. What to do: see them with "
     "`relais key list`, end the one that is no longer used with `relais key revoke`, then ask again.",
+    "too_many_issuers": "This house has as many issuers as it may. Nothing was registered. What to do: remove one that "
+    "is no longer used with `relais sign-in remove`, then ask again.",
+    "too_many_admissions": "This issuer admits for as many as it may. Nothing was changed. What to do: remove an "
+    "admission that is no longer used with `relais sign-in remove`, then ask again.",
+    "admitted_already": "This stands already. Nothing was changed. What to do: see `relais sign-in list`; to change "
+    "what those who are admitted may do, remove the admission and make it anew.",
     "scope_not_for_this_kind": "An organization of this kind cannot have one of these scopes. No key was made. What "
     "to do: leave it out; without --scope the key gets all that the kind allows.",
 }
@@ -97,7 +103,10 @@ def told() -> Iterator[None]:
     except Conflict as conflict:
         _end(_CONFLICTS.get(conflict.reason, "How things stand does not allow this. Nothing was changed."))
     except NotFound:
-        _end("There is no such organization or key. Nothing was changed. What to do: see them with `relais org list`.")
+        _end(
+            "There is no such organization, key or issuer. Nothing was changed. What to do: see them with `relais "
+            "org list` and `relais sign-in list`."
+        )
     except Invalid as invalid:
         flaws = ", ".join(f"{flaw.at} ({flaw.code})" for flaw in invalid.flaws)
         _end(f"This cannot be used: {flaws}. Nothing was changed. What to do: correct it and try again.")

@@ -15,6 +15,7 @@ from relais.migrations import migrate, migration_commands
 from relais.moving import export
 from relais.organizations import key_commands, org_commands
 from relais.policy import policy_commands
+from relais.signing_in import sign_in_commands
 from relais.solve import solve
 from relais.tombstones import tombstone_commands
 from relais.up import stop, up
@@ -43,6 +44,7 @@ main.add_typer(migration_commands, name="migrations")
 main.add_typer(org_commands, name="org")
 main.add_typer(key_commands, name="key")
 main.add_typer(keys_commands, name="keys")
+main.add_typer(sign_in_commands, name="sign-in")
 main.add_typer(audit_commands, name="audit")
 main.add_typer(tombstone_commands, name="tombstones")
 main.add_typer(feed_commands, name="feed")

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from db.connection import connect
 from db.environment import WrongSettings
 from relais import looks_at_ground as ground
+from relais import looks_at_issuers as elsewhere
 from relais import looks_at_work as work
 from relais.finding import Finding, House, State
 from relais.running import NothingRuns, settings
@@ -40,6 +41,7 @@ _LOOKS: Final[Mapping[str, tuple[str, Look]]] = {
     "disk": ("the database's disk has room", work.disk),
     "events": ("events are of this server", work.events),
     "audit": ("the audit is whole", work.audit),
+    "signing in": ("issuers by which people sign in answer", elsewhere.issuers),
 }
 """Each look with what is so when it finds nothing. Certificates are not ours: TLS is the proxy's."""
 _WITHOUT_DATABASE: Final = ("database", "redis")

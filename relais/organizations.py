@@ -20,7 +20,7 @@ from matching.vocabulary import OrganizationKind
 from relais.asking import act
 from relais.gazetteer import ensure_town
 
-__all__ = ["key_commands", "org_commands"]
+__all__ = ["RIGHTS", "AsJson", "May", "Scopes", "key_commands", "org_commands"]
 
 org_commands = typer.Typer(no_args_is_help=True, help="Organizations that take part.")
 key_commands = typer.Typer(no_args_is_help=True, help="Keys of organizations.")
@@ -36,7 +36,7 @@ class May(StrEnum):
     CALENDAR = "calendar"
 
 
-_MAY = {May.CONFIRM: ONLY_CONFIRMS, May.CALENDAR: ONLY_CALENDAR}
+RIGHTS = {May.CONFIRM: ONLY_CONFIRMS, May.CALENDAR: ONLY_CALENDAR}
 
 
 _LONGEST_NAME = 120
@@ -117,7 +117,7 @@ def issue(
         raise typer.BadParameter("give --scope or --may, not both")
     if qr and as_json:
         raise typer.BadParameter("give --qr or --json, not both")
-    wanted = _MAY[may] if may else frozenset(scope) if scope else None
+    wanted = RIGHTS[may] if may else frozenset(scope) if scope else None
 
     async def make(tx: AsyncConnection, settings: Settings) -> IssuedKey:
         made = await keys.issue(tx, organization, settings.keys().of("api-key"), wanted, timedelta(days=days))

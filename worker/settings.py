@@ -23,11 +23,6 @@ class WorkerSettings(Terms):
     webhooks_side_by_side: int = Field(
         default=20, ge=1, le=500, description="Deliveries to webhooks at the same time, of at most four to each."
     )
-    public_url: str | None = Field(
-        default=None,
-        pattern=r"^https?://[^\s?#@\"'<>]{1,200}$",
-        description="Address at which people open Relais: notifications end with it; without it they only say so.",
-    )
     mail_host: str | None = Field(
         default=None, pattern=r"^[A-Za-z0-9.:-]{1,253}$", description="Mail server for notifications; not set: no mail."
     )
@@ -60,9 +55,7 @@ class WorkerSettings(Terms):
     routing_seconds: float = Field(default=5.0, gt=0, le=60, description="Seconds that one of its answers may take.")
     park_after: int = Field(default=5, ge=1, le=100, description="Broken looks in a row after which a need is parked.")
 
-    @field_validator(
-        "routing_url", "public_url", "mail_host", "mail_user", "mail_password_file", "notification_hosts", mode="before"
-    )
+    @field_validator("routing_url", "mail_host", "mail_user", "mail_password_file", "notification_hosts", mode="before")
     @classmethod
     def _none_without_address(cls, written: object) -> object:
         return written or None

@@ -89,9 +89,11 @@ def has_houses(kind: OrganizationKind, scopes: frozenset[Scope]) -> bool:
     return kind is not OrganizationKind.COORDINATION and Scope.ALLOCATIONS_READ in scopes
 
 
-async def page(request: Request, name: str, *, status: int = 200, **facts: object) -> Response:
-    """The page of a template in the frame of the console, for who is signed in or not."""
-    visit, language = visit_of(request), chosen_language(request)
+async def page(
+    request: Request, name: str, *, status: int = 200, language: str | None = None, **facts: object
+) -> Response:
+    """The page of a template in the frame of the console, for who is signed in or not, in their language or this."""
+    visit, language = visit_of(request), language or chosen_language(request)
     own = await organizations.read(visit.tx, visit.who.organization_id) if visit else None
     return _written(request, name, status, {"organization": own.name if own else None, **facts}, visit, language)
 

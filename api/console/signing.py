@@ -6,33 +6,31 @@ after twelve hours, half an hour unused, or one word of its organization.
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request, Response
 
-from api.clients import hidden_client, networks
+from api.console.beginning import begin, misses
 from api.console.cookies import chosen_language, forget, keep_language, keep_token, token_in
+from api.console.elsewhere import offered
 from api.console.forms import read_form
+from api.console.legs import forget_leg
 from api.console.origins import refuse_strange_origin
 from api.console.pages import HOME, SIGN_IN, home_of, page
 from api.console.visits import ConsoleRoute, SignedIn, gone_to, idle
 from api.front_door import may_ask_for
 from api.house import House, house_of
 from api.moments import moment
-from api.pace import Bucket, Rate
 from api.wording import LANGUAGES, say
-from db import audit, keys, sessions, towns
-from db.audit import Actor
+from db import keys, sessions, towns
 from db.connection import transaction
 from db.keys import Holder
 from web.files import OF_THE_SCAN, is_installed, path_of
 
 __all__ = ["public", "router"]
 
-_TEN_MINUTES: Final = 600.0
 _LONGEST_KEY: Final = 200
 _OURS: Final = re.compile(r"/console(/[a-z0-9-]{1,40}){0,4}")
 _EVERYTHING: Final = '"cache", "cookies", "storage"'
@@ -65,7 +63,7 @@ async def ask_for_key(request: Request) -> Response:
             session = await sessions.found(tx, token, house.session_hashing, idle(house))
         if session is not None:
             return gone_to(home_of(session.holder.kind, session.holder.scopes))
-    return await _asking(request)
+    return await _asking(request, house)
 
 
 @public.post(SIGN_IN)
@@ -74,26 +72,22 @@ async def sign_in(request: Request) -> Response:
     refuse_strange_origin(request)
     house, form = house_of(request), await read_form(request)
     written = "".join(form.fields.get("key", [""])[0][:_LONGEST_KEY].split())
-    misses = [_misses(house, request)]
-    await house.pace.take(misses)
+    missed = [misses(house, request)]
+    await house.pace.take(missed)
     async with transaction(house.engine) as tx:
         holder = await keys.holder(tx, written, house.key_hashing)
-        token = None
-        if holder is not None:
-            token = await sessions.begin(
-                tx, holder, house.session_hashing, timedelta(hours=house.settings.session_hours)
-            )
-            await audit.append(tx, Actor(holder.organization_id, holder.kind, "session"), f"POST {SIGN_IN}", [])
+        token = await begin(tx, house, holder, f"POST {SIGN_IN}") if holder is not None else None
     if holder is None or token is None:
-        return await _asking(request, 401, say("console.sign_in.wrong", chosen_language(request)))
-    await house.pace.give_back(misses)
+        return await _asking(request, house, 401, say("console.sign_in.wrong", chosen_language(request)))
+    await house.pace.give_back(missed)
     return _signed_in(house, holder, token)
 
 
-async def _asking(request: Request, status: int = 200, notice: str | None = None) -> Response:
+async def _asking(request: Request, house: House, status: int = 200, notice: str | None = None) -> Response:
     """The form for a key: the one page that may look through the camera, once somebody presses its button."""
     decoder = path_of("decode.js") if is_installed(OF_THE_SCAN) else ""
-    answer = await page(request, "sign_in", status=status, notice=notice, decoder=decoder)
+    elsewhere = await offered(house)
+    answer = await page(request, "sign_in", status=status, notice=notice, decoder=decoder, elsewhere=elsewhere)
     answer.headers["Permissions-Policy"] = may_ask_for("camera")
     return answer
 
@@ -127,6 +121,7 @@ async def leave(request: Request) -> Response:
     answer = gone_to(AFTERWARDS)
     answer.headers["Clear-Site-Data"] = _EVERYTHING
     forget(answer, house.settings)
+    forget_leg(answer, house)
     return answer
 
 
@@ -184,9 +179,3 @@ def _signed_in(house: House, holder: Holder, token: str) -> Response:
     answer = gone_to(home_of(holder.kind, holder.scopes))
     keep_token(answer, token, house.settings)
     return answer
-
-
-def _misses(house: House, request: Request) -> Bucket:
-    limits = house.settings
-    client = hidden_client(request, networks(limits.trusted_proxies), house.client_hashing)
-    return Bucket(f"sign-in:{client}", Rate(limits.sign_in_misses_per_client, _TEN_MINUTES))

@@ -3,6 +3,7 @@
 What is done with them is written in the query modules beside this folder, mostly as SQL.
 """
 
+from db.tables.admitting import Admission, Issuer
 from db.tables.capacity import Category, Offer, Site, SiteLocation, Slot
 from db.tables.demand import Allocation, AllocationSlot, Need, Pathway, Preference, Project
 from db.tables.facts import (
@@ -30,6 +31,7 @@ from db.tables.towns import Town, TownName
 from db.tables.volunteers import Pledge, PledgeTurn, Shift, SlotStaffing
 
 __all__ = [
+    "Admission",
     "Allocation",
     "AllocationSlot",
     "ApiKey",
@@ -48,6 +50,7 @@ __all__ = [
     "Figure",
     "FigurePeriod",
     "Idempotency",
+    "Issuer",
     "Need",
     "Notice",
     "NotificationChoice",

@@ -37,6 +37,17 @@ def _past(expression: str, unit: str) -> str:
 
 
 KEPT: Final[dict[str, Kept]] = {
+    "admission": Kept(
+        "so that people of a town hall sign in as they do elsewhere",
+        _OPERATOR,
+        "until it is removed, or its key is deleted",
+        {
+            "id issuer_id": "by which issuer",
+            "organization_id key_prefix": "for which organization, and by which key, that nobody can show",
+            "claim value": "what it says of whom it admits: of an organization or a group, never of a person",
+            "created_at": "when",
+        },
+    ),
     "alembic_version": Kept(
         "the version of the schema", _OPERATOR, _STAYS, {"version_num": "the newest migration that was run"}
     ),
@@ -223,6 +234,18 @@ KEPT: Final[dict[str, Kept]] = {
         },
         "keep_answers_hours",
         _past("r.answered_at", "hours"),
+    ),
+    "issuer": Kept(
+        "so that people of a town hall sign in as they do elsewhere",
+        "the operator; anybody its name, on the page where one signs in",
+        "until it is removed",
+        {
+            "id name url": "what it is called, and its address",
+            "client_id": "what it calls this house",
+            "secret": "by which it knows this house: ciphertext under a key outside the database",
+            "scopes also_at pkce": "how it is asked",
+            "created_at": "when",
+        },
     ),
     "need": Kept(
         "what one party needs",

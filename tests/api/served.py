@@ -52,9 +52,9 @@ async def served_here(app: FastAPI) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def served(settings: Settings, **more: str) -> AsyncIterator[Served]:
+async def served(settings: Settings, port: int | None = None, **more: str) -> AsyncIterator[Served]:
     """A service on the database of these settings, with `RELAIS_…` variables beside them; killed at the end."""
-    port = free_port()
+    port = port or free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RELAIS_")} | {
         "RELAIS_DATABASE_URL": settings.database_url,
         "RELAIS_SECRET_FILE": str(settings.secret_file),

@@ -147,6 +147,7 @@ FORGED = {
 }
 PATHS = (
     SIGN_IN,
+    "/console/sign-in/which",
     "/console/sign-out",
     "/console/leave",
     "/console/language",
@@ -175,7 +176,9 @@ PATHS = (
     "/console/allocations/{id}/address",
 )
 
-WITH_TOKEN = [path for path in PATHS if path not in (SIGN_IN, "/console/leave", "/console/language")]
+WITHOUT_TOKEN = (SIGN_IN, "/console/sign-in/which", "/console/leave", "/console/language")
+"""Where nobody has to have a session."""
+WITH_TOKEN = [path for path in PATHS if path not in WITHOUT_TOKEN]
 
 
 async def posted(browser: Browser, path: str, headers: dict[str, str], **fields: str) -> int:
@@ -323,7 +326,11 @@ async def test_a_language_is_asked_for_or_chosen(enter: Enter, coordination: Org
 
 async def test_every_page_carries_a_policy_that_lets_nothing_else_in(enter: Enter, association: Organization) -> None:
     browser = await enter(association.key)
-    for path in (SIGN_IN, "/console", "/console/tonight", "/console/needs/new", "/console/nothing", "/calendar"):
+    elsewhere = ("/console/sign-in/done", "/console/sign-in/not/nobody", "/console/sign-in/which")
+    for path in (
+        *(SIGN_IN, "/console", "/console/tonight", "/console/needs/new", "/console/nothing", "/calendar"),
+        *elsewhere,
+    ):
         answer = await browser.http.get(path)
         policy = answer.headers["content-security-policy"]
         assert "unsafe" not in policy

@@ -314,6 +314,8 @@ def _is_refusal(error: DBAPIError) -> bool:
 THEIRS = (
     "select digest from api_key",
     "select prefix from api_key",
+    "select secret from issuer",
+    "select value from admission",
     "select location from site_location",
     "select address from site_location",
     "select organization_id from audit_entry",
@@ -347,12 +349,18 @@ async def refused(engine: AsyncEngine, statements: Sequence[str], who: UUID) -> 
 
 async def test_requests_cannot_even_ask_for_what_is_not_theirs(two: Two, api: AsyncEngine) -> None:
     assert await refused(api, THEIRS, two.one.town_hall) == list(THEIRS)
-    allowed = ("select id from need", "select site_id, has_address from site_location")
+    allowed = ("select id from need", "select site_id, has_address from site_location", "select id from issuers(null)")
     assert await refused(api, allowed, two.one.town_hall) == []
 
 
 async def test_the_matching_reads_no_place_and_no_key(two: Two, worker: AsyncEngine) -> None:
-    sealed = (*THEIRS[:4], "set local role relais_reveal", "set local role relais_app", "set local role relais_owner")
+    sealed = (
+        *THEIRS[:6],
+        "select secret from issuers(null)",
+        "set local role relais_reveal",
+        "set local role relais_app",
+        "set local role relais_owner",
+    )
     assert await refused(worker, sealed, two.one.town_hall) == list(sealed)
     assert await refused(worker, ("select site_id from site_location",), two.one.town_hall) == []
 

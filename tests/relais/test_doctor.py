@@ -27,7 +27,9 @@ from relais import looks_at_ground, looks_at_work
 from relais.doctor import look_over
 from relais.finding import Finding, House, State
 from tests.builders import add_need, add_offer, add_organization
+from tests.console.registering import Register
 from tests.db.acts import hold
+from tests.identity.issuing import issuing
 from tests.relais.conftest import Relais
 
 
@@ -122,6 +124,36 @@ async def test_without_worker_and_api_it_says_so_and_with_them_not(house: House,
             assert {each.look for each in await look_over(house) if each.state is not State.WELL} == set()
     for each in (worker, api):
         await each.dispose()
+
+
+async def test_an_issuer_that_cannot_be_used_is_told_and_one_that_can_is_not(
+    engine: AsyncEngine, house: House, tmp_path: Path
+) -> None:
+    async def told(found: House) -> str:
+        finding = (await seen(found)).get("signing in")
+        return finding.what if finding else ""
+
+    public = replace(house, settings=house.settings.model_copy(update={"public_url": "https://relais.example"}))
+    async with issuing() as issuer:
+        assert await told(house) == "", "there is none"
+        register = Register(engine, house.settings)
+        issuer_id = await register(issuer.registration, "Portail")
+        async with transaction(engine) as tx:
+            hall = await add_organization(tx)
+        await register.admit(issuer_id, hall)
+        assert "RELAIS_PUBLIC_URL" in await told(house)
+        assert await told(public) == "", "the control"
+        issuer.document = {"issuer": "another"}
+        assert "by Portail" in await told(public)
+        issuer.document = {}
+        async with transaction(engine) as tx:
+            await tx.execute(text("update api_key set expires_at = now() + interval '13 days'"))
+        assert "within two weeks" in await told(public)
+        other = tmp_path / "other-secret"
+        other.write_bytes(secrets.token_bytes(64))
+        elsewhere = public.settings.model_copy(update={"secret_file": other})
+        assert "another secret file" in await told(replace(public, settings=elsewhere))
+    assert "cannot be reached" in await told(public)
 
 
 async def test_another_key_file_opens_nothing(engine: AsyncEngine, house: House, tmp_path: Path) -> None:

@@ -1,0 +1,86 @@
+"""Issuers as the operator registers them, and a browser that goes there and comes back."""
+
+from dataclasses import dataclass
+from urllib.parse import parse_qs, urlencode, urlsplit
+from uuid import UUID, uuid4
+
+import httpx
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from db import issuers
+from db.connection import transaction
+from db.keys import Scope
+from db.settings import Settings
+from identity.registration import Registration
+from tests.console.conftest import Browser
+
+__all__ = ["Register", "brought", "sent", "signed_in_by", "went"]
+
+SIGN_IN = "/console/sign-in"
+BACK = f"{SIGN_IN}/back"
+DONE = f"{SIGN_IN}/done"
+
+
+@dataclass(frozen=True)
+class Register:
+    """Registers and admits, as `relais sign-in` does."""
+
+    engine: AsyncEngine
+    settings: Settings
+
+    async def __call__(self, registration: Registration, name: str = "Town hall") -> UUID:
+        """A new issuer."""
+        issuer_id = uuid4()
+        sealed = issuers.sealing(self.settings.keys()).seal(issuer_id, registration.secret)
+        async with transaction(self.engine) as tx:
+            await issuers.add(
+                tx,
+                issuer_id,
+                name,
+                registration.issuer,
+                registration.client_id,
+                sealed,
+                registration.scopes,
+                registration.also_at,
+                pkce=registration.pkce,
+            )
+        return issuer_id
+
+    async def admit(
+        self,
+        issuer_id: UUID,
+        organization_id: UUID,
+        claim: tuple[str, str] | None = ("siret", "21050023700012"),
+        scopes: frozenset[Scope] | None = None,
+    ) -> tuple[UUID, str]:
+        """Whom it admits: the admission, and the prefix of its key."""
+        async with transaction(self.engine) as tx:
+            admission_id, key = await issuers.admit(tx, issuer_id, organization_id, claim, scopes)
+        return admission_id, key.prefix
+
+
+async def went(browser: Browser, issuer_id: UUID) -> str:
+    """Where a browser is sent that presses the button."""
+    answer = await browser.http.get(f"{SIGN_IN}/with/{issuer_id}", follow_redirects=False)
+    assert answer.status_code == 303, answer.text
+    return answer.headers["location"]
+
+
+def brought(way: str, **said: str) -> str:
+    """Where an issuer sends back to, with what was asked to come back."""
+    given = parse_qs(urlsplit(way).query)
+    return f"{BACK}?{urlencode({'state': given['state'][0]} | said)}"
+
+
+async def sent(browser: Browser, path: str) -> httpx.Response:
+    """What a browser is answered that comes back, before it goes on."""
+    answer = await browser.http.get(path, follow_redirects=False)
+    assert answer.status_code == 303, answer.text
+    return answer
+
+
+async def signed_in_by(browser: Browser) -> bool:
+    """Whether the browser has a session."""
+    answer = await browser.http.get("/console/sessions", follow_redirects=False)
+    assert answer.status_code in (200, 303), answer.text
+    return answer.status_code == 200
