@@ -111,7 +111,7 @@ async def come_back(request: Request) -> Response:
 @router.get(f"{SIGN_IN}/done")
 async def lead_on(request: Request) -> Response:
     """A page of ours that goes on by itself: what it asks for is asked by this house, and brings the session along."""
-    return await page(request, "sign_in_done", language=_language(request), there=SIGN_IN)
+    return await page(request, "sign_in_done", _language(request), there=SIGN_IN)
 
 
 @router.get(f"{SIGN_IN}/not/{{why}}")
@@ -121,8 +121,8 @@ async def say_why_not(why: NotIn, request: Request) -> Response:
     return await page(
         request,
         "trouble",
+        language,
         status=_STATUS[why],
-        language=language,
         heading=say("console.elsewhere.not", language),
         detail=say(f"console.elsewhere.{why}", language),
         minutes=None,
@@ -139,7 +139,7 @@ async def ask_which(request: Request) -> Response:
     async with transaction(house.engine) as tx:
         found = await issuers.admissions(tx, held.issuer_id)
     choices = [each for each in found if each.id in held.admissions]
-    return await page(request, "sign_in_which", language=_language(request), choices=choices)
+    return await page(request, "sign_in_which", _language(request), choices=choices)
 
 
 @router.post(_WHICH)

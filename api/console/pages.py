@@ -90,7 +90,7 @@ def has_houses(kind: OrganizationKind, scopes: frozenset[Scope]) -> bool:
 
 
 async def page(
-    request: Request, name: str, *, status: int = 200, language: str | None = None, **facts: object
+    request: Request, name: str, language: str | None = None, /, *, status: int = 200, **facts: object
 ) -> Response:
     """The page of a template in the frame of the console, for who is signed in or not, in their language or this."""
     visit, language = visit_of(request), language or chosen_language(request)
