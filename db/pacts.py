@@ -16,7 +16,7 @@ from matching.pacts import MOST_VERSIONS, PactTerms, flaws_of
 from matching.refusals import Conflict, Flaw, Invalid, NotFound, StaleVersion
 from matching.states import PactState
 
-__all__ = ["MOST_EACH", "add", "check_parties", "check_terms", "end", "end_due", "renew", "sign"]
+__all__ = ["MOST_EACH", "add", "check_parties", "check_terms", "end", "end_due", "lock", "renew", "sign"]
 
 MOST_EACH = 500
 """Pacts of one organization that have not ended."""
@@ -147,7 +147,7 @@ async def renew(
     `seen` is the newest version that was read, where that matters. Raises `NotFound`, `Invalid`, `StaleVersion` where
     other terms were proposed since, and `Conflict` where the pact has ended.
     """
-    pact = await _lock(tx, pact_id, organization_id)
+    pact = await lock(tx, pact_id, organization_id)
     if pact.state == PactState.ENDED:
         raise Conflict("pact_has_ended", pact.state)
     newest = int((await tx.execute(_NEWEST, {"pact": pact_id})).scalar_one())
@@ -170,7 +170,7 @@ async def sign(tx: AsyncConnection, pact_id: UUID, organization_id: UUID, number
     or notice was given after they were proposed: who gave it did not want them any more. `Invalid` where there is no
     such version.
     """
-    pact = await _lock(tx, pact_id, organization_id)
+    pact = await lock(tx, pact_id, organization_id)
     if pact.state == PactState.ENDED:
         raise Conflict("pact_has_ended", pact.state)
     newest = int((await tx.execute(_NEWEST, {"pact": pact_id})).scalar_one())
@@ -191,12 +191,20 @@ async def sign(tx: AsyncConnection, pact_id: UUID, organization_id: UUID, number
     await events.record(tx, "pact.signed", pact_id, [pact.proposer_id, pact.partner_id], number=number)
 
 
+async def lock(tx: AsyncConnection, pact_id: UUID, organization_id: UUID) -> Row[tuple[object, ...]]:
+    """Keep a pact as it is until the transaction ends, for one of its two sides. Raises `NotFound`."""
+    row = (await tx.execute(_LOCK, {"id": pact_id, "organization": organization_id})).one_or_none()
+    if row is None:
+        raise NotFound
+    return row
+
+
 async def end(tx: AsyncConnection, pact_id: UUID, organization_id: UUID) -> None:
     """End a pact: with notice, or at once where both want it or nothing was agreed yet. Asking twice changes nothing.
 
     Who was referred under it before is not touched. Raises `NotFound`.
     """
-    pact = await _lock(tx, pact_id, organization_id)
+    pact = await lock(tx, pact_id, organization_id)
     if pact.state == PactState.ENDED or pact.notice_by == organization_id:
         return
     both = [pact.proposer_id, pact.partner_id]
@@ -215,13 +223,6 @@ async def end_due(tx: AsyncConnection, limit: int) -> int:
         row = (await tx.execute(_END, {"pact": pact_id})).one()
         await events.record(tx, "pact.ended", pact_id, [row.proposer_id, row.partner_id])
     return len(due)
-
-
-async def _lock(tx: AsyncConnection, pact_id: UUID, organization_id: UUID) -> Row[tuple[object, ...]]:
-    row = (await tx.execute(_LOCK, {"id": pact_id, "organization": organization_id})).one_or_none()
-    if row is None:
-        raise NotFound
-    return row
 
 
 async def _add_version(

@@ -18,7 +18,7 @@ __all__ = ["Signer", "Sought", "giving", "telling"]
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """A municipality or a coordination, and a town of which it is told."""
+    """A municipality or a coordination, and a town of its own of which it is told."""
 
     organization_id: UUID
     name: str
@@ -37,6 +37,7 @@ class Sought:
 
 _WANTED = """
        and g.kind in ('municipality', 'coordination') and g.id <> :own
+       and exists (select from organization_town t where t.organization_id = g.id and t.town_id = told.town_id)
        and (told.town_id = any(cast(:towns as int[])) or (:name <> '' and strpos(lower(g.name), lower(:name)) > 0))
      group by g.id, g.name, told.town_id
      order by g.name, g.id, told.town_id
@@ -69,7 +70,9 @@ async def giving(tx: AsyncConnection, sought: Sought) -> list[Signer]:
 
 async def telling(tx: AsyncConnection, sought: Sought) -> list[Signer]:
     """Those who are named with a practice, to whoever may read these."""
-    return [Signer(row.id, row.name, row.town_id) for row in await tx.execute(_TELLING, _values(sought))]
+    async with acting_as(tx, Role.MATCHER):
+        rows = await tx.execute(_TELLING, _values(sought))
+    return [Signer(row.id, row.name, row.town_id) for row in rows]
 
 
 def _values(sought: Sought) -> dict[str, object]:

@@ -183,6 +183,12 @@ def _chosen(among: list[TownFacts], said: str) -> TownFacts | None:
     return next((each for each in among if str(each.id) == said), None if said else next(iter(among), None))
 
 
+def _at_their_fields(invalid: Invalid, draft: _Draft, *, chooses: bool) -> tuple[Flaw, ...]:
+    """What is wrong with the partner, where it was said: a number goes before a choice, and stands alone without."""
+    by_number = draft.number is not None or not chooses
+    return tuple(Flaw("/number", each.code) if by_number and each.at == "/partner" else each for each in invalid.flaws)
+
+
 async def _asked(
     request: Request, visit: Visit, places: _Places, draft: _Draft, step: str, invalid: Invalid | None = None
 ) -> Response:
@@ -213,7 +219,7 @@ async def _asked(
         signers=named,
         signs=next((each.words for each in named if each.value == signs), signs),
         find=visit.form.first("find"),
-        flawed=flawed(invalid.flaws, language) if invalid else {},
+        flawed=flawed(_at_their_fields(invalid, draft, chooses=bool(named)), language) if invalid else {},
         whole=whole,
         bounds=bounds,
         **terms_words(language, places.categories, today),

@@ -114,9 +114,13 @@ async def sign_pact(pact_id: UUID, request: Request, visit: SignsPacts) -> Respo
 async def end_pact(pact_id: UUID, request: Request, visit: SignsPacts) -> Response:
     """Give notice or end it, once that is said for sure; not where it does something else by now than was told."""
     own, language = visit.who.organization_id, visit.language
+    # What it does is looked at when the other town can do nothing any more.
+    await pacts.lock(visit.tx, pact_id, own)
     pact = await pact_facts.read(visit.tx, pact_id, own)
     does = _ending(pact, own)
-    if does is None or (visit.form.first("sure") and visit.form.first("does") == does):
+    if does is None:
+        return gone_to(PACTS)
+    if visit.form.first("sure") and visit.form.first("does") == does:
         await pacts.end(visit.tx, pact_id, own)
         visit.note(pact_id)
         visit.ring()

@@ -439,7 +439,8 @@ KEPT: Final[dict[str, Kept]] = {
         "whoever has a key that reads offers; once withdrawn, its organization",
         _STAYS,
         {
-            "id organization_id": "whose; told to others as a name, and only where `named`",
+            "id organization_id": "whose; told to others as a name, and who signs pacts by its number too, only where "
+            "`named`",
             "town_id doing category audience first_month last_month": "what is done where, for whom, since when",
             "places volunteers paid_hours_per_week cost_per_year currency means funding obstacles": "with what",
             "named": "whether the network is told which organization it is",

@@ -1,5 +1,6 @@
 """Pacts proposed, renewed and ended on pages: terms are read whole before they are signed, an end is told before."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -8,6 +9,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.wording import LANGUAGES, catalogue, say
+from db import pacts
 from db.connection import transaction
 from db.keys import Scope
 from matching.vocabulary import Acceptance, OrganizationKind
@@ -20,6 +22,7 @@ from tests.console.conftest import Browser, Enter, Shown
 from tests.db.acts import one, rows
 from tests.pacts import add_pact, terms_body
 from tests.places import BRIANCON, GAP, OULX
+from tests.waiting import eventually
 
 PACTS, NEW = "/console/pacts", "/console/pacts/new"
 FIRST, LAST = TONIGHT.isoformat(), (TONIGHT + timedelta(days=700)).isoformat()
@@ -139,6 +142,12 @@ async def test_partners_to_choose_are_those_who_are_named_and_no_others(
     told(whole, "Mairie des Alpes")
     await browser.send(whole, NEW)
     assert (await the_pact(briancon))["partner"]["organization_id"] == str(gap.id)
+    # Who gives something elsewhere can't sign for the town where it does.
+    await rows(
+        engine, "update organization_town set town_id = :oulx where organization_id = :id", oulx=OULX.id, id=gap.id
+    )
+    assert await listed() == set()
+    await rows(engine, "update organization_town set town_id = :gap where organization_id = :id", gap=GAP.id, id=gap.id)
     await rows(engine, "update offer set is_public = false")
     assert await listed() == set()
     # The register of practices.
@@ -159,8 +168,8 @@ WRONG: list[tuple[int, str, dict[str, str | list[str]]]] = [
     (0, "partner_town", {"partner_town": "999999999"}),
     (0, "town", {"town": str(GAP.id)}),
     (1, "number", {"number": "7b1f"}),
-    (1, "partner", {"number": ""}),
-    (1, "partner", {"number": str(uuid4())}),
+    (1, "number", {"number": ""}),
+    (1, "number", {"number": str(uuid4())}),
     (2, "to_partner_per_week", {"to_partner_per_week": "0", "to_proposer_per_week": "0"}),
     (2, "to_proposer_per_week", {"to_proposer_per_week": "10001"}),
     (2, "categories", {"categories": []}),
@@ -279,6 +288,26 @@ async def test_what_an_end_does_is_told_before_it_is_done(
     told(sure, say("console.pact.end.at_once", "en"))
     await hall.send(sure, f"{PACTS}/{second}/end")
     assert (await one(engine, "select state from pact where id = :id", id=UUID(second))).state == "ended"
+
+
+async def test_who_meant_to_give_notice_ends_nothing_at_once_where_the_other_gives_it_in_that_moment(
+    enter: Enter, briancon: Organization, gap: Organization, engine: AsyncEngine
+) -> None:
+    async with transaction(engine) as tx:
+        pact = await add_pact(tx, (briancon.id, BRIANCON), (gap.id, GAP), notice_days=60)
+    path = f"{PACTS}/{pact}/end"
+    hall = await enter(gap.key)
+    sure = await hall.send(await hall.read(PACTS), path)
+
+    async def waits() -> bool:
+        return bool((await one(engine, "select count(*) as n from pg_locks where not granted")).n)
+
+    async with transaction(engine) as tx:
+        await pacts.end(tx, pact, briancon.id)
+        asked = asyncio.create_task(hall.send(sure, path, 409))
+        await eventually(waits, "a page that waits for the pact")
+    told(await asked, say("console.pact.end.at_once.sure", "en"))
+    assert (await one(engine, "select state from pact")).state == "signed"
 
 
 async def test_to_everybody_else_a_pact_is_missing_and_a_key_does_what_the_api_lets_it(
