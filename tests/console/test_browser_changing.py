@@ -9,19 +9,18 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import pytest_asyncio
+from fastapi import FastAPI
 from playwright.async_api import expect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.wording import LANGUAGES
 from db.connection import transaction
-from db.settings import Settings
 from matching.vocabulary import OrganizationKind
 from tests.api.bodies import pathway_body, pledge_body, project_body
 from tests.api.conftest import JoinNetwork, Organization
 from tests.api.scenes import open_offer
-from tests.api.served import served
+from tests.api.served import served_here
 from tests.chromium import found
-from tests.conftest import Logins
 from tests.console.browsing import AXE, DESKTOP, PHONE, Watched, chromium, enter, flaws_of, opened
 from tests.db.acts import one, rows
 from tests.pacts import add_pact
@@ -46,7 +45,7 @@ class Hall:
 
 
 @pytest_asyncio.fixture(loop_scope="function")
-async def hall(engine: AsyncEngine, settings: Settings, logins: Logins, client: JoinNetwork) -> AsyncIterator[Hall]:
+async def hall(engine: AsyncEngine, app: FastAPI, client: JoinNetwork) -> AsyncIterator[Hall]:
     own, desk = await client(OrganizationKind.MUNICIPALITY), await client(OrganizationKind.COORDINATION)
     other = await client(OrganizationKind.MUNICIPALITY, towns=(GAP.id,))
     await rows(
@@ -69,9 +68,8 @@ async def hall(engine: AsyncEngine, settings: Settings, logins: Logins, client: 
     pathway = (await desk.http.post("/v1/pathways", json=pathway_body())).json()["id"]
     project = (await desk.http.post("/v1/projects", json=project_body())).json()["id"]
     posted = ("/together", "/pathways/new", "/projects/new", f"/pathways/{pathway}", f"/projects/{project}")
-    address = settings.model_copy(update={"database_url": logins.address(settings.database_url, logins.api)})
-    async with served(address) as house:
-        yield Hall(house.url, own, other, engine, {own: pages, desk: posted})
+    async with served_here(app) as url:
+        yield Hall(url, own, other, engine, {own: pages, desk: posted})
 
 
 async def looked_at(watched: Watched, name: str) -> None:
