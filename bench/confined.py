@@ -29,15 +29,14 @@ def confined(data: Path, cores: float) -> Iterator[None]:
     try:
         group.mkdir(exist_ok=True)
         _limit(group, int(cores * _PERIOD))
+        _move(running_in(data), group)
     except OSError as error:
+        _remove(group, above)
         raise CannotConfineError from error
     try:
-        _move(running_in(data), group)
         yield
     finally:
-        _move(map(int, (group / "cgroup.procs").read_text().split()), above)
-        with suppress(OSError):
-            group.rmdir()
+        _remove(group, above)
 
 
 def _limit(group: Path, quota: int) -> None:
@@ -47,6 +46,13 @@ def _limit(group: Path, quota: int) -> None:
     else:
         (group / "cpu.cfs_period_us").write_text(str(_PERIOD))
         (group / "cpu.cfs_quota_us").write_text(str(quota))
+
+
+def _remove(group: Path, above: Path) -> None:
+    """What still runs in it goes to the group above, without a limit: the bench's server, which ends next."""
+    with suppress(OSError):
+        _move(map(int, (group / "cgroup.procs").read_text().split()), above)
+        group.rmdir()
 
 
 def _move(pids: Iterable[int], group: Path) -> None:

@@ -38,6 +38,8 @@ _waiting: WeakKeyDictionary[AsyncEngine, int] = WeakKeyDictionary()
 _UNHEARD_SECONDS = 2
 """After the time in which the server ends a statement by itself: who has not heard of it then will hear nothing."""
 
+_FRESH_SECONDS = 1800
+"""After how long a connection is opened anew before it is lent: whoever ends idle ones later meets none in use."""
 _READ_ONLY = "25006"
 """SQLSTATE of a write where only reading is allowed."""
 
@@ -60,6 +62,7 @@ def connect(settings: Settings, name: str, role: Role | None = None) -> AsyncEng
         pool_size=settings.pool_size,
         max_overflow=0,
         pool_use_lifo=True,
+        pool_recycle=_FRESH_SECONDS,
         pool_timeout=settings.pool_seconds,
         hide_parameters=True,
         execution_options={"role": role, "pooled": pooled},
@@ -93,6 +96,7 @@ def connect_to_a_follower(settings: Settings, address: str, name: str, role: Rol
         pool_size=settings.pool_size,
         max_overflow=0,
         pool_use_lifo=True,
+        pool_recycle=_FRESH_SECONDS,
         pool_timeout=patience,
         hide_parameters=True,
         execution_options={"role": role, "pooled": False},

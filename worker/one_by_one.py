@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import structlog
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionLeft
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db.connection import transaction
@@ -43,7 +44,8 @@ async def one_by_one(
     """Act on each in a transaction of its own; those with which something changed, once it is committed.
 
     What goes wrong with one is logged, with the `name` of what it is, and counted (`broken_acts`); it stays due and is
-    tried again at the next look. Raises only when the database is away.
+    tried again at the next look, in its place: as many as one look takes would leave no room for others.
+    Raises only when the database is away.
     """
     for thing in things:
         try:
@@ -65,7 +67,7 @@ async def one_by_one(
 
 def is_away(error: BaseException) -> bool:
     """Whether it is the database that went wrong, with everything, and not the one act."""
-    if isinstance(error, OperationalError | InterfaceError | OSError):
+    if isinstance(error, OperationalError | InterfaceError | NoConnectionLeft | OSError):
         return True
     return (isinstance(error, DBAPIError) and error.connection_invalidated) or _state(error).startswith(_AWAY)
 

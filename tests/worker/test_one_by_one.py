@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import TimeoutError as NoConnectionLeft
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db import due
@@ -55,14 +56,15 @@ async def test_what_breaks_with_one_is_undone_and_the_others_are_committed(engin
     assert [row.need_id for row in kept] == [parties[0]]
 
 
-async def test_a_database_that_is_away_is_no_matter_of_one(engine: AsyncEngine) -> None:
+@pytest.mark.parametrize("error", [ConnectionResetError, TimeoutError, NoConnectionLeft])
+async def test_a_database_that_is_away_is_no_matter_of_one(engine: AsyncEngine, error: type[Exception]) -> None:
     tried = []
 
     async def away(_tx: AsyncConnection, thing: int) -> bool:
         tried.append(thing)
-        raise ConnectionResetError
+        raise error
 
-    with pytest.raises(ConnectionResetError):
+    with pytest.raises(error):
         async for _ in one_by_one(engine, (1, 2), away, "allocation"):
             pass
     assert tried == [1]
