@@ -28,6 +28,7 @@ from matching.vocabulary import OrganizationKind
 from relais.account import Account
 from relais.desk import Body, Desk, DeskProblem
 from relais.gazetteer import DEFAULT_COUNTRIES
+from relais.parties import Parties
 from relais.region import (
     COUNTRIES,
     ORGANIZATIONS,
@@ -111,8 +112,11 @@ def play(root: Path, account: Account, manner: Manner) -> int:
             with account.waiting("Town halls and associations declare their sites and offers…"):
                 places = _declare(desks)
                 _agree(desks, {member.name: member.id for member in members})
+            parties = Parties(house.root / "demo.parties")
+            if left := parties.leave(desks):
+                account.title(f"Parties of the evening that was played before give their places back: {left}.")
             account.title("An evening at three crossings (times of Paris)")
-            ended = Evening(desks, places, account, manner.pace).play()
+            ended = Evening(desks, places, account, manner.pace, parties.note).play()
         except DeskProblem:
             house.processes.check()
             raise

@@ -174,6 +174,14 @@ class Desk:
         """The need as it stands."""
         return self._read(self._send("GET", f"/v1/needs/{need_id}"), Need)
 
+    def withdraw(self, need_id: UUID) -> bool:
+        """End a need; whether it had not ended, or been deleted, before."""
+        answer = self._send("POST", f"/v1/needs/{need_id}/withdraw")
+        if answer.status_code in {httpx.codes.CONFLICT, httpx.codes.NOT_FOUND}:
+            return False
+        self._read(answer, Need)
+        return True
+
     def held(self) -> list[Allocation]:
         """The holds that wait for an answer."""
         return self._list("/v1/allocations", Allocation, state="held")

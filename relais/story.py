@@ -5,7 +5,7 @@ the account tells what the service answered, whatever it was.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -76,12 +76,16 @@ class Ended:
 
 @dataclass
 class Evening:
-    """One evening over the network's desks. `places` are the offers that the account can name."""
+    """One evening over the network's desks. `places` are the offers that the account can name.
+
+    `noted` is told of each need that was posted, and by whom.
+    """
 
     desks: Mapping[str, Desk]
     places: Mapping[UUID, Place]
     account: Account
     pace: Pace
+    noted: Callable[[str, UUID], None]
     ended: list[Ended] = field(default_factory=list)
 
     def play(self) -> list[Ended]:
@@ -231,6 +235,7 @@ class Evening:
     def _post(self, poster: str, town: DemoTown, line: str, need: Body, *, told: str = "", wait: int = 5) -> Need:
         self._fact(town, Mark.NEED, f"{line[:1].upper()}{line[1:]}{told}")
         posted = self.desks[poster].post_need(need, wait)
+        self.noted(poster, posted.id)
         if _live(posted) is not None:
             self._tell_place(town, posted)
         return posted
