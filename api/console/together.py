@@ -42,7 +42,9 @@ __all__ = ["TOGETHER", "router"]
 router = APIRouter(include_in_schema=False, route_class=ConsoleRoute)
 TOGETHER: Final = f"{HOME}/together"
 _MOST: Final = 50
-_ANSWERS: Final = frozenset({"yes", *RefuseReason})
+_YES: Final = "yes"
+_NO: Final = [reason for reason in RefuseReason if not reason.ends_the_need]
+"""Who says so gets another plan; the search itself ends where it is withdrawn for all."""
 _OVER: Final = frozenset({PathwayState.CLOSED, PathwayState.WITHDRAWN, ProjectState.CLOSED, ProjectState.WITHDRAWN})
 
 
@@ -134,22 +136,22 @@ async def answer_plan(project_id: UUID, request: Request, visit: Posts) -> Respo
     """Say yes to the plan that was shown, or no with a reason, as the people's own organization, once it is sure."""
     own, said, plan = visit.who.organization_id, visit.form.first("said"), visit.form.number("plan")
     await projects.check_self_organized(visit.tx, project_id, own)
-    if said not in _ANSWERS:
+    if said != _YES and said not in _NO:
         raise Invalid.one("/reason", "not_understood")
     houses = _houses(visit.form)
     if not visit.form.first("sure"):
         found = await projects.read(visit.tx, project_id, own)
         card = (await _Seen.of(visit, found.parties)).project(found)
         answer: dict[str, str | int] = {"said": said, "plan": plan, "houses": ",".join(map(str, houses))}
-        return await _ask_again(request, card, f"console.project.{'yes' if said == 'yes' else 'no'}.sure", answer)
-    if said == "yes":
-        async with acting_as(visit.tx, Role.MATCHER):
+        if said == _YES:
+            return await _ask_again(request, card, "console.project.yes.sure", answer)
+        refused = _refused(await _plan(visit, found), RefuseReason(said), houses, visit.language)
+        return await _ask_again(request, card, "console.project.no.sure", answer, refused)
+    async with acting_as(visit.tx, Role.MATCHER):
+        if said == _YES:
             await project_answers.accept(visit.tx, project_id, plan)
-    elif (reason := RefuseReason(said)).ends_the_need:
-        await projects.leave(visit.tx, project_id, own, reason, houses, plan)
-    else:
-        async with acting_as(visit.tx, Role.MATCHER):
-            await project_answers.refuse(visit.tx, project_id, reason, houses, plan)
+        else:
+            await project_answers.refuse(visit.tx, project_id, RefuseReason(said), houses, plan)
     return _done(visit, project_id, f"{HOME}/projects/{project_id}")
 
 
@@ -190,7 +192,7 @@ async def _shown(
         "placed_together",
         card=card,
         plan=plan,
-        reasons=named("slip.reason", RefuseReason, visit.language),
+        reasons=named("slip.reason", _NO, visit.language),
         may_answer=may_answer,
         withdraw=withdraw if writes else "",
         slip=slip,
@@ -200,9 +202,21 @@ async def _shown(
 
 
 async def _ask_again(
-    request: Request, card: TogetherCard, question: str, answer: Mapping[str, str | int] = MappingProxyType({})
+    request: Request,
+    card: TogetherCard,
+    question: str,
+    answer: Mapping[str, str | int] = MappingProxyType({}),
+    said: Sequence[str] = (),
 ) -> Response:
-    return await page(request, "sure", question=question, card=card, answer=answer, back=card.path)
+    return await page(request, "sure", question=question, card=card, answer=answer, said=said, back=card.path)
+
+
+def _refused(plan: PlanFacts | None, reason: RefuseReason, ticked: Sequence[UUID], language: str) -> list[str]:
+    """Why, and which houses: all that wait for an answer where none was ticked."""
+    waiting = [each for each in plan.houses if each.awaits] if plan else []
+    houses = [each for each in waiting if each.offer_id in ticked or not ticked]
+    why = say(f"slip.reason.{reason}", language)
+    return [why, *(f"{each.town} · {say('console.km', language, km=each.distance_km)}" for each in houses)]
 
 
 def _houses(form: Form) -> list[UUID]:

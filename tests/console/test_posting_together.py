@@ -15,6 +15,7 @@ from db.roles import Role
 from db.settings import Settings
 from matching.pathways import PathwayState
 from matching.projects import ProjectState
+from matching.vocabulary import RefuseReason
 from tests.acting import in_role
 from tests.api.bodies import pathway_body, project_body
 from tests.api.conftest import Organization
@@ -199,9 +200,15 @@ async def test_or_no_to_some_of_its_houses(
     house = str((await one(engine, "select id from offer")).id)
     assert house in shown.answer.text
     sent = {"token": dict(no.fields)["token"], "plan": "1", "house": house}
-    assert (await browser.http.post(f"{path}/answer", data=sent | {"said": "because"})).status_code == 422
+    offered = {held["value"] for tag, held in shown.elements if tag == "input" and held.get("type") == "radio"}
+    assert offered == {reason for reason in RefuseReason if not reason.ends_the_need}
+    for ends in ("because", "moved_on", "found_elsewhere"):
+        assert (await browser.http.post(f"{path}/answer", data=sent | {"said": ends, "sure": "1"})).status_code == 422
+    assert (await one(engine, "select state from project")).state == "proposed"
     asked = Shown(await browser.http.post(f"{path}/answer", data=sent | {"said": "too_far"}))
-    told(asked, say("console.project.no.sure", "en"))
+    every = Shown(await browser.http.post(f"{path}/answer", data=sent | {"said": "too_far", "house": ""}))
+    for each in (asked, every):
+        told(each, say("console.project.no.sure", "en"), say("slip.reason.too_far", "en"), f"{BRIANCON.name} · 0 km")
     assert ("houses", house) in asked.form(f"{path}/answer").fields
     done = await browser.send(asked, f"{path}/answer")
     told(done, say("console.project.stands.open", "en"))

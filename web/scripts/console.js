@@ -6,6 +6,7 @@ const words = document.body.dataset;
 let waiting = 0;
 let asking = false;
 let missed = false;
+let taken = document.getElementById("live")?.innerHTML;
 
 page.classList.add("js");
 
@@ -90,13 +91,38 @@ async function parsed(answer) {
 }
 
 function take(made, part) {
-  if (!made || made.innerHTML === part.innerHTML) return;
+  /* What is on the page is not what was sent: it was opened, ticked, and counts minutes. */
+  if (!made || made.innerHTML === taken) return;
+  taken = made.innerHTML;
   const open = [...part.querySelectorAll("details")].map((each) => each.open);
   const focused = part.contains(document.activeElement) ? document.activeElement.id : "";
+  const before = [...part.querySelectorAll("form")].map((form) => [about(form), begun(form)]);
   part.replaceChildren(...made.childNodes);
   part.querySelectorAll("details").forEach((each, number) => (each.open = open[number] || false));
+  for (const form of part.querySelectorAll("form")) before.filter(([what]) => what === about(form)).forEach(([, fields]) => goOn(form, fields));
   if (focused) document.getElementById(focused)?.focus();
   tick();
+}
+
+/* What a form answers: where it is sent, and what is fixed in it, as the number of a plan. */
+function about(form) {
+  const fixed = [...form.querySelectorAll("[type=hidden]")].map((each) => each.name + "=" + each.value);
+  return [form.getAttribute("action"), ...fixed].join("\n");
+}
+
+/* The fields that somebody has ticked, chosen or written in. */
+function begun(form) {
+  return [...form.elements].filter((each) => each.matches("input, textarea") && (each.checked !== each.defaultChecked || each.value !== each.defaultValue));
+}
+
+/* All of it or nothing: an answer without one of its ticks would be another answer. */
+function goOn(form, fields) {
+  const same = fields.map((old) => [...form.elements].find((each) => each.name === old.name && (old.type !== "radio" && old.type !== "checkbox" || each.value === old.value)));
+  if (same.some((each) => !each)) return;
+  same.forEach((each, number) => {
+    if (each.type === "radio" || each.type === "checkbox") each.checked = fields[number].checked;
+    else each.value = fields[number].value;
+  });
 }
 
 /* Nothing is sent before the time is over: who leaves the page before has said nothing. */
