@@ -16,7 +16,7 @@ from geo.travel import minutes_between
 from matching.assign import Candidate, Cost, cost_of
 from matching.policy import Policy
 from matching.states import NeedState
-from matching.vocabulary import Urgency
+from matching.vocabulary import PROTECTIVE, Urgency
 
 __all__ = [
     "FEWEST_STEPS",
@@ -27,6 +27,7 @@ __all__ = [
     "Plan",
     "Spot",
     "Step",
+    "beside_bed",
     "best_plan",
     "cost_from",
     "seen_from",
@@ -38,6 +39,8 @@ MOST_STEPS = 5
 MOST_WEIGHED = 500
 """How many of the nearest feasible offers are weighed for each step."""
 _KM_PER_RADIAN = EARTH_RADIUS_KM
+_NO_STEPS = frozenset({"step_free"})
+_NO_STAIRS = _NO_STEPS | {"ground_floor", "lift"}
 
 
 class PathwayState(StrEnum):
@@ -107,6 +110,15 @@ def best_plan(
     """
     plans = (_around(bed, steps, found, policy) for bed in beds)
     return min(plans, key=lambda plan: _rank(plan, steps, found, policy, present), default=None)
+
+
+def beside_bed(requires: Collection[str]) -> frozenset[str]:
+    """What holds for a party wherever it goes, of what its bed must have: no steps on the way, and what protects it.
+
+    Who asks for a ground floor or a lift climbs no stairs elsewhere either; there a place without steps is what helps.
+    """
+    said = frozenset(requires)
+    return (said & PROTECTIVE) | (_NO_STEPS if said & _NO_STAIRS else frozenset())
 
 
 def cost_from(bed: Cell, spot: Spot, policy: Policy) -> Cost:

@@ -1,6 +1,7 @@
 """Posting a pathway in steps: who, the bed and until when, what is to be near it, how far; and all of it once more.
 
-The other steps are for the same days as the bed; each is a need, whose times can be changed on its own page then.
+The other steps are for the same days as the bed; each is a need, whose times can be changed on its own page then. What
+of the bed's requirements holds for the party wherever it goes is required of them too.
 """
 
 from collections.abc import Mapping
@@ -17,10 +18,10 @@ from api.console.cards import counts_in_words, wish_words
 from api.console.checking import checked, flawed
 from api.console.forms import Form
 from api.console.guided import Guide, look_at, plain
-from api.console.houses import category_words
 from api.console.offer_form import TAUGHT, level_names
 from api.console.pact_words import Term
 from api.console.pages import HOME, page
+from api.console.together_cards import step_words
 from api.console.together_form import at, day_of, in_form
 from api.console.visits import ConsoleRoute, Posts, Visit
 from api.moments import country, date_in_full, language_name
@@ -29,6 +30,7 @@ from api.pathways import PathwayIn
 from api.wording import say
 from db import pathways
 from matching.bounds import Bounds
+from matching.pathways import beside_bed
 from matching.refusals import Invalid
 from matching.vocabulary import ACCESS, PROTECTIVE, Audience, Coverage, Level
 
@@ -135,7 +137,8 @@ class _Draft:
         }
 
     def _step(self, code: str, coverage: Coverage, choices: Choices) -> dict[str, object]:
-        step: dict[str, object] = {"category": code} | self._between(choices, _OPENS, _CLOSES)
+        step: dict[str, object] = {"category": code, "requires": sorted(beside_bed(self.wishes))}
+        step |= self._between(choices, _OPENS, _CLOSES)
         if coverage is Coverage.COURSE and self.teaches:
             step["language"] = {"teaches": self.teaches, "level": self.level or None}
         return step
@@ -195,7 +198,7 @@ async def _post(visit: Visit, body: PathwayIn) -> str:
 
 def _whole(draft: _Draft, choices: Choices, language: str) -> list[Term]:
     others = [
-        category_words(code, draft.teaches if each is Coverage.COURSE else None, language)
+        step_words(code, each, draft.teaches, language)
         for code, each in _others(choices).items()
         if code in draft.beside
     ]
@@ -205,7 +208,8 @@ def _whole(draft: _Draft, choices: Choices, language: str) -> list[Term]:
         "town": choices.town.name if choices.town else "",
         "days": " – ".join(days),
         "bed": " · ".join(wish_words(draft.wishes, language)),
-        "beside": " · ".join(others),
+        "beside": ", ".join(others),
+        "along": " · ".join(wish_words(beside_bed(draft.wishes), language)),
         "near": say("console.km", language, km=draft.near_km or _NEAR_KM),
         "max_km": say("console.km", language, km=draft.max_km) if draft.max_km else "",
         "countries": " · ".join(country(code, language) for code in sorted(draft.countries)),
@@ -232,7 +236,7 @@ async def _asked(
         flawed=flawed(invalid.flaws, language) if invalid else {},
         whole=_whole(draft, choices, language) if step == "whole" else [],
         parties=named("console.party", sorted(_PARTIES), language),
-        others=[Named(code, category_words(code, None, language)) for code in _others(choices)],
+        others=[Named(code, step_words(code, each, None, language)) for code, each in _others(choices).items()],
         taught=[Named(code, language_name(code, language)) for code in TAUGHT],
         levels=level_names(language),
         today=choices.evenings[0].value,

@@ -4,37 +4,28 @@ A plan of a project is answered by its people with their code; here only by an o
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request, Response
 
 from api.console.asking import named
-from api.console.cards import counts_in_words
 from api.console.forms import Form
-from api.console.houses import category_words
 from api.console.pages import HOME, page
 from api.console.posting import SlipShown, slip_page, slip_to
+from api.console.together_cards import Seen, TogetherCard
 from api.console.visits import ConsoleRoute, Posts, ReadsBoard, Visit, gone_to
-from api.moments import left, moment, stretch
 from api.wording import say
-from db import allocations, boards, organizations, pathways, project_answers, project_slips, projects, towns
-from db.allocations import AllocationFacts
+from db import organizations, pathways, project_answers, project_slips, projects
 from db.keys import Scope
 from db.needs import NeedFacts
 from db.pathways import PathwayFacts
 from db.project_slips import PlanFacts
 from db.projects import ProjectFacts
 from db.roles import Role, acting_as
-from matching.pathways import PathwayState
-from matching.pathways import state_of as state_of_pathway
 from matching.projects import ProjectState
 from matching.refusals import Invalid, NotFound
-from matching.states import LIVE
 from matching.vocabulary import RefuseReason
 
 __all__ = ["TOGETHER", "router"]
@@ -45,36 +36,6 @@ _MOST: Final = 50
 _YES: Final = "yes"
 _NO: Final = [reason for reason in RefuseReason if not reason.ends_the_need]
 """Who says so gets another plan; the search itself ends where it is withdrawn for all."""
-_OVER: Final = frozenset({PathwayState.CLOSED, PathwayState.WITHDRAWN, ProjectState.CLOSED, ProjectState.WITHDRAWN})
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A step of a pathway, or a party of a project."""
-
-    need_id: UUID
-    title: str
-    times: str
-    words: str
-    where: str
-
-
-@dataclass(frozen=True, slots=True)
-class TogetherCard:
-    """A pathway or a project."""
-
-    id: UUID
-    path: str
-    title: str
-    counts: str
-    town: str
-    times: str
-    words: str
-    until: datetime | None
-    until_words: str
-    left: str
-    over: bool
-    lines: list[Line]
 
 
 @router.get(TOGETHER)
@@ -83,7 +44,7 @@ async def list_together(request: Request, visit: ReadsBoard) -> Response:
     own = visit.who.organization_id
     some = await projects.page(visit.tx, own, None, _MOST)
     others = await pathways.page(visit.tx, own, None, _MOST)
-    seen = await _Seen.of(visit, [*(p for each in some.items for p in each.parties), *_steps(others.items)])
+    seen = await Seen.of(visit, [*(p for each in some.items for p in each.parties), *_steps(others.items)])
     cards = [*map(seen.project, some.items), *map(seen.pathway, others.items)]
     return await page(
         request,
@@ -99,7 +60,7 @@ async def list_together(request: Request, visit: ReadsBoard) -> Response:
 async def show_pathway(pathway_id: UUID, request: Request, visit: ReadsBoard) -> Response:
     """Its steps, each with its place, and the slip that shows all of them."""
     found = await pathways.read(visit.tx, pathway_id, visit.who.organization_id)
-    card = (await _Seen.of(visit, found.steps)).pathway(found)
+    card = (await Seen.of(visit, found.steps)).pathway(found)
     return await _shown(request, visit, card, "console.pathway.withdraw")
 
 
@@ -115,7 +76,7 @@ async def withdraw_pathway(pathway_id: UUID, request: Request, visit: Posts) -> 
     own = visit.who.organization_id
     if not visit.form.first("sure"):
         found = await pathways.read(visit.tx, pathway_id, own)
-        return await _ask_again(request, (await _Seen.of(visit, found.steps)).pathway(found), "console.pathway.sure")
+        return await _ask_again(request, (await Seen.of(visit, found.steps)).pathway(found), "console.pathway.sure")
     await pathways.withdraw(visit.tx, pathway_id, own)
     return _done(visit, pathway_id, TOGETHER)
 
@@ -126,7 +87,7 @@ async def withdraw_project(project_id: UUID, request: Request, visit: Posts) -> 
     own = visit.who.organization_id
     if not visit.form.first("sure"):
         found = await projects.read(visit.tx, project_id, own)
-        return await _ask_again(request, (await _Seen.of(visit, found.parties)).project(found), "console.project.sure")
+        return await _ask_again(request, (await Seen.of(visit, found.parties)).project(found), "console.project.sure")
     await projects.withdraw(visit.tx, project_id, own)
     return _done(visit, project_id, TOGETHER)
 
@@ -141,7 +102,7 @@ async def answer_plan(project_id: UUID, request: Request, visit: Posts) -> Respo
     houses = _houses(visit.form)
     if not visit.form.first("sure"):
         found = await projects.read(visit.tx, project_id, own)
-        card = (await _Seen.of(visit, found.parties)).project(found)
+        card = (await Seen.of(visit, found.parties)).project(found)
         answer: dict[str, str | int] = {"said": said, "plan": plan, "houses": ",".join(map(str, houses))}
         if said == _YES:
             return await _ask_again(request, card, "console.project.yes.sure", answer)
@@ -158,7 +119,7 @@ async def answer_plan(project_id: UUID, request: Request, visit: Posts) -> Respo
 async def _project_shown(request: Request, visit: Visit, project_id: UUID) -> Response:
     own = visit.who.organization_id
     found = await projects.read(visit.tx, project_id, own)
-    card = (await _Seen.of(visit, found.parties)).project(found)
+    card = (await Seen.of(visit, found.parties)).project(found)
     # The plan is read with the code, which such a key may hand out.
     plan = await _plan(visit, found) if Scope.NEEDS_WRITE in visit.who.scopes else None
     theirs = (await organizations.read(visit.tx, own)).self_organized
@@ -232,90 +193,3 @@ def _done(visit: Visit, object_id: UUID, there: str) -> Response:
 
 def _steps(found: Sequence[PathwayFacts]) -> list[NeedFacts]:
     return [step for each in found for step in each.steps]
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """What is known of needs that are placed with others, in the language of who reads it."""
-
-    placed: Mapping[UUID, Sequence[AllocationFacts]]
-    names: Mapping[int, str]
-    zones: Mapping[int, ZoneInfo]
-    now: datetime
-    language: str
-
-    @classmethod
-    async def of(cls, visit: Visit, found: Sequence[NeedFacts]) -> "_Seen":
-        placed = await allocations.of_needs(visit.tx, [each.id for each in found])
-        places = await towns.several(visit.tx, {each.terms.town_id for each in found})
-        zones = {each.id: ZoneInfo(each.timezone) for each in places.values()}
-        names = {each.id: each.name for each in places.values()}
-        return cls(placed, names, zones, await boards.clock(visit.tx), visit.language)
-
-    def pathway(self, found: PathwayFacts) -> TogetherCard:
-        """A pathway."""
-        state = state_of_pathway([step.state for step in found.steps])
-        first = found.steps[0]
-        teaches = {step.id: step.terms.language.teaches for step in found.steps if step.terms.language}
-        return TogetherCard(
-            id=found.id,
-            path=f"{HOME}/pathways/{found.id}",
-            title=say("slip.people", self.language, count=first.terms.people.count),
-            counts=counts_in_words(first.terms.people.adults, first.terms.people.minors, self.language),
-            town=self.names[first.terms.town_id],
-            times=self._times(first),
-            words=say(f"console.pathway.{state}", self.language),
-            until=None,
-            until_words="",
-            left="",
-            over=state in _OVER,
-            lines=[
-                self._line(
-                    step,
-                    category_words(step.terms.category, teaches.get(step.id), self.language),
-                    say("console.together.from_bed", self.language, km=found.from_bed[step.id])
-                    if step.id in found.from_bed
-                    else self._way(step),
-                )
-                for step in found.steps
-            ],
-        )
-
-    def project(self, found: ProjectFacts) -> TogetherCard:
-        """A project."""
-        first, until = found.parties[0], found.answer_by
-        zone = self.zones[first.terms.town_id]
-        everybody = sum(each.terms.people.count for each in found.parties)
-        return TogetherCard(
-            id=found.id,
-            path=f"{HOME}/projects/{found.id}",
-            title=say("slip.people", self.language, count=everybody),
-            counts=say("console.together.parties", self.language, count=len(found.parties)),
-            town=self.names[first.terms.town_id],
-            times=self._times(first),
-            words=say(f"console.project.stands.{found.state}", self.language),
-            until=until,
-            until_words=say("console.project.until", self.language, time=moment(until, zone, self.language))
-            if until
-            else "",
-            left=left(until - self.now, self.language) if until else "",
-            over=found.state in _OVER,
-            lines=[
-                self._line(
-                    each,
-                    counts_in_words(each.terms.people.adults, each.terms.people.minors, self.language),
-                    self._way(each),
-                )
-                for each in found.parties
-            ],
-        )
-
-    def _line(self, need: NeedFacts, title: str, where: str) -> Line:
-        return Line(need.id, title, self._times(need), say(f"console.state.{need.state}", self.language), where)
-
-    def _times(self, need: NeedFacts) -> str:
-        return stretch(need.terms.starts, need.terms.ends, self.zones[need.terms.town_id], self.language)
-
-    def _way(self, need: NeedFacts) -> str:
-        alive = [each for each in self.placed.get(need.id, ()) if each.state in LIVE]
-        return say("console.km", self.language, km=alive[0].distance_km) if alive else ""

@@ -33,10 +33,11 @@ FIRST, LAST = TONIGHT.isoformat(), (TONIGHT + timedelta(days=60)).isoformat()
 Fields = dict[str, str | list[str]]
 STEPS: list[Fields] = [
     {"adults": "2", "minors": "1", "audience": ["families"]},
-    {"first_day": FIRST, "last_day": LAST, "wish": ["kitchen"]},
+    {"first_day": FIRST, "last_day": LAST, "wish": ["kitchen", "lift", "lgbtq_safe"]},
     {"beside": ["language_class", "respite"], "teaches": "fr", "level": "A1"},
     {"near_km": "10", "max_km": "40"},
 ]
+RESPITE = "A place to rest (one time within these days)"
 TOGETHER_STEPS: list[Fields] = [
     {"first_day": FIRST, "last_day": LAST},
     {"adults": ["2", "", "1", "0"], "minors": ["3", "", "0", "2"], "step_free": ["2"]},
@@ -74,8 +75,12 @@ async def test_a_pathway_is_posted_step_by_step_followed_and_withdrawn(
     browser = await enter(coordination.key)
     assert TOGETHER in (await browser.read("/console")).answer.text
     told(await browser.read(TOGETHER), say("console.together.none", "en"))
-    *_, whole = await walked(browser, PATHWAY, STEPS)
+    _, bed, beside, _, whole = await walked(browser, PATHWAY, STEPS)
+    told(bed, say("console.pathway.along", "en"))
+    told(beside, RESPITE, "A meal (one time within these days)")
+    assert "class (one time" not in beside.words
     told(whole, "Step 5 of 5", "Adults: 2", "Kitchen", "French", "10 km", "40 km")
+    told(whole, say("console.together.term.along", "en"), "Safe for LGBTQ+ · No steps", RESPITE)
     assert await rows(engine, "select 1 from need") == []
     shown = await browser.send(whole, PATHWAY)
     again = await browser.send(whole, PATHWAY)
@@ -85,13 +90,14 @@ async def test_a_pathway_is_posted_step_by_step_followed_and_withdrawn(
     assert (pathway["people"], pathway["near_km"], pathway["town"]) == ({"adults": 2, "minors": 1}, 10, BRIANCON.id)
     steps = [step["need"] for step in pathway["steps"]]
     assert [step["category"] for step in steps] == ["shelter", "language_class", "respite"]
-    assert [step["requires"] for step in steps] == [["kitchen"], [], []]
+    along = ["lgbtq_safe", "step_free"]
+    assert [step["requires"] for step in steps] == [["kitchen", "lgbtq_safe", "lift"], along, along]
     assert {step["audience"][0] for step in steps} == {"families"}
     assert [step["countries"] for step in steps] == [["FR"]] * 3
     assert (steps[0]["max_km"], steps[1]["language"]) == (40, {"teaches": "fr", "level": "A1"})
     assert [datetime.fromisoformat(steps[0][name]) for name in ("from", "until")] == [at(FIRST, 18), at(LAST, 9)]
     assert [datetime.fromisoformat(steps[1][name]) for name in ("from", "until")] == [at(FIRST, 8), at(LAST, 20)]
-    told(shown, say("console.pathway.open", "en"), say("console.slip.title", "en"))
+    told(shown, say("console.pathway.open", "en"), say("console.slip.title", "en"), RESPITE)
     told(await browser.read(TOGETHER), say("console.pathway.open", "en"))
     sure = await browser.send(shown, f"{path}/withdraw")
     told(sure, say("console.pathway.sure", "en"))

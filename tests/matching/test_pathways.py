@@ -14,10 +14,10 @@ from geo.cells import Cell, Point, cell_of
 from geo.distance import Kilometres, kilometres_between
 from matching.assign import Candidate, cost_of
 from matching.needs import OfferId
-from matching.pathways import Found, PathwayState, Plan, Spot, Step, best_plan, cost_from, state_of
+from matching.pathways import Found, PathwayState, Plan, Spot, Step, beside_bed, best_plan, cost_from, state_of
 from matching.policy import FIRST_POLICY
 from matching.states import NeedState
-from matching.vocabulary import Urgency
+from matching.vocabulary import ACCESS, PROTECTIVE, Urgency
 from tests.places import BRIANCON
 
 FAMILY = 4
@@ -180,3 +180,10 @@ _S = NeedState
 )
 def test_a_pathway_stands_where_its_living_steps_do(states: set[NeedState], stands: PathwayState) -> None:
     assert state_of(states) is stands
+
+
+def test_beside_the_bed_is_required_what_holds_for_the_party_wherever_it_goes() -> None:
+    assert beside_bed(ACCESS - {"step_free", "ground_floor", "lift"}) == frozenset()
+    assert beside_bed(PROTECTIVE | {"kitchen"}) == PROTECTIVE
+    for stairs in ("step_free", "ground_floor", "lift"):
+        assert beside_bed({stairs, "quiet"}) == {"step_free"}
