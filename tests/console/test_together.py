@@ -1,5 +1,7 @@
 """Who is placed with others, on the board: that it is so, where it stands, and until when the people may answer."""
 
+import re
+
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -89,3 +91,9 @@ def test_each_state_of_a_project_has_its_words_in_every_language() -> None:
     for language in LANGUAGES:
         assert catalogue(language).keys() >= keys, language
     assert len({say(key, language) for key in keys for language in LANGUAGES}) == len(keys) * len(LANGUAGES)
+
+
+def test_a_town_has_one_word_in_arabic() -> None:
+    """`بلد`, a country, and `بلدية`, a town hall, are other words."""
+    other = re.compile("بلدة|بلدت|بلدات")
+    assert [key for key, said in catalogue("ar").items() if other.search(said)] == []
