@@ -14,12 +14,12 @@ from fastapi import APIRouter, Request, Response
 
 from api.console.asking import Choices, read_choices
 from api.console.cards import counts_in_words
-from api.console.checking import checked, flawed
+from api.console.checking import checked
 from api.console.forms import Form
 from api.console.guided import Guide, look_at, plain
 from api.console.pact_words import Term
 from api.console.pages import HOME, page
-from api.console.together_form import at, day_of, in_form
+from api.console.together_form import at, day_of, flawed_by_row, in_form, row_of
 from api.console.visits import ConsoleRoute, Posts, Visit
 from api.moments import country, date_in_full
 from api.needs import MOST_PEOPLE
@@ -233,7 +233,8 @@ async def _asked(
         asked=draft,
         rows=draft.rows(_ROWS if visit.form.first("more") else 0),
         find=visit.form.first("find"),
-        flawed=flawed(invalid.flaws, language) if invalid else {},
+        flawed=flawed_by_row(invalid.flaws, language) if invalid else {},
+        flawed_rows={row_of(flaw) for flaw in invalid.flaws} if invalid else set(),
         whole=_whole(draft, choices, language) if step == "whole" else [],
         today=choices.evenings[0].value,
         most_people=MOST_PEOPLE,

@@ -267,6 +267,21 @@ async def test_what_is_wrong_is_said_at_its_field_in_its_step_and_nothing_is_pos
     assert len(await rows(engine, "select 1 from need")) == 3
 
 
+async def test_of_many_rows_it_is_said_which_are_wrong(enter: Enter, coordination: Organization) -> None:
+    browser = await enter(coordination.key)
+    _, who, *_ = await walked(browser, PROJECT, TOGETHER_STEPS[:1])
+    counts: Fields = {"adults": ["2", "", "x", "1", "501"], "minors": ["0", "", "1", "1", "1"]}
+    refused = await browser.send(who, PROJECT, 422, **counts)
+    told(refused, "Row 2: ", "Row 4: ")
+    assert not any(f"Row {row}: " in refused.words for row in (1, 3, 5, 6))
+    fields = [held for tag, held in refused.elements if tag == "input" and held.get("name") in ("adults", "minors")]
+    marked = [held["aria-labelledby"] for held in fields if held.get("aria-invalid") == "true"]
+    assert marked == [f"party-{row} {name}" for row in (2, 4) for name in ("adults", "minors")]
+    assert {held["aria-describedby"] for held in fields if "aria-invalid" in held} == {"wrong-parties"}
+    assert [held["value"] for held in fields[:8]] == ["2", "", "", "1", "1", "1", "501", "1"]
+    assert ["required" in held for held in fields[:8]] == [False, False, True, *[False] * 5], "the row is not let go"
+
+
 async def test_to_everybody_else_they_are_missing_and_a_key_does_what_the_api_lets_it(
     enter: Enter, coordination: Organization, association: Organization, engine: AsyncEngine
 ) -> None:
