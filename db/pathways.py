@@ -65,6 +65,8 @@ _PAGE = text("""
     select p.id, p.near_km, p.posted_at from pathway p
      where p.organization_id = :organization
        and exists (select from need n where n.pathway_id = p.id)
+       and (cast(:over as boolean) is null
+            or :over <> exists (select from need n where n.pathway_id = p.id and n.ended_at is null))
        and (cast(:after_at as timestamptz) is null or (p.posted_at, p.id) < (:after_at, cast(:after_id as uuid)))
      order by p.posted_at desc, p.id desc
      limit :limit
@@ -125,9 +127,11 @@ async def read(tx: AsyncConnection, pathway_id: UUID, organization_id: UUID) -> 
     return found[0]
 
 
-async def page(tx: AsyncConnection, organization_id: UUID, after: Place | None, limit: int) -> Page[PathwayFacts]:
-    """Pathways of this organization, newest first."""
-    rows = await tx.execute(_PAGE, {"organization": organization_id, **reading(after, limit)})
+async def page(
+    tx: AsyncConnection, organization_id: UUID, after: Place | None, limit: int, *, over: bool | None = None
+) -> Page[PathwayFacts]:
+    """Pathways of this organization, newest first; where it is told, only those that are `over`, or only the others."""
+    rows = await tx.execute(_PAGE, {"organization": organization_id, "over": over, **reading(after, limit)})
     found = await _with_steps(tx, organization_id, {row.id: (row.near_km, row.posted_at) for row in rows})
     return Page.of(found, limit, lambda pathway: Place(pathway.posted_at, pathway.id))
 

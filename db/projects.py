@@ -72,6 +72,7 @@ _PAGE = text(f"""
     select {_COLUMNS} from project p
      where p.organization_id = :organization
        and exists (select from need n where n.project_id = p.id)
+       and (cast(:over as boolean) is null or :over = (p.state in ('closed', 'withdrawn')))
        and (cast(:after_at as timestamptz) is null or (p.posted_at, p.id) < (:after_at, cast(:after_id as uuid)))
      order by p.posted_at desc, p.id desc
      limit :limit
@@ -125,9 +126,11 @@ async def read(tx: AsyncConnection, project_id: UUID, organization_id: UUID) -> 
     return found[0]
 
 
-async def page(tx: AsyncConnection, organization_id: UUID, after: Place | None, limit: int) -> Page[ProjectFacts]:
-    """Projects of this organization, newest first."""
-    rows = (await tx.execute(_PAGE, {"organization": organization_id, **reading(after, limit)})).all()
+async def page(
+    tx: AsyncConnection, organization_id: UUID, after: Place | None, limit: int, *, over: bool | None = None
+) -> Page[ProjectFacts]:
+    """Projects of this organization, newest first; where it is told, only those that are `over`, or only the others."""
+    rows = (await tx.execute(_PAGE, {"organization": organization_id, "over": over, **reading(after, limit)})).all()
     found = await _with_parties(tx, organization_id, rows)
     return Page.of(found, limit, lambda project: Place(project.posted_at, project.id))
 

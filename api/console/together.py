@@ -32,7 +32,8 @@ __all__ = ["TOGETHER", "router"]
 
 router = APIRouter(include_in_schema=False, route_class=ConsoleRoute)
 TOGETHER: Final = f"{HOME}/together"
-_MOST: Final = 50
+_MOST_LIVE: Final = 1000
+_MOST_OVER: Final = 50
 _YES: Final = "yes"
 _NO: Final = [reason for reason in RefuseReason if not reason.ends_the_need]
 """Who says so gets another plan; the search itself ends where it is withdrawn for all."""
@@ -40,18 +41,15 @@ _NO: Final = [reason for reason in RefuseReason if not reason.ends_the_need]
 
 @router.get(TOGETHER)
 async def list_together(request: Request, visit: ReadsBoard) -> Response:
-    """Projects and pathways, the newest first; what is over last."""
-    own = visit.who.organization_id
-    some = await projects.page(visit.tx, own, None, _MOST)
-    others = await pathways.page(visit.tx, own, None, _MOST)
-    seen = await Seen.of(visit, [*(p for each in some.items for p in each.parties), *_steps(others.items)])
-    cards = [*map(seen.project, some.items), *map(seen.pathway, others.items)]
+    """Projects and pathways, the newest first: all that live, and the newest of what is over."""
+    live, more_live = await _cards(visit, _MOST_LIVE, over=False)
+    over, more_over = await _cards(visit, _MOST_OVER, over=True)
     return await page(
         request,
         "together",
-        live=[each for each in cards if not each.over],
-        over=[each for each in cards if each.over],
-        more=some.next is not None or others.next is not None,
+        live=live,
+        over=over[:_MOST_OVER],
+        more=more_live or more_over or len(over) > _MOST_OVER,
         may_post=Scope.NEEDS_WRITE in visit.who.scopes,
     )
 
@@ -114,6 +112,17 @@ async def answer_plan(project_id: UUID, request: Request, visit: Posts) -> Respo
         else:
             await project_answers.refuse(visit.tx, project_id, RefuseReason(said), houses, plan)
     return _done(visit, project_id, f"{HOME}/projects/{project_id}")
+
+
+async def _cards(visit: Visit, most: int, *, over: bool) -> tuple[list[TogetherCard], bool]:
+    """At most so many of each, the newest first, and whether there are more."""
+    own = visit.who.organization_id
+    some = await projects.page(visit.tx, own, None, most, over=over)
+    others = await pathways.page(visit.tx, own, None, most, over=over)
+    seen = await Seen.of(visit, [*(party for each in some.items for party in each.parties), *_steps(others.items)])
+    cards = [*map(seen.project, some.items), *map(seen.pathway, others.items)]
+    newest = sorted(cards, key=lambda card: card.posted_at, reverse=True)
+    return newest, some.next is not None or others.next is not None
 
 
 async def _project_shown(request: Request, visit: Visit, project_id: UUID) -> Response:

@@ -55,6 +55,7 @@ class TogetherCard:
     until_words: str
     left: str
     over: bool
+    posted_at: datetime
     lines: list[Line]
 
 
@@ -95,6 +96,7 @@ class Seen:
             until_words="",
             left="",
             over=state in _OVER,
+            posted_at=found.posted_at,
             lines=[
                 self._line(
                     step,
@@ -126,6 +128,7 @@ class Seen:
             else "",
             left=left(until - self.now, self.language) if until else "",
             over=found.state in _OVER,
+            posted_at=found.posted_at,
             lines=[
                 self._line(
                     each,

@@ -1,5 +1,6 @@
 """Pathways and projects on pages: posted step by step, followed, withdrawn, and answered by nobody but their people."""
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -8,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api.console import together
 from api.wording import LANGUAGES, catalogue, say
 from db.bell import Bell
 from db.keys import Scope
@@ -265,6 +267,33 @@ async def test_what_is_wrong_is_said_at_its_field_in_its_step_and_nothing_is_pos
     # The control: nothing else was wrong.
     await browser.send(pages[-1], path)
     assert len(await rows(engine, "select 1 from need")) == 3
+
+
+async def test_what_lives_is_listed_newest_first_however_much_newer_is_over(
+    enter: Enter, coordination: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(together, "_MOST_OVER", 3)
+    browser = await enter(coordination.key)
+
+    async def posted(kind: str, *, over: bool = False) -> str:
+        body = pathway_body() if kind == "pathways" else project_body()
+        answer = await coordination.http.post(f"/v1/{kind}", json=body)
+        path = f"{kind}/{answer.json()['id']}"
+        if over:
+            assert (await coordination.http.post(f"/v1/{path}/withdraw")).status_code == 200
+        return f"/console/{path}"
+
+    async def listed() -> list[str]:
+        shown = await browser.read(TOGETHER)
+        more = say("console.list.more", "en") in shown.words
+        links = [held.get("href", "") for tag, held in shown.elements if tag == "a"]
+        return [each for each in links if re.fullmatch(r"/console/p\w+/[0-9a-f-]{36}", each)] + ["more"] * more
+
+    live = [await posted(kind) for kind in ("projects", "pathways", "projects", "pathways")]
+    over = [await posted(kind, over=True) for kind in ("projects", "pathways", "projects")]
+    assert await listed() == [*reversed(live), *reversed(over)]
+    over += [await posted(kind, over=True) for kind in ("pathways", "projects", "pathways", "projects", "pathways")]
+    assert await listed() == [*reversed(live), *reversed(over[-3:]), "more"]
 
 
 async def test_of_many_rows_it_is_said_which_are_wrong(enter: Enter, coordination: Organization) -> None:
