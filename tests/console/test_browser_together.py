@@ -1,7 +1,9 @@
 """The pages of who is placed together, in a browser: what was begun on them stays, on a telephone and by keyboard."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 import pytest_asyncio
@@ -9,6 +11,7 @@ from fastapi import FastAPI
 from playwright.async_api import Page, expect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api.wording import LANGUAGES
 from db.bell import Bell
 from db.roles import Role
 from db.settings import Settings
@@ -19,7 +22,7 @@ from tests.api.conftest import JoinNetwork, Organization
 from tests.api.scenes import open_offer
 from tests.api.served import served_here
 from tests.chromium import found
-from tests.console.browsing import PHONE, chromium, enter, opened
+from tests.console.browsing import AXE, PHONE, Watched, chromium, enter, flaws_of, opened
 from tests.db.acts import one, rows
 from worker.projects import look_after_projects
 
@@ -48,6 +51,120 @@ async def camp(engine: AsyncEngine, app: FastAPI, settings: Settings, client: Jo
     assert await look_after_projects(in_role(engine, Role.MATCHER), Bell(settings), None)
     async with served_here(app) as url:
         yield Camp(url, own, project, engine)
+
+
+Fill = Callable[[Page], Awaitable[None]]
+FIRST = datetime.now(ZoneInfo("Europe/Paris")).date()
+LAST = FIRST + timedelta(days=60)
+NARROW = {"width": 320, "height": 640}
+
+
+async def party(page: Page) -> None:
+    await page.click("#minors + button")
+    await page.check("[name=audience][value=families]")
+
+
+async def days(page: Page) -> None:
+    await page.fill("#first_day", FIRST.isoformat())
+    await page.fill("#last_day", LAST.isoformat())
+
+
+async def bed(page: Page) -> None:
+    await days(page)
+    await page.check("[name=wish][value=step_free]")
+
+
+async def beside(page: Page) -> None:
+    await page.check("[name=beside][value=language_class]")
+    await page.check("[name=beside][value=meal]")
+    await page.select_option("#teaches", "fr")
+
+
+async def families(page: Page) -> None:
+    for row in range(2):
+        await page.locator("[name=adults]").nth(row).fill("2")
+        await page.locator("[name=minors]").nth(row).fill("30")
+    await page.locator("[name=step_free]").nth(1).check()
+
+
+async def apart(page: Page) -> None:
+    await page.fill("#together_km", "5")
+
+
+async def nothing(_: Page) -> None:
+    """The whole is only read."""
+
+
+async def too_many(page: Page) -> None:
+    """Past what the fields allow, as a browser without such a check sends it."""
+    await families(page)
+    await page.locator("[name=adults]").nth(1).fill("9999")
+    await page.locator("form.asking").evaluate("form => form.noValidate = true")
+
+
+FORMS: dict[str, tuple[tuple[str, Fill, int], ...]] = {
+    "pathways": (
+        ("party", party, 1),
+        ("bed", bed, 1),
+        ("beside", beside, 1),
+        ("reach", nothing, 1),
+        ("whole", nothing, 1),
+    ),
+    "projects": (
+        ("when", days, 1),
+        ("who", too_many, 0),
+        ("wrong", families, 1),
+        ("together", apart, 1),
+        ("whole", nothing, 1),
+    ),
+}
+
+
+async def looked_at(watched: Watched, name: str) -> None:
+    """No barrier, and nothing to be pushed sideways on the narrowest telephone."""
+    if AXE.exists():
+        assert await flaws_of(watched.page) == [], name
+    for size in (NARROW, PHONE):
+        await watched.page.set_viewport_size({"width": size["width"], "height": size["height"]})
+        assert await watched.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (name, size)
+        await watched.shot(f"{size['width']}-{name}")
+
+
+async def test_each_step_of_both_forms_has_no_barrier_and_leads_to_the_next(camp: Camp, *, long: bool) -> None:
+    """Each step in another language; with `--long` the whole forms in all of them."""
+    assert CHROMIUM
+    async with chromium(CHROMIUM) as browser, opened(browser, camp.url, PHONE, "en") as watched:
+        await enter(watched, camp.own.key)
+        for kind, steps in FORMS.items():
+            walks = [[language] * len(steps) for language in LANGUAGES] if long else [list(LANGUAGES)]
+            for languages in walks:
+                before = (await one(camp.engine, "select count(*) as n from need")).n
+                await walk(watched, kind, languages)
+                assert (await one(camp.engine, "select count(*) as n from need")).n > before
+        watched.assert_kept_to_itself()
+
+
+async def walk(watched: Watched, kind: str, languages: list[str]) -> None:
+    """Fill in a form step by step, each in its language, and post it."""
+    page = watched.page
+
+    async def speak(language: str) -> None:
+        await page.context.set_extra_http_headers({"Accept-Language": language})
+
+    await speak(languages[0])
+    await watched.go(f"/console/{kind}/new")
+    for number, ((name, fill, goes), language) in enumerate(zip(FORMS[kind], languages, strict=True)):
+        await expect(page.locator("html")).to_have_attribute("lang", language)
+        await looked_at(watched, f"{language}-{kind}-{number}-{name}")
+        await fill(page)
+        shown = await page.locator("[name=step]").input_value()
+        await speak([*languages, "en"][number + 1])
+        await page.click(".last .act")
+        if name == "whole":
+            await page.wait_for_url(f"**/console/{kind}/*-*")
+        else:
+            await expect(page.locator(f"[name=step][value={shown}]")).to_have_count(1 - goes)
+            await expect(page.locator("[role=alert]")).to_have_count(1 - goes)
 
 
 async def refreshed(page: Page) -> None:
