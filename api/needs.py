@@ -31,6 +31,7 @@ from db.allocations import AllocationFacts
 from db.connection import transaction
 from db.needs import NeedFacts, Posted
 from db.preferences import NOTHING_SAID, Said
+from matching.bounds import WAY_KM
 from matching.needs import People
 from matching.posting import NeedTerms
 from matching.states import NeedState
@@ -55,7 +56,7 @@ Codes = Annotated[list[Provision], Field(max_length=40)]
 Words = Annotated[list[Audience], Field(min_length=1, max_length=5)]
 RuleCode = Annotated[str, Field(max_length=30)]
 Countries = Annotated[list[KnownCountry], Field(min_length=1, max_length=50)]
-MaxKm = Annotated[int, Field(ge=1, le=1000)]
+MaxKm = Annotated[int, Field(ge=WAY_KM.least, le=WAY_KM.most)]
 
 
 class NeedIn(Wire):

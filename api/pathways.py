@@ -19,6 +19,7 @@ from db import allocations, pathways, preferences
 from db.allocations import AllocationFacts
 from db.pathways import PathwayFacts
 from db.preferences import NOTHING_SAID, Said
+from matching.bounds import NEAR_KM, NEAR_KM_USUAL
 from matching.needs import People
 from matching.pathways import FEWEST_STEPS, MOST_STEPS, PathwayState, state_of
 from matching.posting import NeedTerms
@@ -27,9 +28,13 @@ from matching.vocabulary import Audience, Stay, Urgency
 __all__ = ["PathwayIn", "router"]
 
 router = APIRouter(prefix="/v1/pathways", tags=["pathways"], route_class=TransactionalRoute)
-_NEAR_KM = 15
 NearKm = Annotated[
-    int, Field(ge=1, le=100, description="How far each other step may lie from the bed, cell to cell, in kilometres.")
+    int,
+    Field(
+        ge=NEAR_KM.least,
+        le=NEAR_KM.most,
+        description="How far each other step may lie from the bed, cell to cell, in kilometres.",
+    ),
 ]
 FromBed = Annotated[int, Field(ge=0, description="Kilometres from the bed, once both have a place.")]
 
@@ -56,7 +61,7 @@ class PathwayIn(Wire):
     audience: Words = Field(default_factory=lambda: [Audience.ANYONE])
     countries: Countries | None = None
     max_km: MaxKm | None = None
-    near_km: NearKm = _NEAR_KM
+    near_km: NearKm = NEAR_KM_USUAL
     steps: Annotated[list[StepIn], Field(min_length=FEWEST_STEPS, max_length=MOST_STEPS)]
 
     def terms(self) -> list[NeedTerms]:

@@ -19,6 +19,7 @@ from db.allocations import AllocationFacts
 from db.preferences import NOTHING_SAID, Said
 from db.projects import ProjectFacts, ProjectTerms
 from db.roles import Role, acting_as
+from matching.bounds import ANSWER_HOURS, ANSWER_HOURS_USUAL, MOVERS, TOGETHER_KM
 from matching.needs import People
 from matching.posting import NeedTerms
 from matching.projects import MOST_PARTIES, ProjectState
@@ -29,7 +30,16 @@ __all__ = ["AcceptIn", "PlanNumber", "ProjectIn", "RefusePlanIn", "Unwanted", "r
 
 router = APIRouter(prefix="/v1/projects", tags=["projects"], route_class=TransactionalRoute)
 TogetherKm = Annotated[
-    int, Field(ge=0, le=200, description="How far any two of their houses may be from each other, cell to cell, in km.")
+    int,
+    Field(
+        ge=TOGETHER_KM.least,
+        le=TOGETHER_KM.most,
+        description="How far any two of their houses may be from each other, cell to cell, in km.",
+    ),
+]
+AnswerHours = Annotated[
+    int,
+    Field(ge=ANSWER_HOURS.least, le=ANSWER_HOURS.most, description="How long the people may think about a plan."),
 ]
 PlanNumber = Annotated[
     int, Field(ge=1, le=1_000_000, description="The plan that was looked at; another is not answered.")
@@ -59,8 +69,8 @@ class ProjectIn(Wire):
     countries: Countries | None = None
     max_km: MaxKm | None = None
     together_km: TogetherKm
-    minimum: Annotated[int, Field(ge=1, le=30_000)] | None = None
-    answer_hours: Annotated[int, Field(ge=1, le=336, description="How long the people may think about a plan.")] = 72
+    minimum: Annotated[int, Field(ge=MOVERS.least, le=MOVERS.most)] | None = None
+    answer_hours: AnswerHours = ANSWER_HOURS_USUAL
     parties: Annotated[list[ProjectPartyIn], Field(min_length=2, max_length=MOST_PARTIES)]
 
     def terms(self) -> ProjectTerms:

@@ -10,6 +10,8 @@ from typing import Final
 
 __all__ = [
     "ADDRESS_CHARACTERS",
+    "ANSWER_HOURS",
+    "ANSWER_HOURS_USUAL",
     "ANSWER_MINUTES",
     "CAPACITY",
     "CAPACITY_OF_A_NIGHT",
@@ -18,7 +20,10 @@ __all__ = [
     "LATITUDE",
     "LONGITUDE",
     "MINIMUM_VOLUNTEERS",
+    "MOVERS",
     "NAME_CHARACTERS",
+    "NEAR_KM",
+    "NEAR_KM_USUAL",
     "NIGHTS_MAX",
     "NOTICE_DAYS",
     "PARTY_MAX",
@@ -29,8 +34,10 @@ __all__ = [
     "RECURRENCE_CHARACTERS",
     "SHIFTS_PER_WEEK",
     "SLOT_MINUTES",
+    "TOGETHER_KM",
     "TOWN_ID",
     "VISIBLE_LINE",
+    "WAY_KM",
     "Bounds",
     "visible_line",
 ]
@@ -60,6 +67,18 @@ PEOPLE_PER_WEEK: Final = Bounds(0, 10_000)
 """0 is nobody that way."""
 ANSWER_MINUTES: Final = Bounds(5, 1440)
 NOTICE_DAYS: Final = Bounds(0, 366)
+WAY_KM: Final = Bounds(1, 1000)
+"""How far from the town a place may be."""
+NEAR_KM: Final = Bounds(1, 100)
+"""How far from the bed a step of a pathway may be."""
+NEAR_KM_USUAL: Final = 15
+TOGETHER_KM: Final = Bounds(0, 200)
+"""How far houses of a project may be from each other."""
+MOVERS: Final = Bounds(1, 30_000)
+"""People of a project who have to find a place at least: 60 parties of 500."""
+ANSWER_HOURS: Final = Bounds(1, 336)
+"""How long the people of a project may think about a plan."""
+ANSWER_HOURS_USUAL: Final = 72
 LONGITUDE: Final = Bounds(-180, 180)
 LATITUDE: Final = Bounds(-90, 90)
 TOWN_ID: Final = Bounds(1, 2_147_483_647)

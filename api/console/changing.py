@@ -24,7 +24,7 @@ from api.needs import MOST_PEOPLE, NeedPatch
 from api.wording import say
 from db import boards, stays, towns
 from db.boards import OnBoard
-from matching.bounds import Bounds
+from matching.bounds import WAY_KM
 from matching.posting import NeedTerms
 from matching.refusals import NotFound
 from matching.vocabulary import ACCESS, PROTECTIVE, Audience, Urgency
@@ -32,7 +32,6 @@ from matching.vocabulary import ACCESS, PROTECTIVE, Audience, Urgency
 __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False, route_class=ConsoleRoute)
-_MOST_KM: Final = 1000
 _SHOWN: Final = ACCESS | PROTECTIVE
 _MINUTE: Final = "%Y-%m-%dT%H:%M"
 
@@ -179,5 +178,5 @@ async def _asked(
         more_wishes=MORE_WISHES,
         urgencies=(Urgency.NORMAL, Urgency.HIGH, Urgency.VITAL),
         most_people=MOST_PEOPLE,
-        way=Bounds(1, _MOST_KM),
+        way=WAY_KM,
     )

@@ -29,7 +29,7 @@ from api.needs import MOST_PEOPLE
 from api.pathways import PathwayIn
 from api.wording import say
 from db import pathways
-from matching.bounds import Bounds
+from matching.bounds import NEAR_KM, NEAR_KM_USUAL, WAY_KM
 from matching.pathways import beside_bed
 from matching.refusals import Invalid
 from matching.vocabulary import ACCESS, PROTECTIVE, Audience, Coverage, Level
@@ -49,9 +49,8 @@ _GUIDE: Final = Guide(
 )
 _EVENING, _MORNING = time(18), time(9)
 _OPENS, _CLOSES = time(8), time(20)
-_NEAR_KM: Final = 15
 _PARTIES: Final = frozenset(Audience) - {Audience.ANYONE}
-_BOUNDS: Final = {"near_km": Bounds(1, 100), "max_km": Bounds(1, 1000)}
+_BOUNDS: Final = {"near_km": NEAR_KM, "max_km": WAY_KM}
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +209,7 @@ def _whole(draft: _Draft, choices: Choices, language: str) -> list[Term]:
         "bed": " · ".join(wish_words(draft.wishes, language)),
         "beside": ", ".join(others),
         "along": " · ".join(wish_words(beside_bed(draft.wishes), language)),
-        "near": say("console.km", language, km=draft.near_km or _NEAR_KM),
+        "near": say("console.km", language, km=draft.near_km or NEAR_KM_USUAL),
         "max_km": say("console.km", language, km=draft.max_km) if draft.max_km else "",
         "countries": " · ".join(country(code, language) for code in sorted(draft.countries)),
     }
@@ -240,7 +239,7 @@ async def _asked(
         taught=[Named(code, language_name(code, language)) for code in TAUGHT],
         levels=level_names(language),
         today=choices.evenings[0].value,
-        near_km=_NEAR_KM,
+        near_km=NEAR_KM_USUAL,
         first_wishes=FIRST_WISHES,
         more_wishes=MORE_WISHES,
         most_people=MOST_PEOPLE,

@@ -26,7 +26,7 @@ from api.needs import MOST_PEOPLE
 from api.projects import ProjectIn
 from api.wording import say
 from db import projects
-from matching.bounds import Bounds
+from matching.bounds import ANSWER_HOURS, ANSWER_HOURS_USUAL, MOVERS, TOGETHER_KM, WAY_KM
 from matching.projects import MOST_PARTIES
 from matching.refusals import Invalid
 
@@ -45,10 +45,10 @@ _GUIDE: Final = Guide(
 _EVENING, _MORNING = time(18), time(9)
 _ROWS: Final = 6
 _BOUNDS: Final = {
-    "together_km": Bounds(0, 200),
-    "minimum": Bounds(1, 30_000),
-    "answer_hours": Bounds(1, 336),
-    "max_km": Bounds(1, 1000),
+    "together_km": TOGETHER_KM,
+    "minimum": MOVERS,
+    "answer_hours": ANSWER_HOURS,
+    "max_km": WAY_KM,
 }
 
 
@@ -209,7 +209,7 @@ def _whole(draft: _Draft, choices: Choices, language: str) -> list[Term]:
         "days": " – ".join(days),
         "apart": say("console.km", language, km=draft.together_km or 0),
         "minimum": say("slip.people", language, count=draft.minimum or everybody),
-        "answer": say("console.together.hours", language, count=draft.answer_hours or 72),
+        "answer": say("console.together.hours", language, count=draft.answer_hours or ANSWER_HOURS_USUAL),
         "max_km": say("console.km", language, km=draft.max_km) if draft.max_km else "",
         "countries": " · ".join(country(code, language) for code in sorted(draft.countries)),
     }
@@ -238,5 +238,6 @@ async def _asked(
         whole=_whole(draft, choices, language) if step == "whole" else [],
         today=choices.evenings[0].value,
         most_people=MOST_PEOPLE,
+        answer_hours=ANSWER_HOURS_USUAL,
         bounds=_BOUNDS,
     )

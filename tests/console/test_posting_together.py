@@ -10,13 +10,18 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.console import together
+from api.needs import MOST_PEOPLE
+from api.pathways import PathwayIn
+from api.projects import ProjectIn
+from api.wire import Wire
 from api.wording import LANGUAGES, catalogue, say
 from db.bell import Bell
 from db.keys import Scope
 from db.roles import Role
 from db.settings import Settings
+from matching.bounds import MOVERS
 from matching.pathways import PathwayState
-from matching.projects import ProjectState
+from matching.projects import MOST_PARTIES, ProjectState
 from matching.vocabulary import RefuseReason
 from tests.acting import in_role
 from tests.api.bodies import pathway_body, project_body
@@ -294,6 +299,24 @@ async def test_what_lives_is_listed_newest_first_however_much_newer_is_over(
     assert await listed() == [*reversed(live), *reversed(over)]
     over += [await posted(kind, over=True) for kind in ("pathways", "projects", "pathways", "projects", "pathways")]
     assert await listed() == [*reversed(live), *reversed(over[-3:]), "more"]
+
+
+async def test_forms_allow_what_the_api_does(enter: Enter, coordination: Organization) -> None:
+    browser = await enter(coordination.key)
+    *_, reach, _ = await walked(browser, PATHWAY, STEPS)
+    *_, together_, _ = await walked(browser, PROJECT, TOGETHER_STEPS)
+    asked: list[tuple[Shown, type[Wire], tuple[str, ...]]] = [
+        (reach, PathwayIn, ("near_km", "max_km")),
+        (together_, ProjectIn, ("together_km", "minimum", "answer_hours", "max_km")),
+    ]
+    for shown, body, names in asked:
+        fields = {held.get("name"): held for tag, held in shown.elements if tag == "input"}
+        properties = body.model_json_schema()["properties"]
+        for name in names:
+            bounds = properties[name].get("anyOf", [properties[name]])[0]
+            assert (fields[name]["min"], fields[name]["max"]) == (str(bounds["minimum"]), str(bounds["maximum"])), name
+            assert fields[name]["value"] == str(properties[name].get("default") or ""), name
+    assert MOVERS.most == MOST_PARTIES * MOST_PEOPLE
 
 
 async def test_of_many_rows_it_is_said_which_are_wrong(enter: Enter, coordination: Organization) -> None:
