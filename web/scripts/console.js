@@ -178,7 +178,12 @@ async function send(form, fields, said) {
       if (!waiting) return location.replace(answer.url);
       return said.parentElement.remove();
     }
-    if (answer.ok) return refresh();
+    if (answer.ok) {
+      /* It was said: it is not begun any more, and its line goes even where all else is as it was. */
+      form.reset();
+      taken = "";
+      return refresh();
+    }
     document.querySelector("main").replaceChildren(...(await parsed(answer)).querySelector("main").childNodes);
   } catch {
     /* Whether it arrived is not known: sent again it does the same once. */
