@@ -202,7 +202,11 @@ async def read_offer(offer_id: UUID, who: ReadsOffers, tx: Tx, reply: Reply) -> 
 async def change_offer(
     offer_id: UUID, body: OfferPatch, who: WritesOffers, tx: Tx, reply: Reply, version: IfMatch
 ) -> OfferOut:
-    """Change an offer. Its slots follow, but never from under people who have a place in them."""
+    """Change an offer. Its slots follow, but never from under people who have a place in them.
+
+    Places of those who do not come are released from now on only once everybody whose hour is over is marked as
+    arrived, no-show or released.
+    """
     await offers.change(tx, offer_id, who.organization_id, version, body.applied_to)
     reply.ring()
     return await _offer(tx, who, offer_id, reply)

@@ -142,6 +142,10 @@ _LIVE = text("""
     select id from allocation where offer_id = :id and state in ('held', 'confirmed', 'arrived')
      order by created_at, id
 """)
+_NOT_SEEN_COMING = text("""
+    select exists (select from allocation
+                    where offer_id = :id and state = 'confirmed' and last_arrival <= clock_timestamp())
+""")
 _NEWS = text("insert into capacity_news (offer_id) values (:id)")
 
 
@@ -230,8 +234,8 @@ async def change(
     """Give an offer new terms (same site and category); slots follow the schedule and the capacity.
 
     The terms are revised under the offer's lock, so that of two changes at once neither undoes the other. Raises
-    `NotFound`, `StaleVersion`, `Invalid`, `Conflict` when it is closed, and `CapacityInUse` with the
-    allocations to move first.
+    `NotFound`, `StaleVersion`, `Invalid`, `Conflict` when it is closed or would from now on release places of people
+    who may be inside, and `CapacityInUse` with the allocations to move first.
     """
     before = await _lock(tx, offer_id, organization_id, version)
     if before.state is OfferState.CLOSED:
@@ -241,6 +245,10 @@ async def change(
     sessions = check(terms, await _coverage(tx, terms.category), _countries(town), town.now)
     if (terms.schedule(), terms.capacity) != (before.terms.schedule(), before.terms.capacity):
         await slots.align(tx, offer_id, sessions, before.terms.capacity, terms.capacity, town.now)
+    # While nothing hung on it nobody had to say who came: at its next look the worker would put out all of them.
+    begins = terms.release_no_shows and not before.terms.release_no_shows
+    if begins and (await tx.execute(_NOT_SEEN_COMING, {"id": offer_id})).scalar_one():
+        raise Conflict("arrivals_not_marked", before.state)
     await tx.execute(_CHANGE, _columns(offer_id, terms))
     await tx.execute(_NEWS, {"id": offer_id})
     await events.record(tx, "offer.changed", offer_id, [organization_id])

@@ -10,9 +10,11 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.wording import say
+from db import due
 from db.connection import transaction
 from db.keys import Scope
 from db.locations import read_address
+from matching.states import AllocationState
 from tests.api.bodies import offer_body, pledge_body, site_body
 from tests.api.conftest import Organization
 from tests.api.scenes import assert_every_place_is_counted_once, open_offer, place
@@ -191,6 +193,64 @@ async def test_no_offer_shrinks_under_who_has_a_place_in_it(
     await assert_every_place_is_counted_once(engine)
     await rows(engine, "update offer set state = 'closed', closed_at = now()")
     told(await browser.send(await browser.read(path), path, 409, capacity="5"), "closed for good")
+
+
+async def test_places_of_who_may_be_inside_already_are_not_released_by_a_change(
+    enter: Enter, coordination: Organization, municipality: Organization, engine: AsyncEngine
+) -> None:
+    path = f"/console/offers/{await open_offer(municipality, arrive_by='22:00', confirmation='standing')}/change"
+    (allocation,) = (await place(engine, coordination))["allocations"]
+    browser, before = await enter(municipality.key), await stands(municipality, path)
+    hour = "update allocation set last_arrival = now() + cast(:off as interval)"
+
+    async def put_out() -> int:
+        """How many places the worker would release at its next look."""
+        async with transaction(engine) as tx:
+            return len(await due.list_allocations(tx, AllocationState.NO_SHOW, 10))
+
+    await rows(engine, hour, off=timedelta(hours=-1))
+    refused = await browser.send(await browser.read(path), path, 409, release_no_shows="1", party_max="6")
+    told(refused, say("problem.conflict.arrivals_not_marked.detail", "en"))
+    assert ("release_no_shows", "1") in refused.form(path).fields
+    assert await differences(municipality, path, before) == {}
+    assert await put_out() == 0
+    # Once it is said that they came.
+    await rows(engine, "update slot set starts = now() - interval '2 hours' where used > 0 and starts > now()")
+    came = await municipality.http.post(f"/v1/allocations/{allocation['id']}/arrive")
+    assert came.status_code == 200, came.text
+    await browser.send(refused, path, release_no_shows="1")
+    assert await put_out() == 0
+
+
+async def test_who_is_still_to_come_is_released_and_what_stood_before_is_kept_as_it_was(
+    enter: Enter, coordination: Organization, municipality: Organization, engine: AsyncEngine
+) -> None:
+    path = f"/console/offers/{await open_offer(municipality, arrive_by='22:00', confirmation='standing')}/change"
+    await place(engine, coordination)
+    browser = await enter(municipality.key)
+    await browser.send(await browser.read(path), path, release_no_shows="1")
+    await rows(engine, "update allocation set last_arrival = now() - interval '1 hour'")
+    async with transaction(engine) as tx:
+        assert len(await due.list_allocations(tx, AllocationState.NO_SHOW, 10)) == 1
+    # Where it stood already a change of something else is no new rule.
+    await browser.send(await browser.read(path), path, party_max="7")
+    assert (await stands(municipality, path))["party_max"] == 7
+
+
+async def test_a_later_hour_is_for_those_to_come_and_the_page_says_so(
+    enter: Enter, coordination: Organization, municipality: Organization, engine: AsyncEngine
+) -> None:
+    path = f"/console/offers/{await open_offer(municipality, arrive_by='22:00', confirmation='standing')}/change"
+    await place(engine, coordination)
+    before = await one(engine, "select last_arrival, version from allocation")
+    browser = await enter(municipality.key)
+    shown = await browser.read(path)
+    told(shown, "Who has one already keeps the hour on their slip.")
+    await browser.send(shown, path, arrive_by="23:30")
+    assert await one(engine, "select last_arrival, version from allocation") == before
+    await place(engine, coordination)
+    (newer,) = await rows(engine, "select last_arrival from allocation order by created_at desc limit 1")
+    assert newer.last_arrival - before.last_arrival == timedelta(hours=1, minutes=30)
 
 
 async def test_of_a_pledge_only_what_no_shift_needs_is_taken_away(
