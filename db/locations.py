@@ -20,7 +20,9 @@ __all__ = [
     "Sealed",
     "count_under_other_keys",
     "count_unopened",
+    "forget",
     "hand_over",
+    "is_told",
     "keep_address",
     "keep_place",
     "met_nowhere",
@@ -50,6 +52,10 @@ class Sealed:
 
 HAS_ADDRESS: Final = "exists (select from site_location l where l.site_id = h.id and l.has_address) as has_address"
 """For a statement that reads `site h`: whether its way was described."""
+_FORGET = text("update site_location set location = null, address = null where site_id = :id")
+_TOLD = text("""
+    select exists (select from site_location where site_id = :id and coalesce(location, address) is not null)
+""")
 _KEEP_PLACE = text("""
     insert into site_location (site_id, location) values (:id, :sealed)
     on conflict (site_id) do update set location = excluded.location
@@ -105,6 +111,18 @@ async def read_address(tx: AsyncConnection, site_id: UUID, vault: Vault) -> Addr
     async with acting_as(tx, Role.REVEAL):
         sealed = (await tx.execute(_ADDRESS, {"id": site_id})).scalar_one_or_none()
     return None if sealed is None else Address(**json.loads(vault.open(site_id, Part.ADDRESS, sealed)))
+
+
+async def is_told(tx: AsyncConnection, site_id: UUID) -> bool:
+    """Whether anything is kept of where a site is."""
+    async with acting_as(tx, Role.REVEAL):
+        return bool((await tx.execute(_TOLD, {"id": site_id})).scalar_one())
+
+
+async def forget(tx: AsyncConnection, site_id: UUID) -> None:
+    """Keep neither the place of a site nor the way to it any more."""
+    async with acting_as(tx, Role.REVEAL):
+        await tx.execute(_FORGET, {"id": site_id})
 
 
 async def met_nowhere(tx: AsyncConnection, site_ids: Collection[UUID], vault: Vault) -> set[UUID]:

@@ -33,6 +33,7 @@ __all__ = [
     "add",
     "change",
     "check_new",
+    "move",
     "page",
     "read",
     "set_address",
@@ -186,13 +187,18 @@ async def change(
     """
     before = await _lock(tx, site_id, organization_id, version)
     terms = revise(before.terms)
+    kept = await locations.read_place(tx, site_id, vault)
     # What was forgotten is known by its cell alone, until somebody says where it is again.
-    known = await locations.read_place(tx, site_id, vault) or centroid(before.cell)
-    place = location or known
-    moved = great_circle(known, place) > SAME_PLACE_KM
+    known = kept or centroid(before.cell)
+    other_town = terms.town_id != before.terms.town_id
+    place = location or (await _middle(tx, terms) if other_town and kept is None else known)
+    moved = great_circle(known, place) > SAME_PLACE_KM or (other_town and kept is None)
     country = await _country(tx, terms, place)
     cell = _cell(terms, place)
-    if moved or (cell, terms.town_id) != (before.cell, before.terms.town_id):
+    if moved or other_town or cell != before.cell:
+        # Who is inside loses nothing by it that others are told less exactly where that is.
+        if moved or other_town or not (_is_guarded(terms) and not _is_guarded(before.terms)):
+            await _check_empty(tx, site_id)
         await _move_offers(tx, site_id, terms.town_id, cell, country)
     if _what_offers_repeat(terms) != _what_offers_repeat(before.terms):
         await _renew_offers(tx, site_id, is_public(terms.kind, terms.visibility))
@@ -205,6 +211,25 @@ async def change(
         await tombstones.lower(tx, tombstones.name_of("place", site_id, tombstone_key))
     await tx.execute(_NEWS, {"id": site_id})
     await events.record(tx, "site.changed", site_id, [organization_id])
+
+
+async def move(
+    tx: AsyncConnection,
+    site_id: UUID,
+    organization_id: UUID,
+    version: int | None,
+    revise: Callable[[SiteTerms], SiteTerms],
+    location: Point | None,
+    vault: Vault,
+    tombstone_key: bytes,
+) -> None:
+    """Change a site that goes to another town: nothing of where it was is told any more. Raises what `change` raises.
+
+    Without a new place it is known by the middle of the new town.
+    """
+    await _lock(tx, site_id, organization_id, version)
+    await locations.forget(tx, site_id)
+    await change(tx, site_id, organization_id, version, revise, location, vault, tombstone_key)
 
 
 async def set_address(
@@ -268,8 +293,12 @@ async def _country(tx: AsyncConnection, terms: SiteTerms, location: Point) -> st
 
 
 def _cell(terms: SiteTerms, location: Point) -> Cell:
-    guarded = terms.kind is SiteKind.PRIVATE_HOME or terms.visibility is Visibility.RENDEZVOUS
-    return cell_of(location, COARSE_RESOLUTION if guarded else RESOLUTION)
+    return cell_of(location, COARSE_RESOLUTION if _is_guarded(terms) else RESOLUTION)
+
+
+def _is_guarded(terms: SiteTerms) -> bool:
+    """Whether others are told only roughly where it is."""
+    return terms.kind is SiteKind.PRIVATE_HOME or terms.visibility is Visibility.RENDEZVOUS
 
 
 def _what_offers_repeat(terms: SiteTerms) -> tuple[object, ...]:
@@ -277,11 +306,15 @@ def _what_offers_repeat(terms: SiteTerms) -> tuple[object, ...]:
     return terms.kind, terms.visibility, terms.provides
 
 
-async def _move_offers(tx: AsyncConnection, site_id: UUID, town_id: int, cell: Cell, country: str) -> None:
+async def _check_empty(tx: AsyncConnection, site_id: UUID) -> None:
     await tx.execute(_LOCK_OFFERS, {"id": site_id})
     live = (await tx.execute(_LIVE, {"id": site_id})).scalars().all()
     if live:
         raise CapacityInUse(tuple(live))
+
+
+async def _move_offers(tx: AsyncConnection, site_id: UUID, town_id: int, cell: Cell, country: str) -> None:
+    await tx.execute(_LOCK_OFFERS, {"id": site_id})
     middle = centroid(cell)
     moved = {"id": site_id, "town_id": town_id, "cell": cell, "country": country}
     await tx.execute(_MOVE_OFFERS, moved | {"longitude": middle.longitude, "latitude": middle.latitude})

@@ -152,15 +152,18 @@ def named(prefix: str, codes: Iterable[str], language: str) -> list[Named]:
 async def read_choices(visit: Visit, town_id: int | None = None) -> Choices:
     """The towns of the organization, those found by name when one was looked for, and the rest in the town chosen.
 
-    `town_id` is the town that is chosen before anybody chooses; without one it is the first of the organization's.
+    `town_id` is the town as it stands, which is listed first and stays chosen until another one is picked. Without one
+    it is the first that was found, or of the organization's.
     """
+    stands = [await towns.get(visit.tx, town_id)] if town_id is not None else []
     own = [await towns.get(visit.tx, each) for each in sorted(visit.who.towns)[:_MOST_TOWNS]]
     found = await _found(visit, own)
-    # Who looked for a town means what was found, not what was chosen before.
-    chosen = "" if found else visit.form.first("town") or str(town_id or "")
-    offered = [*found, *(each for each in own if each not in found)]
+    # Who looked for a town means what was found, not what was chosen before; but looking changes nothing that stands.
+    kept = bool(stands) or not found
+    chosen = visit.form.first("town") or str(town_id or "") if kept else ""
+    offered = list(dict.fromkeys([*stands, *found, *own]))
     town = next((each for each in offered if str(each.id) == chosen), None)
-    if town is None and not found and chosen.isdecimal() and len(chosen) <= 9:
+    if town is None and kept and chosen.isdecimal() and len(chosen) <= 9:
         town = await towns.get(visit.tx, int(chosen))
         offered = [town, *offered]
     town = town or (offered[0] if offered else None)

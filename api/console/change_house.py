@@ -1,7 +1,8 @@
 """Changing a house: what it is called, what it is and in which town, what is there, and who may learn where it is.
 
 Where it is exactly is told on a page of its own (`api.console.describing`). Only of a house at which people are to be
-met elsewhere from now on the way is asked for here: whoever has a place there would be told none until then.
+met elsewhere from now on, or that goes to another town, the way is asked for here: until then people would be told
+none, or the one to the old door.
 """
 
 from dataclasses import replace
@@ -58,17 +59,20 @@ async def change_house(site_id: UUID, request: Request, visit: WritesHouses) -> 
 
 
 async def _change(visit: Visit, site: SiteFacts, draft: HouseDraft) -> str:
-    """Where to go on: of a house that is in another town it is to be said where it is."""
+    """Where to go on, once all of it is changed, with the way where that is to be told anew."""
     own, keys = visit.who.organization_id, (visit.house.vault, visit.house.tombstone_key)
     version = unchanged_since(visit, site.version)
     choices = await read_choices(visit, site.terms.town_id)
     patch = changed(SitePatch, _changes(site, draft, choices))
-    told_way = way_in(visit.form, Visibility.RENDEZVOUS) if await _is_to_say_where(visit, site, draft) else None
+    told_way = None
+    if await _is_to_say_where(visit, site, draft, choices):
+        told_way = way_in(visit.form, Visibility(draft.visibility))
     place = told_way.place if told_way else None
-    await sites.change(visit.tx, site.id, own, version, patch.applied_to, place, *keys)
+    write = sites.change if patch.town is None else sites.move
+    await write(visit.tx, site.id, own, version, patch.applied_to, place, *keys)
     if told_way and told_way.address:
         await sites.set_address(visit.tx, site.id, own, None, told_way.address, *keys)
-    return f"{HOUSES}/{site.id}/way" if patch.town is not None else HOUSES
+    return HOUSES
 
 
 def _changes(site: SiteFacts, draft: HouseDraft, choices: Choices) -> dict[str, object]:
@@ -92,11 +96,17 @@ def _lets_volunteers_go(before: HouseDraft, now: HouseDraft) -> bool:
     return not now.skill and (now.each, now.minimum) == (before.each, before.minimum)
 
 
-async def _is_to_say_where(visit: Visit, site: SiteFacts, draft: HouseDraft) -> bool:
-    """Whether people are to be met elsewhere from now on, and nobody said where."""
+async def _is_to_say_where(visit: Visit, site: SiteFacts, draft: HouseDraft, choices: Choices) -> bool:
+    """Whether what was told of the way, if anything, would be wrong from now on, or say nowhere to meet."""
+    if _goes_to_another_town(site, choices) and await locations.is_told(visit.tx, site.id):
+        return True
     if draft.visibility != Visibility.RENDEZVOUS or site.terms.visibility is Visibility.RENDEZVOUS:
         return False
     return not site.has_address or bool(await locations.met_nowhere(visit.tx, [site.id], visit.house.vault))
+
+
+def _goes_to_another_town(site: SiteFacts, choices: Choices) -> bool:
+    return choices.town is not None and choices.town.id != site.terms.town_id
 
 
 def _skills(site: SiteFacts) -> frozenset[str]:
@@ -107,6 +117,7 @@ def _skills(site: SiteFacts) -> frozenset[str]:
 async def _asked(
     request: Request, visit: Visit, site: SiteFacts, draft: HouseDraft, status: int = 200, wrong: Flawed | None = None
 ) -> Response:
+    choices = await read_choices(visit, site.terms.town_id)
     answer = await page(
         request,
         "change_house",
@@ -114,8 +125,9 @@ async def _asked(
         site=site,
         version=visit.form.whole("version") if visit.form.first("find") else site.version,
         kept=wish_words(site.terms.provides - _SHOWN, visit.language),
-        asks_where=await _is_to_say_where(visit, site, draft),
-        choices=await read_choices(visit, site.terms.town_id),
+        asks_where=await _is_to_say_where(visit, site, draft, choices),
+        moves=_goes_to_another_town(site, choices),
+        choices=choices,
         find=visit.form.first("find"),
         form=uuid4().hex,
         asked=draft,

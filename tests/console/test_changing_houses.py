@@ -13,7 +13,8 @@ from api.wording import say
 from db import due
 from db.connection import transaction
 from db.keys import Scope
-from db.locations import read_address
+from db.locations import Address, read_address, read_place
+from geo.cells import COARSE_RESOLUTION, Point, cell_of
 from matching.states import AllocationState
 from tests.api.bodies import offer_body, pledge_body, site_body
 from tests.api.conftest import Organization
@@ -22,7 +23,7 @@ from tests.api.stored import everything_stored, holds
 from tests.builders import TONIGHT
 from tests.console.conftest import Enter, Shown
 from tests.db.acts import one, rows
-from tests.places import GAP, MONTGENEVRE
+from tests.places import BRIANCON, GAP, MONTGENEVRE, OULX
 
 ADDRESS, MEETING = "12 rue des Pensées, second door", "The fountain behind the station"
 STAFFING = {"skill": "interpreting:fa", "people_per_volunteer": 15, "minimum": 2}
@@ -73,13 +74,60 @@ async def test_of_a_house_what_is_said_otherwise_is_changed_and_all_else_stays(
     # Volunteers are let go by saying that none are needed, whatever the numbers beside it said before.
     await browser.send(await browser.read(path), path, skill="")
     assert (await stands(municipality, path))["staffing"] is None
-    far = await browser.send(await browser.read(path), path, 422, town=str(GAP.id))
+
+
+async def where(app: FastAPI, engine: AsyncEngine, path: str) -> tuple[Point | None, Address | None]:
+    """What is kept of the place of the house that is changed there, and of the way to it."""
+    site_id, vault = UUID(path.split("/")[3]), app.state.house.vault
+    async with transaction(engine) as tx:
+        return await read_place(tx, site_id, vault), await read_address(tx, site_id, vault)
+
+
+async def test_of_a_house_that_goes_to_another_town_it_is_said_anew_where_it_is_before_it_goes(
+    enter: Enter, municipality: Organization, app: FastAPI, engine: AsyncEngine
+) -> None:
+    path = await made(municipality, "sites", site_body())
+    browser, before = await enter(municipality.key), await stands(municipality, path)
+    await browser.send(
+        await browser.read(path.replace("change", "way")), path.replace("change", "way"), address=ADDRESS
+    )
+    there, before = await where(app, engine, path), await stands(municipality, path)
+    shown = await browser.read(path)
+    assert "address" not in [held.get("id") for _, held in shown.elements]
+    # However far it is: nothing is changed until it is said, so nobody can leave it half done.
+    for town in (GAP, OULX, MONTGENEVRE):
+        asked = await browser.send(shown, path, 422, town=str(town.id))
+        told(asked, say("console.house.change.moved", "en"))
+        assert ("town", str(town.id)) in asked.form(path).fields
+        assert 'id="wrong-address"' in asked.answer.text
+        assert await differences(municipality, path, before) == {}
+        assert await where(app, engine, path) == there
+    asked = await browser.send(shown, path, 422, town=str(GAP.id))
+    far = await browser.send(asked, path, 422, point="44.9000, 6.6300")
     told(far, say("flaw.location_far_from_town", "en"))
-    assert ("town", str(GAP.id)) in far.form(path).fields
-    # In another town it is to be said anew where it is.
-    moved = await browser.send(far, path, town=str(MONTGENEVRE.id))
-    assert moved.answer.url.path == path.replace("change", "way")
-    assert (await stands(municipality, path))["town"] == MONTGENEVRE.id
+    assert await where(app, engine, path) == there
+    await browser.send(far, path, point=f"{GAP.latitude}, {GAP.longitude}")
+    assert (await stands(municipality, path))["town"] == GAP.id
+    # The way to the old door is told to nobody any more.
+    assert await where(app, engine, path) == (Point(GAP.longitude, GAP.latitude), None)
+    elsewhere = "3 via Roma"
+    asked = await browser.send(await browser.read(path), path, 422, town=str(OULX.id))
+    done = await browser.send(asked, path, address=elsewhere)
+    assert done.answer.url.path == "/console/houses"
+    place, way = await where(app, engine, path)
+    assert (place, way and way.address) == (None, elsewhere)
+    assert await one(engine, "select cell from site") == (cell_of(Point(OULX.longitude, OULX.latitude)),)
+
+
+async def test_a_house_of_which_nobody_said_where_it_is_goes_to_the_middle_of_another_town(
+    enter: Enter, municipality: Organization, engine: AsyncEngine
+) -> None:
+    path = await made(municipality, "sites", site_body())
+    await rows(engine, "delete from site_location")
+    browser = await enter(municipality.key)
+    await browser.send(await browser.read(path), path, town=str(GAP.id))
+    assert await one(engine, "select town_id, cell from site") == (GAP.id, cell_of(Point(GAP.longitude, GAP.latitude)))
+    assert await rows(engine, "select site_id from site_location where location is not null") == []
 
 
 async def test_a_house_stays_where_people_have_a_place_in_it(
@@ -89,17 +137,42 @@ async def test_a_house_stays_where_people_have_a_place_in_it(
     path = f"/console/houses/{(await one(engine, 'select id from site')).id}/change"
     await place(engine, coordination)
     browser, before = await enter(municipality.key), await stands(municipality, path)
-    shown = await browser.read(path)
-    refused = await browser.send(shown, path, 409, kind="private_home", name="Chez nous")
+    asked = await browser.send(await browser.read(path), path, 422, town=str(GAP.id), name="Chez nous")
+    there = f"{GAP.latitude}, {GAP.longitude}"
+    refused = await browser.send(asked, path, 409, point=there)
     told(refused, say("console.change.in_use", "en", count=1))
     assert ("name", "Chez nous") in refused.form(path).fields
     assert await differences(municipality, path, before) == {}
+    assert len(await rows(engine, "select site_id from site_location where location is not null")) == 1
     # The controls: what takes nobody's place is changed, and once nobody is there the very form is taken.
-    await browser.send(refused, path, kind="municipal_building")
+    await browser.send(await browser.read(path), path, name="Chez nous")
     assert await differences(municipality, path, before) == {"name": "Chez nous"}
     await rows(engine, "update allocation set state = 'released'")
-    await browser.send(await browser.read(path), path, kind="private_home")
-    assert (await stands(municipality, path))["kind"] == "private_home"
+    await browser.send(await browser.send(await browser.read(path), path, 422, town=str(GAP.id)), path, point=there)
+    assert (await stands(municipality, path))["town"] == GAP.id
+
+
+async def test_a_house_that_became_unsafe_is_hidden_at_once_though_people_are_in_it(
+    enter: Enter, coordination: Organization, municipality: Organization, engine: AsyncEngine
+) -> None:
+    await open_offer(municipality)
+    path = f"/console/houses/{(await one(engine, 'select id from site')).id}/change"
+    await place(engine, coordination)
+    browser = await enter(municipality.key)
+    asked = await browser.send(await browser.read(path), path, 422, visibility="rendezvous")
+    await browser.send(asked, path, address=ADDRESS, meeting_point=MEETING)
+    cell = cell_of(Point(BRIANCON.longitude, BRIANCON.latitude), COARSE_RESOLUTION)
+    assert await rows(engine, "select s.cell, o.cell from site s join offer o on o.site_id = s.id") == [(cell, cell)]
+    assert (await one(engine, "select state from allocation")).state == "held"
+    await assert_every_place_is_counted_once(engine)
+    # The control: to where it is exactly it goes back only when nobody is in it.
+    told(
+        await browser.send(await browser.read(path), path, 409, visibility="on_confirmation"),
+        say("console.change.in_use", "en", count=1),
+    )
+    await rows(engine, "update allocation set state = 'released'")
+    await browser.send(await browser.read(path), path, visibility="on_confirmation")
+    assert (await stands(municipality, path))["visibility"] == "on_confirmation"
 
 
 async def test_a_house_at_which_people_are_met_elsewhere_from_now_on_says_where(
@@ -458,9 +531,17 @@ async def test_another_town_is_looked_for_without_losing_what_was_written(
     path, browser = paths["sites"], await enter(municipality.key)
     shown = await browser.read(path)
     found = await browser.send(shown, path, name="Otherwise", q="oul", find="1")
-    told(found, "Oulx")
+    told(found, "Oulx", "Briançon")
     fields = found.form(path).fields
     assert ("name", "Otherwise") in fields
+    # Who looked and thought better of it moves nothing, also where the house's town is none of the organization's.
+    assert ("town", str(BRIANCON.id)) in fields
+    await rows(engine, "delete from organization_town where organization_id = :id", id=municipality.id)
+    found = await browser.send(await browser.read(path), path, name="Otherwise", q="oul", find="1")
+    assert ("town", str(BRIANCON.id)) in found.form(path).fields
+    picked = await browser.send(found, path, q="gap", find="1", town=str(OULX.id))
+    told(picked, "Gap", "Oulx", "Briançon")
+    assert ("town", str(OULX.id)) in picked.form(path).fields
     # It is still changed from how it stood on the first page.
     assert dict(fields)["version"] == dict(shown.form(path).fields)["version"]
     await rows(engine, "update site set version = version + 1")
