@@ -68,7 +68,7 @@ async def tell_way(site_id: UUID, request: Request, visit: WritesHouses) -> Resp
     async def afresh(status: int, wrong: Flawed) -> Response:
         return await _asked(request, await sites.read(visit.tx, site_id, own), status, wrong)
 
-    return await revise(visit, site_id, act, partial(_asked, request, site), afresh)
+    return await revise(visit, site_id, act, partial(_asked, request, site), afresh, in_use="console.house.way.in_use")
 
 
 async def _tell(visit: Visit, site_id: UUID, version: int, said: Told) -> None:

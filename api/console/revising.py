@@ -15,6 +15,7 @@ from matching.refusals import CannotKeepPlace, CapacityInUse, Conflict, Invalid,
 __all__ = ["revise", "unchanged_since"]
 
 _MEANWHILE: Final = "console.night.changed"
+_IN_USE: Final = "console.change.in_use"
 
 
 Asks = Callable[[int, Flawed], Awaitable[Response]]
@@ -28,8 +29,12 @@ async def revise(
     ask: Asks,
     afresh: Asks,
     meanwhile: str = _MEANWHILE,
+    in_use: str = _IN_USE,
 ) -> Response:
-    """Go where the act says; `ask` shows what was said again, `afresh` how it stands now that somebody changed it."""
+    """Go where the act says; `ask` shows what was said again, `afresh` how it stands now that somebody changed it.
+
+    `meanwhile` and `in_use` are the sentences for that, and for people who have a place in what would go.
+    """
 
     async def noted() -> str:
         # What is refused after something was written is undone here, and its page is shown in the same transaction.
@@ -47,7 +52,7 @@ async def revise(
         return await afresh(STATUS[refusal.slug], {"": [say(meanwhile, visit.language)]})
     except CapacityInUse as refusal:
         count = len(refusal.allocations)
-        return await ask(STATUS[refusal.slug], {"": [say("console.change.in_use", visit.language, count=count)]})
+        return await ask(STATUS[refusal.slug], {"": [say(in_use, visit.language, count=count)]})
     except (CannotKeepPlace, Conflict) as refusal:
         return await ask(STATUS[refusal.slug], {"": [told(refusal, visit.language)[0].detail]})
 

@@ -525,7 +525,7 @@ async def test_the_way_to_a_house_is_told_later_and_anew_and_never_shown(
     await place(engine, coordination)
     both = {"address": "elsewhere", "point": "44.9300, 6.6400"}
     held = await browser.send(await browser.read(path), path, 409, **both)
-    told(held, say("console.change.in_use", "en", count=1))
+    told(held, say("console.house.way.in_use", "en", count=1))
     async with transaction(engine) as tx:
         address, point = await read_address(tx, site_id, vault), await read_place(tx, site_id, vault)
     assert address is not None
