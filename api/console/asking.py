@@ -73,7 +73,7 @@ class Asked:
     wishes: frozenset[str] = frozenset()
     countries: frozenset[str] = frozenset()
     divisible: bool = False
-    find: str = ""
+    find: bool = False
     counts: tuple[tuple[int, int], ...] = field(default=())
     """Of a queue: adults and minors of each party."""
 
@@ -92,7 +92,7 @@ class Asked:
             wishes=frozenset(form.every("wish")) & (ACCESS | PROTECTIVE),
             countries=frozenset(form.every("country")),
             divisible=bool(form.first("divisible")),
-            find=form.first("find"),
+            find=form.seeks,
             counts=parties_in(form),
         )
 
@@ -180,7 +180,7 @@ async def read_choices(visit: Visit, town_id: int | None = None) -> Choices:
 
 async def _found(visit: Visit, own: Sequence[TownFacts]) -> list[TownFacts]:
     looked_for = visit.form.first("q")
-    if not visit.form.first("find") or not looked_for:
+    if not visit.form.seeks or not looked_for:
         return []
     near = own[0].point if own else None
     return await towns.search(visit.tx, looked_for, country=None, near=near, limit=6)

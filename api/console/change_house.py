@@ -46,7 +46,7 @@ async def change_house(site_id: UUID, request: Request, visit: WritesHouses) -> 
     own = visit.who.organization_id
     site = await sites.read(visit.tx, site_id, own)
     draft = HouseDraft.of(visit.form, _skills(site))
-    if visit.form.first("find"):
+    if visit.form.seeks:
         return await _asked(request, visit, site, draft)
 
     async def afresh(status: int, wrong: Flawed) -> Response:
@@ -123,12 +123,12 @@ async def _asked(
         "change_house",
         status=status,
         site=site,
-        version=visit.form.whole("version") if visit.form.first("find") else site.version,
+        version=visit.form.whole("version") if visit.form.seeks else site.version,
         kept=wish_words(site.terms.provides - _SHOWN, visit.language),
         asks_where=await _is_to_say_where(visit, site, draft, choices),
         moves=_goes_to_another_town(site, choices),
         choices=choices,
-        find=visit.form.first("find"),
+        find=visit.form.seeks,
         form=uuid4().hex,
         asked=draft,
         flawed=wrong or {},

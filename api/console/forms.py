@@ -38,6 +38,11 @@ class Form:
     files: Mapping[str, File] = field(default_factory=dict)
     """By field; none is ever written to a disk."""
 
+    @property
+    def seeks(self) -> bool:
+        """Whether something is looked for by its name: by the button for it, or by Enter in the field beside it."""
+        return bool(self.first("find") or (self.first("entered") and self.first("q")))
+
     def first(self, name: str) -> str:
         """The first value of a field; nothing where it was not sent, or is longer than any that is meant."""
         value = self.fields.get(name, [""])[0].strip()

@@ -45,7 +45,7 @@ class Guide:
         told before.
         """
         step = self.sent(form)
-        if form.first("find"):
+        if form.seeks:
             return await ask(self.first, None)
         if form.first("back"):
             return await ask(self.before(step), None)

@@ -84,7 +84,7 @@ async def _asked(
         choices=choices,
         form=uuid4().hex,
         asked=draft,
-        find=visit.form.first("find"),
+        find=visit.form.seeks,
         flawed=flawed(invalid.flaws, visit.language) if invalid else {},
         bounds=bounds,
         **house_words(visit.language),

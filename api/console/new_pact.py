@@ -66,7 +66,7 @@ class _Draft:
         number = form.uuid("number")
         return cls(
             town=_chosen(places.own, form.first("town")),
-            partner_town=_chosen(places.others, "" if form.first("find") else form.first("partner_town")),
+            partner_town=_chosen(places.others, "" if form.seeks else form.first("partner_town")),
             partner=form.uuid("partner"),
             number=number,
             is_no_number=written and number is None,
@@ -153,7 +153,7 @@ async def _propose(visit: Visit, draft: _Draft) -> str:
 async def _places(visit: Visit) -> _Places:
     form, who = visit.form, visit.who
     own = sorted((await towns.several(visit.tx, who.towns)).values(), key=lambda town: town.name)
-    sought = form.first("q") if form.first("find") else ""
+    sought = form.first("q") if form.seeks else ""
     others = await _found(visit, sought, own) if sought else []
     chosen = form.first("partner_town")
     if not others and chosen.isdecimal() and len(chosen) <= 9:
@@ -218,7 +218,7 @@ async def _asked(
         others=places.others,
         signers=named,
         signs=next((each.words for each in named if each.value == signs), signs),
-        find=visit.form.first("find"),
+        find=visit.form.seeks,
         flawed=flawed(_at_their_fields(invalid, draft, chooses=bool(named)), language) if invalid else {},
         whole=whole,
         bounds=bounds,

@@ -231,7 +231,7 @@ async def _asked(
         form=uuid4().hex,
         choices=choices,
         asked=draft,
-        find=visit.form.first("find"),
+        find=visit.form.seeks,
         flawed=flawed(invalid.flaws, language) if invalid else {},
         whole=_whole(draft, choices, language) if step == "whole" else [],
         parties=named("console.party", sorted(_PARTIES), language),

@@ -167,7 +167,7 @@ async def _asked(
         form=uuid4().hex,
         choices=choices,
         asked=draft,
-        find=visit.form.first("find"),
+        find=visit.form.seeks,
         flawed=flawed(invalid.flaws, language) if invalid else {},
         skills=[
             *(Named(code, skill_name(code, language)) for code in sorted(SKILLS)),

@@ -232,7 +232,7 @@ async def _asked(
         choices=choices,
         asked=draft,
         rows=draft.rows(_ROWS if visit.form.first("more") else 0),
-        find=visit.form.first("find"),
+        find=visit.form.seeks,
         flawed=flawed_by_row(invalid.flaws, language) if invalid else {},
         flawed_rows={row_of(flaw) for flaw in invalid.flaws} if invalid else set(),
         whole=_whole(draft, choices, language) if step == "whole" else [],

@@ -69,7 +69,7 @@ async def post_need(request: Request, visit: Posts) -> Response:
     """Post the need and go to its page; or look for a town, and ask again."""
     choices = await read_choices(visit)
     asked = Asked.of(visit.form)
-    if visit.form.first("find"):
+    if visit.form.seeks:
         return await asking_form(request, choices, asked)
     try:
         return gone_to(await post(visit, [asked.terms(choices)]))

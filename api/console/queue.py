@@ -27,7 +27,7 @@ async def post_queue(request: Request, visit: Posts) -> Response:
     """Post a need for each row with people in it, and show their slips; or ask for more rows or another town."""
     choices, asked = await read_choices(visit), Asked.of(visit.form)
     rows = max(len(visit.form.every("adults")), _ROWS)
-    if visit.form.first("more") or visit.form.first("find"):
+    if visit.form.first("more") or visit.form.seeks:
         more = rows + _ROWS if visit.form.first("more") else rows
         return await asking_form(request, choices, _with_rows(asked, min(more, MOST_SLIPS)), name="queue")
     try:

@@ -111,6 +111,36 @@ async def test_pages_have_no_barrier_on_the_way_through_them(hall: Hall, *, long
         watched.assert_kept_to_itself()
 
 
+async def test_enter_saves_what_was_written_and_in_the_field_for_a_town_looks_for_it(hall: Hall) -> None:
+    assert CHROMIUM
+    house = f"/console{hall.pages[hall.own][0]}"
+    async with chromium(CHROMIUM) as browser, opened(browser, hall.url, PHONE, "en") as watched:
+        page = watched.page
+        await enter(watched, hall.own.key)
+        await watched.go(house)
+        await page.fill("#name", "Salle des fêtes")
+        await page.press("#name", "Enter")
+        await page.wait_for_url("**/console/houses")
+        assert (await one(hall.engine, "select name from site")).name == "Salle des fêtes"
+        await watched.go(house)
+        await page.click("details:has(#q) summary")
+        await page.fill("#name", "Otherwise")
+        await page.fill("#q", "oul")
+        await page.press("#q", "Enter")
+        await expect(page.locator(f"[name=town][value='{OULX.id}']")).to_have_count(1)
+        await expect(page.locator("#name")).to_have_value("Otherwise")
+        assert (await one(hall.engine, "select name from site")).name == "Salle des fêtes"
+        # In a form of several steps it goes on, and says at its field what is missing.
+        await watched.go("/console/houses/new")
+        await page.press("#name", "Enter")
+        await expect(page.locator("#wrong-name")).to_have_count(1)
+        # It is no stop on the way by the keyboard.
+        await page.focus("#name")
+        await page.keyboard.press("Shift+Tab")
+        assert await page.evaluate("document.activeElement.name !== 'entered'")
+        watched.assert_kept_to_itself()
+
+
 async def propose(hall: Hall, watched: Watched) -> None:
     """Propose a pact on a telephone, every step in another language, with what is wrong in it too."""
     page, languages = watched.page, cycle(LANGUAGES)

@@ -534,6 +534,9 @@ async def test_another_town_is_looked_for_without_losing_what_was_written(
     told(found, "Oulx", "Briançon")
     fields = found.form(path).fields
     assert ("name", "Otherwise") in fields
+    # Enter in the field for a town looks for it, too, and elsewhere saves.
+    entered = await browser.send(shown, path, name="Otherwise", q="oul", entered="1")
+    assert ("name", "Otherwise") in entered.form(path).fields
     # Who looked and thought better of it moves nothing, also where the house's town is none of the organization's.
     assert ("town", str(BRIANCON.id)) in fields
     await rows(engine, "delete from organization_town where organization_id = :id", id=municipality.id)
