@@ -4,6 +4,8 @@ import re
 from itertools import product
 
 import httpx
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.wording import LANGUAGES, say
@@ -14,6 +16,7 @@ from matching.vocabulary import OrganizationKind
 from tests.api.conftest import JoinNetwork, Organization, Serving
 from tests.console.conftest import COOKIE, OURS, Browser, Enter
 from tests.db.acts import one, rows
+from tests.protection.test_inputs import routes_of
 from web.files import path_of
 
 SIGN_IN = "/console/sign-in"
@@ -161,13 +164,33 @@ PATHS = (
     "/console/notifications/channels/{id}/test",
     "/console/needs/new",
     "/console/needs/queue",
+    "/console/needs/{id}/change",
+    "/console/needs/{id}/refer",
     "/console/needs/{id}/withdraw",
+    "/console/referrals/{id}/answer",
+    "/console/import",
+    "/console/houses/new",
+    "/console/houses/{id}/change",
+    "/console/houses/{id}/offers/new",
+    "/console/houses/{id}/vet",
+    "/console/houses/{id}/way",
+    "/console/offers/{id}/change",
+    "/console/offers/{id}/close",
+    "/console/offers/{id}/pause",
+    "/console/offers/{id}/resume",
+    "/console/offers/{id}/slots/{number}",
+    "/console/offers/{id}/verify",
+    "/console/pledges/new",
+    "/console/pledges/{id}/change",
+    "/console/pledges/{id}/end",
+    "/console/shifts/{id}/answer",
     "/console/pathways/new",
     "/console/pathways/{id}/withdraw",
     "/console/projects/new",
     "/console/projects/{id}/withdraw",
     "/console/projects/{id}/answer",
     "/console/pacts/new",
+    "/console/pacts/{id}/sign",
     "/console/pacts/{id}/terms",
     "/console/pacts/{id}/end",
     "/console/allocations/{id}/answer",
@@ -185,7 +208,10 @@ async def posted(browser: Browser, path: str, headers: dict[str, str], **fields:
     del browser.http.headers["Origin"]
     try:
         answer = await browser.http.post(
-            path.format(id="7b1f8a52-7f83-4a53-9d4b-1f0e2a5c9d10"), data=fields, headers=headers, follow_redirects=False
+            path.format(id="7b1f8a52-7f83-4a53-9d4b-1f0e2a5c9d10", number=1),
+            data=fields,
+            headers=headers,
+            follow_redirects=False,
         )
         return answer.status_code
     finally:
@@ -210,13 +236,22 @@ async def test_a_link_from_elsewhere_which_brings_no_cookie_ends_no_session(
     assert "Max-Age=0" in over.headers["Set-Cookie"], "the control"
 
 
+def test_every_form_of_the_console_is_among_them(app: FastAPI) -> None:
+    taken = {
+        re.sub(r"\{\w+\}", "{id}", route.path_format).replace("slots/{id}", "slots/{number}")
+        for route in routes_of(app.routes)
+        if isinstance(route, APIRoute) and "POST" in (route.methods or ()) and route.path_format.startswith("/console")
+    }
+    assert taken == set(PATHS)
+
+
 async def test_a_form_that_no_page_of_ours_has_sent_does_nothing(
-    enter: Enter, coordination: Organization, engine: AsyncEngine
+    enter: Enter, municipality: Organization, engine: AsyncEngine
 ) -> None:
-    browser = await enter(coordination.key)
+    browser = await enter(municipality.key)
     shown = await browser.read("/console/sessions")
     token = dict(shown.form("/console/sign-out").fields)["token"]
-    fields = {"token": token, "key": coordination.key, "adults": "1", "language": "fr", "sure": "1", "answer": "yes"}
+    fields = {"token": token, "key": municipality.key, "adults": "1", "language": "fr", "sure": "1", "answer": "yes"}
     for path, headers in product(PATHS, FORGED.values()):
         assert await posted(browser, path, headers, **fields) == 403, f"{path} {headers}"
     assert await is_signed_in(browser)
@@ -228,9 +263,9 @@ async def test_a_form_that_no_page_of_ours_has_sent_does_nothing(
 
 
 async def test_a_form_of_another_session_does_nothing(
-    enter: Enter, coordination: Organization, engine: AsyncEngine
+    enter: Enter, municipality: Organization, engine: AsyncEngine
 ) -> None:
-    browser, other = await enter(coordination.key), await enter(coordination.key)
+    browser, other = await enter(municipality.key), await enter(municipality.key)
     theirs = dict((await other.read("/console/sessions")).form("/console/sign-out").fields)["token"]
     for path, token in product(WITH_TOKEN, ("", theirs, "x" * 32, "\N{ARABIC LETTER AIN}")):
         assert await posted(browser, path, {"Origin": OURS}, token=token, adults="1", sure="1", answer="yes") == 403
