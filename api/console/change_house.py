@@ -66,7 +66,9 @@ async def _change(visit: Visit, site: SiteFacts, draft: HouseDraft) -> str:
     patch = changed(SitePatch, _changes(site, draft, choices))
     told_way = None
     if await _is_to_say_where(visit, site, draft, choices):
-        told_way = way_in(visit.form, Visibility(draft.visibility))
+        # What is no choice of ours is refused with the other terms.
+        visibility = Visibility(draft.visibility) if draft.visibility else site.terms.visibility
+        told_way = way_in(visit.form, visibility)
     place = told_way.place if told_way else None
     write = sites.change if patch.town is None else sites.move
     await write(visit.tx, site.id, own, version, patch.applied_to, place, *keys)

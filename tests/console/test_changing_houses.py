@@ -103,6 +103,8 @@ async def test_of_a_house_that_goes_to_another_town_it_is_said_anew_where_it_is_
         assert await differences(municipality, path, before) == {}
         assert await where(app, engine, path) == there
     asked = await browser.send(shown, path, 422, town=str(GAP.id))
+    unseen = await browser.send(asked, path, 422, visibility="", point=f"{GAP.latitude}, {GAP.longitude}")
+    assert 'id="wrong-visibility"' in unseen.answer.text
     far = await browser.send(asked, path, 422, point="44.9000, 6.6300")
     told(far, say("flaw.location_far_from_town", "en"))
     assert await where(app, engine, path) == there
