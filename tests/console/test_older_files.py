@@ -43,6 +43,16 @@ def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
     _forget()
 
 
+async def new_worker(page: Page) -> None:
+    """The new version's script has taken over."""
+    await page.evaluate("navigator.serviceWorker.getRegistration('/console').then(each => each.update()).then(() => 0)")
+    newest = (
+        "navigator.serviceWorker.getRegistration('/console').then("
+        "each => !each.installing && !each.waiting && each.active.state === 'activated')"
+    )
+    await eventually(partial(page.evaluate, newest), "the new version has taken over")
+
+
 def _forget() -> None:
     path_of.cache_clear()
     files._file.cache_clear()  # noqa: SLF001
@@ -90,10 +100,24 @@ async def test_a_new_version_drops_the_files_of_the_older_and_no_page(
     await page.evaluate("path => fetch(path).then(each => each.text())", old_map)
     for path in ("/console", old_style, old_map):
         await eventually(partial(kept, page, path), f"{path} is kept")
+    # A tab of the older version stays open: whoever opens the map there still needs its script.
+    other = await page.context.new_page()
+    await other.goto(f"{watched.origin}/console/network")
     next_version()
     assert path_of("console.css") != old_style
     await watched.go("/console/needs/new")
-    await eventually(partial(gone, page, old_map), "what no page shows is dropped")
+    await new_worker(page)
+    for path in ("/console/needs/new", "/console/needs/queue"):
+        await watched.go(path)
+        await eventually(partial(kept, page, path), f"{path} is kept")
+    assert await kept(page, old_map)
+    await other.close()
+
+    async def read_and_gone(path: str, what: str) -> bool:
+        await watched.go(path)
+        return await gone(page, what)
+
+    await eventually(partial(read_and_gone, "/console/needs/new", old_map), "what no page shows is dropped")
     # The board was kept of the older version, and is read with the older style where there is no network.
     assert [await kept(page, path) for path in ("/console", old_style, path_of("console.css"))] == [True] * 3
     wire.be(Manner.CUT)
@@ -101,8 +125,7 @@ async def test_a_new_version_drops_the_files_of_the_older_and_no_page(
     assert old_style in await page.content()
     assert await is_styled(page)
     wire.be(Manner.WELL)
-    await watched.go("/console")
-    await eventually(partial(gone, page, old_style), "nor is it once the board is of the new one")
+    await eventually(partial(read_and_gone, "/console", old_style), "nor is it once the board is of the new one")
     assert await kept(page, "/console")
     assert await is_styled(page)
     watched.broken.clear()

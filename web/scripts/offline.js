@@ -13,7 +13,7 @@ addEventListener("install", (event) => {
   event.waitUntil(caches.open(KEPT).then((kept) => kept.add(NO_NETWORK)).then(() => skipWaiting()));
 });
 
-addEventListener("activate", (event) => event.waitUntil(sweep().then(() => clients.claim())));
+addEventListener("activate", (event) => event.waitUntil(clients.claim()));
 
 addEventListener("fetch", (event) => {
   const { pathname, origin } = new URL(event.request.url);
@@ -43,8 +43,11 @@ async function file(event) {
   return answer;
 }
 
-/* Files of older versions go; those stay that a page which was kept shows, for without its style nobody reads it. */
+/* Files of older versions go once a page of the new one was read in the only window: another one may be of an older
+   version still, and load its map when it is opened. Those stay that a page which was kept shows, for without its style
+   nobody reads it. */
 async function sweep() {
+  if ((await clients.matchAll({ type: "window", includeUncontrolled: true })).length > 1) return;
   const kept = await caches.open(KEPT);
   const requests = (await kept.keys()).map((request) => [new URL(request.url).pathname, request]);
   const old = requests.filter(([path]) => path.startsWith(FILES) && !NOW.includes(path));
