@@ -25,7 +25,6 @@ __all__ = [
     "InPool",
     "Seeker",
     "Tentative",
-    "Unplaced",
     "claim",
     "doors",
     "living",
@@ -34,6 +33,7 @@ __all__ = [
     "pool",
     "posted",
     "read_seeker",
+    "waiting_together",
     "without_a_place",
 ]
 
@@ -89,14 +89,6 @@ class InPathway:
     def is_bed(self) -> bool:
         """Whether it is the anchor."""
         return self.seeker.need.coverage is Coverage.EVERY
-
-
-@dataclass(frozen=True, slots=True)
-class Unplaced:
-    """A need that has no place for some of its people; `together` where it takes one only with others of its kind."""
-
-    seeker: Seeker
-    together: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,13 +177,17 @@ _OF_PATHWAY = text(f"""
      order by n.step
 """)
 _POSTED = text(f"select {_FACTS} {_SETTING} where n.posted_at > :since order by n.posted_at, n.id limit :limit")
-# As the network's page counts them (`db.boards`); in the order in which places are given.
+# As the network's page counts them (`db.boards`).
+_LACKS = """n.organization_id = :organization and n.category = :category
+       and n.state in ('open', 'unmet') and n.ended_at is null"""
+# In the order in which places are given.
 _WITHOUT_A_PLACE = text(f"""
-    select {_FACTS}, n.pathway_id is not null or n.project_id is not null as together {_SETTING}
-     where n.organization_id = :organization and n.category = :category
-       and n.state in ('open', 'unmet') and n.ended_at is null
+    select {_FACTS} {_SETTING} where {_LACKS} and n.pathway_id is null and n.project_id is null
      order by n.tier, n.posted_at, n.id
      limit :limit
+""")
+_TOGETHER = text(f"""
+    select count(*) from need n where {_LACKS} and (n.pathway_id is not null or n.project_id is not null)
 """)
 # What becomes of one place of a project may end the others: so all its needs are locked, in the order of their keys.
 _LOCK = text("""
@@ -238,10 +234,11 @@ async def living(tx: AsyncConnection, policy: Policy, before: datetime, limit: i
 
 async def without_a_place(
     tx: AsyncConnection, organization_id: UUID, category: str, policy: Policy, limit: int
-) -> list[Unplaced]:
+) -> list[Seeker]:
     """Needs of this organization alone for such help that have no place, the most urgent first, then who waits longest.
 
-    Needs that a partner town has taken are looked after there, and are not among them.
+    Needs that a partner town has taken are looked after there, and are not among them; nor are those that take a place
+    only with others.
     """
     values = {
         "organization": organization_id,
@@ -249,7 +246,13 @@ async def without_a_place(
         "limit": limit,
         "ask_again_minutes": policy.ask_again_minutes,
     }
-    return [Unplaced(_seeker(row, row.now), row.together) for row in await tx.execute(_WITHOUT_A_PLACE, values)]
+    return [_seeker(row, row.now) for row in await tx.execute(_WITHOUT_A_PLACE, values)]
+
+
+async def waiting_together(tx: AsyncConnection, organization_id: UUID, category: str) -> int:
+    """How many needs of this organization for such help have no place and take one only with others."""
+    values = {"organization": organization_id, "category": category}
+    return int((await tx.execute(_TOGETHER, values)).scalar_one())
 
 
 async def doors(tx: AsyncConnection) -> list[Door]:

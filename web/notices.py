@@ -25,7 +25,7 @@ class NoticeText:
 
 
 def notice_text(happening: str, language: str, public_url: str | None) -> NoticeText:
-    """The words for a happening (`awaits`, `expiring`, `confirmed`, `test`), with the operator's address where known.
+    """The words for a happening (`awaits`, `expiring`, `confirmed`, `asked`, `test`), with the address where known.
 
     Raises `KeyError` for a happening or a language that there is not.
     """

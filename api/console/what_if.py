@@ -12,13 +12,13 @@ from fastapi import APIRouter, Request, Response
 from api.console.asking import FIRST_WISHES, MORE_WISHES
 from api.console.pages import WHAT_IF, page
 from api.console.visits import ConsoleRoute, SignedIn
-from api.console.what_if_asked import MOST, offered, read_question, usual_km
+from api.console.what_if_asked import MOST, USUAL_NIGHTS, link_to, offered, read_question
 from api.console.what_if_own import own_parties
 from api.console.what_if_told import as_told
+from api.moments import country
 from api.pace import Bucket, Rate
 from db import policies
 from db.keys import Scope
-from matching.vocabulary import Coverage
 
 __all__ = ["router"]
 
@@ -33,18 +33,21 @@ async def show_what_if(request: Request, visit: SignedIn) -> Response:
     await visit.house.pace.take([Bucket(f"what-if:{visit.who.prefix}", _PACE), Bucket("what-ifs", _PACE_OF_ALL)])
     policy = await policies.in_force(visit.tx)
     asked = await read_question(request, visit, policy)
-    reads = asked.town is not None and not asked.fewer and Scope.NEEDS_READ in visit.who.scopes
-    by_night = asked.coverage is Coverage.EVERY
+    town = asked.about
+    reads = not asked.fewer and Scope.NEEDS_READ in visit.who.scopes
     return await page(
         request,
         "what_if",
         asked=asked,
         choices=await offered(visit, asked),
         most=MOST,
-        usual_km=usual_km(policy),
+        usual_km=policy.radius_km,
+        usual_nights=USUAL_NIGHTS,
+        others=[(f"{link_to(asked, each)}#answer", each) for each in asked.found[1:]],
         first_wishes=FIRST_WISHES,
         more_wishes=MORE_WISHES,
-        told=await as_told(visit, asked, asked.town) if asked.town else None,
-        own=await own_parties(visit, asked, asked.town, policy) if asked.town and reads and by_night else None,
-        by_day=reads and not by_night,
+        country=country(town.country, visit.language) if town else "",
+        told=await as_told(visit, asked, town) if town else None,
+        own=await own_parties(visit, asked, town, policy) if town and reads and asked.by_night else None,
+        by_day=reads and not asked.by_night,
     )

@@ -1,8 +1,12 @@
-"""What a planner asks: so many more places, or fewer, of some kind, in a town; and what there is to choose from."""
+"""What a planner asks: so many more places, or fewer, of some kind, in a town; and what there is to choose from.
+
+By night places are asked for. By day people: one place there serves many, one after the other.
+"""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlencode
 
 from fastapi import Request
 
@@ -10,6 +14,7 @@ from api.console.asking import PARTIES
 from api.console.evenings import MOST_NIGHTS
 from api.console.figures import town_asked
 from api.console.network import category_words
+from api.console.pages import WHAT_IF
 from api.console.visits import Visit
 from api.wording import say
 from db import boards, published, towns
@@ -18,13 +23,15 @@ from geo.distance import Kilometres
 from matching.figures.tables import Span
 from matching.policy import Policy
 from matching.refusals import Invalid
+from matching.revising import LIMITS
 from matching.vocabulary import ACCESS, PROTECTIVE, Audience, Coverage
 
-__all__ = ["MOST", "Choice", "Chosen", "Question", "offered", "read_question", "usual_km"]
+__all__ = ["MOST", "USUAL_NIGHTS", "Choice", "Chosen", "Question", "link_to", "offered", "read_question"]
 
-MOST: Final = {"places": 500, "km": 150, "nights": MOST_NIGHTS, "name": 80}
+MOST: Final = {"places": 500, "km": int(LIMITS["radius_km"].most), "nights": MOST_NIGHTS, "name": 80}
 """The most that a form may say."""
-_PLACES, _NIGHTS = "10", "7"
+_PLACES = "10"
+USUAL_NIGHTS: Final = 7
 _MORE, _FEWER = "more", "fewer"
 _MOST_TOWNS: Final = 500
 _MOST_FOUND: Final = 6
@@ -34,9 +41,9 @@ Choice = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """So many places a day of a kind; the house is as `audience` and `wishes` say, and open for `nights`.
+    """So many places a night, or people a day; the house is as `audience` and `wishes` say, and open for `nights`.
 
-    Without a `town` there is nothing to answer. `found` are towns of a name that was looked for.
+    `town` is the one that is chosen. `found` are towns of a name that was looked for.
     """
 
     town: TownFacts | None
@@ -52,6 +59,16 @@ class Question:
     audience: Audience
     nights: int
     wishes: frozenset[str]
+
+    @property
+    def about(self) -> TownFacts | None:
+        """The town to answer for: none where a name was looked for and not found, whatever was chosen before."""
+        return None if self.looked_for and not self.found else self.town
+
+    @property
+    def by_night(self) -> bool:
+        """Whether a place is taken for a whole night or day, and not by one after the other."""
+        return self.coverage is Coverage.EVERY
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +100,32 @@ async def read_question(request: Request, visit: Visit, policy: Policy) -> Quest
         coverage=coverages[category],
         places=_number(said.get("places", _PLACES), 1, "places"),
         fewer=_one_of(said.get("way", _MORE), (_MORE, _FEWER), "?way") == _FEWER,
-        km=Kilometres(_number(said.get("km", str(usual_km(policy))), 0, "km")),
+        km=Kilometres(_number(said.get("km", str(policy.radius_km)), 0, "km")),
         abroad="abroad" in said,
         span=Span(_one_of(said.get("span", Span.WEEK.value), list(Span), "?span")),
         audience=Audience(_one_of(said.get("open_to", Audience.ANYONE.value), list(Audience), "?open_to")),
-        nights=_number(said.get("nights", _NIGHTS), 1, "nights"),
+        nights=_number(said.get("nights", str(USUAL_NIGHTS)), 1, "nights"),
         wishes=frozenset(said.getlist("wish")) & (ACCESS | PROTECTIVE),
     )
 
 
-def usual_km(policy: Policy) -> int:
-    """How far people may be taken where nothing else is said."""
-    return min(policy.radius_km, MOST["km"])
+def link_to(asked: Question, town: TownFacts | None) -> str:
+    """Where the same is asked of this town, as it was understood: what was typed and not known is in no link."""
+    said: list[tuple[str, str | int]] = [
+        ("places", asked.places),
+        ("way", _FEWER if asked.fewer else _MORE),
+        ("for", asked.category),
+        ("km", asked.km),
+        ("span", asked.span.value),
+        ("open_to", asked.audience.value),
+        ("nights", asked.nights),
+        *(("wish", wish) for wish in sorted(asked.wishes)),
+    ]
+    if asked.abroad:
+        said.append(("abroad", 1))
+    if town is not None:
+        said.append(("town", town.id))
+    return f"{WHAT_IF}?{urlencode(said)}"
 
 
 async def offered(visit: Visit, asked: Question) -> Chosen:

@@ -6,7 +6,7 @@ or load of anybody else is read. It runs in a thread, of so many parties at most
 
 from asyncio import to_thread
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from itertools import count
 from typing import Final
@@ -44,24 +44,24 @@ class OwnParties:
     taken: Lot
     kept_out: Sequence[tuple[str, Lot]]
     together: int
-    """Parties that take a place only with others, which is not looked at here."""
+    """Parties that take a place only with others, which are not looked at here."""
     cut: int | None
-    """How many parties were looked at, where there are more."""
+    """How many of the rest were looked at, where there are more."""
 
 
 async def own_parties(visit: Visit, asked: Question, town: TownFacts, policy: Policy) -> OwnParties:
-    """Reckon it for the parties that wait now, the most urgent first."""
-    now = await boards.clock(visit.tx)
-    found = await seekers.without_a_place(visit.tx, visit.who.organization_id, asked.category, policy, MOST_PARTIES + 1)
-    looked_at = found[:MOST_PARTIES]
-    waiting = [Waiting(each.seeker.need, each.seeker.people_left) for each in looked_at if not each.together]
-    house = _house(asked, town, now)
-    alone = await to_thread(whom_it_takes, house, waiting, Circumstances(policy, now))
+    """Reckon it for the parties that wait now, the most urgent first, taken no farther than is asked."""
+    tx, whose = visit.tx, visit.who.organization_id
+    now = await boards.clock(tx)
+    found = await seekers.without_a_place(tx, whose, asked.category, policy, MOST_PARTIES + 1)
+    waiting = [Waiting(each.need, each.people_left) for each in found[:MOST_PARTIES]]
+    reach = replace(policy, radius_km=min(policy.radius_km, asked.km))
+    alone = await to_thread(whom_it_takes, _house(asked, town, now), waiting, Circumstances(reach, now))
     return OwnParties(
         asked=alone.asked,
         taken=alone.taken,
         kept_out=_in_words(alone, visit.language),
-        together=sum(each.together for each in looked_at),
+        together=await seekers.waiting_together(tx, whose, asked.category),
         cut=MOST_PARTIES if len(found) > MOST_PARTIES else None,
     )
 

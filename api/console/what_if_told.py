@@ -22,7 +22,6 @@ from db.towns import TownFacts
 from geo.distance import kilometres_between
 from matching.figures.measures import Measure
 from matching.figures.more_places import days_of, limits, reckoned
-from matching.vocabulary import Coverage
 from web.charts import Chart, Row, laid_out
 from web.report_words import report_word
 
@@ -46,12 +45,12 @@ class TownTold:
 
 @dataclass(frozen=True, slots=True)
 class AsTold:
-    """What is said: numbers with their names, a chart, and the towns; `newest` is the week or month of the table."""
+    """What is said: numbers with their names, a chart, and the towns of the newest week or month under a `caption`."""
 
     heading: str
     facts: Sequence[tuple[str, str]]
     chart: Chart | None
-    newest: str
+    caption: str
     towns: Sequence[TownTold]
     cut: int | None
     """How many of the nearest towns are looked at, where there are more."""
@@ -88,14 +87,14 @@ class _Saying:
 
     def said(self, near: Sequence[TownFacts], *, cut: bool) -> AsTold:
         """All of it."""
-        heading = self._say("around", town=self._town.name, km=self._asked.km)
+        heading = self._within("around", town=self._town.name, km=self._asked.km)
         facts, chart = self._fewer(len(near)) if self._asked.fewer else self._more(len(near))
         newest = self._days[-1] if self._days else None
         return AsTold(
             heading=heading,
             facts=facts,
             chart=chart,
-            newest=period_words(newest, self._asked.span, self._language) if newest else "",
+            caption=self._within("table", period=self._period(newest)) if newest else "",
             towns=[self._line(each, newest) for each in near] if newest else [],
             cut=_MOST_TOWNS if cut else None,
         )
@@ -122,8 +121,8 @@ class _Saying:
         return facts, self._laid("most", series, rows)
 
     def _fewer(self, near: int) -> tuple[list[tuple[str, str]], Chart | None]:
-        """What was given, beside what these places hold: more cannot be said of them."""
-        nights = self._asked.coverage is Coverage.EVERY
+        """What was given, beside what so many come to: more cannot be said of them."""
+        nights = self._asked.by_night
         given = self._by_day[Measure.NIGHTS if nights else Measure.SERVED]
         if not given:
             return [], None
@@ -150,8 +149,15 @@ class _Saying:
 
     def _row(self, day: date, told: int, near: int) -> str:
         """A week or month; where there are several towns, of how many of them it was told."""
-        name = period_words(day, self._asked.span, self._language)
+        name = self._period(day)
         return f"{name} · {self._say('towns', count=told, all=near)}" if near > 1 else name
+
+    def _period(self, day: date) -> str:
+        return period_words(day, self._asked.span, self._language)
+
+    def _within(self, key: str, **facts: str | int) -> str:
+        """Of towns within reach: where a border ends it, that is said."""
+        return self._say(key if self._asked.abroad else f"{key}.home", **facts)
 
     def _line(self, town: TownFacts, newest: date) -> TownTold:
         told = self._by_town[town.id, newest]

@@ -39,11 +39,12 @@ def days_of(first_day: date, span: Span) -> int:
 
 
 def limits(told: Mapping[date, Iterable[int]], places: int, span: Span) -> list[Limit]:
-    """For each first day the most of the people told of whom `places` a day could have taken in, in that time.
+    """For each first day the most of the people told of whom so many `places` could have taken in, in that time.
 
-    `told`: by first day, what each town that told anything told. Whoever takes a place takes it for one night or day at
-    least: in these days it is no more people than places times days, and no more than there were. Where nothing was
-    told there is no limit to tell, which is no nought.
+    `told`: by first day, what each town that told anything told. `places`: of nights, places; of help by day, people a
+    day, for there one place serves many, one after the other. Whoever takes a place takes it for one night at least:
+    in these days it is no more people than places times days, and no more than there were. Where nothing was told
+    there is no limit to tell, which is no nought.
     """
     found = []
     for first_day in sorted(told):
