@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
+from urllib.parse import urlencode
 
 from babel.dates import format_date
 from babel.numbers import format_decimal
@@ -74,17 +75,19 @@ async def show_figures(request: Request, visit: SignedIn) -> Response:
     figures = await published.figures(tx, asked.span, days, chosen)
     area = await _area(visit, asked)
     everywhere = say("console.figures.everywhere", language)
+    said = {
+        "town": str(asked.town or ""),
+        "country": asked.country or "",
+        "category": asked.category,
+        "span": asked.span.value,
+        "from": asked.since.isoformat() if asked.since else "",
+        "until": asked.until.isoformat() if asked.until else "",
+    }
     return await page(
         request,
         "figures",
-        chosen={
-            "town": str(asked.town or ""),
-            "country": asked.country or "",
-            "category": asked.category,
-            "span": asked.span.value,
-            "since": asked.since.isoformat() if asked.since else "",
-            "until": asked.until.isoformat() if asked.until else "",
-        },
+        chosen=said,
+        again=f"{FIGURES}?{urlencode(said)}",
         towns=[
             ("", everywhere),
             *((str(each.id), f"{each.name} ({each.country})") for each in _with(told, asked, area)),

@@ -94,6 +94,7 @@ async def show_network(request: Request, visit: ReadsNetwork) -> Response:
     return await page(
         request,
         "network",
+        again=f"{NETWORK}?for={category}",
         category=category,
         categories=[(each, category_words(each, language)) for each in await competences.categories(visit.tx)],
         rows=[_row(each, language) for each in found.lines],

@@ -92,7 +92,10 @@ def has_houses(kind: OrganizationKind, scopes: frozenset[Scope]) -> bool:
 async def page(
     request: Request, name: str, language: str | None = None, /, *, status: int = 200, **facts: object
 ) -> Response:
-    """The page of a template in the frame of the console, for who is signed in or not, in their language or this."""
+    """The page of a template in the frame of the console, for who is signed in or not, in their language or this.
+
+    Who chooses another language comes back to `again`, where it is among the facts, or else to the path alone.
+    """
     visit, language = visit_of(request), language or chosen_language(request)
     own = await organizations.read(visit.tx, visit.who.organization_id) if visit else None
     return _written(request, name, status, {"organization": own.name if own else None, **facts}, visit, language)
@@ -154,7 +157,7 @@ def _written(
         here=request.url.path,
         notifies=visit is not None and Scope.NOTIFICATIONS_WRITE in visit.who.scopes,
         home=home_of(visit.who.kind, visit.who.scopes) if visit else HOME,
-        **facts,
+        **{"again": request.url.path, **facts},
     )
     return Response(written, status, {**_HEADERS, "Content-Language": language}, "text/html")
 

@@ -32,7 +32,8 @@ from web.files import OF_THE_SCAN, is_installed, path_of
 __all__ = ["public", "router"]
 
 _LONGEST_KEY: Final = 200
-_OURS: Final = re.compile(r"/console(/[a-z0-9-]{1,40}){0,4}")
+# With what was asked there, as links write it.
+_OURS: Final = re.compile(r"/console(/[a-z0-9-]{1,40}){0,4}(\?[A-Za-z0-9_=&%+.-]{1,1000})?")
 _EVERYTHING: Final = '"cache", "cookies", "storage"'
 _SESSIONS: Final = "/console/sessions"
 AFTERWARDS: Final = "/calendar"
@@ -97,7 +98,8 @@ async def choose_language(request: Request) -> Response:
     """Speak another language from now on."""
     refuse_strange_origin(request)
     form = await read_form(request)
-    there, language = form.first("there"), form.first("language")
+    # Longer than what people fill in, and bounded by what it may look like.
+    there, language = form.fields.get("there", [""])[0], form.first("language")
     answer = gone_to(there if _OURS.fullmatch(there) else HOME)
     if language in LANGUAGES:
         keep_language(answer, language, house_of(request).settings)

@@ -39,6 +39,7 @@ async def show_what_if(request: Request, visit: SignedIn) -> Response:
         request,
         "what_if",
         asked=asked,
+        again=link_to(asked, asked.town),
         choices=await offered(visit, asked),
         most=MOST,
         usual_km=policy.radius_km,

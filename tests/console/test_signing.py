@@ -16,6 +16,7 @@ from matching.vocabulary import OrganizationKind
 from tests.api.conftest import JoinNetwork, Organization, Serving
 from tests.console.conftest import COOKIE, OURS, Browser, Enter
 from tests.db.acts import one, rows
+from tests.places import GAP
 from tests.protection.test_inputs import routes_of
 from web.files import path_of
 
@@ -353,10 +354,36 @@ async def test_a_language_is_asked_for_or_chosen(enter: Enter, coordination: Org
         switched = await other.send(await other.read("/console/sessions"), "/console/language", language=language)
         assert dict(switched.elements)["html"] == html
         assert switched.answer.url.path == "/console/sessions"
-    for there in ("https://elsewhere.example", "//elsewhere.example", "/v1/me", "/console/../v1", "/console\\..", ""):
+    for there in (
+        "https://elsewhere.example",
+        "//elsewhere.example",
+        "/v1/me",
+        "/console/../v1",
+        "/console\\..",
+        "/console?there=//elsewhere.example",
+        "/console?a=1\r\nSet-Cookie: a=1",
+        f"/console?{'a' * 1001}",
+        "",
+    ):
         fields = {"language": "fr", "there": there}
         answer = await other.http.post("/console/language", data=fields, follow_redirects=False)
         assert answer.headers["location"] == "/console"
+
+
+async def test_who_chooses_another_language_asks_the_same_still(enter: Enter, coordination: Organization) -> None:
+    browser = await enter(coordination.key)
+    for path in (
+        f"/console/what-if?places=4&km=7&wish=lift&wish=step_free&town={GAP.id}",
+        f"/console/figures?town={GAP.id}&category=*&from=2026-01-05",
+        "/console/network?for=meal",
+    ):
+        shown = await browser.read(path)
+        switched = await browser.send(shown, "/console/language", language="it")
+        assert dict(switched.elements)["html"]["lang"] == "it"
+        action = next(form.action for form in shown.forms if path.startswith(form.action.partition("#")[0]))
+        assert switched.form(action).fields == shown.form(action).fields
+        usual = (await browser.read(path.partition("?")[0])).form(action).fields
+        assert usual != shown.form(action).fields, "the control"
 
 
 async def test_every_page_carries_a_policy_that_lets_nothing_else_in(enter: Enter, association: Organization) -> None:
