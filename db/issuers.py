@@ -34,6 +34,7 @@ __all__ = [
     "every_admission",
     "read",
     "remove",
+    "renew",
     "reseal",
     "sealing",
 ]
@@ -89,6 +90,7 @@ class AdmissionFacts:
     prefix: str
     scopes: tuple[Scope, ...]
     expires_at: datetime
+    revoked: bool
     live: bool
 
 
@@ -114,12 +116,21 @@ _KNOWN = text("""
 """)
 _EVERY_ADMISSION = text("""
     select a.id, a.issuer_id, a.organization_id, o.name as organization, a.claim, a.value, k.prefix, k.scopes,
-           k.expires_at, k.revoked_at is null and k.expires_at > clock_timestamp() as live
+           k.expires_at, k.revoked_at is not null as revoked,
+           k.revoked_at is null and k.expires_at > clock_timestamp() as live
       from admission a
       join organization o on o.id = a.organization_id
       join api_key k on k.prefix = a.key_prefix
      order by a.created_at, a.id
 """)
+_RENEW = text("""
+    update api_key k
+       set expires_at = greatest(k.expires_at, clock_timestamp() + cast(:lifetime as interval))
+      from admission a
+     where a.key_prefix = k.prefix and a.id = :id and k.revoked_at is null
+    returning k.organization_id, k.id, k.prefix, k.expires_at
+""")
+_THERE = text("select id from admission where id = :id")
 _RESEAL = text("update issuer set secret = :secret where id = :id returning id")
 _REVOKE = text("""
     update api_key k set revoked_at = coalesce(k.revoked_at, now())
@@ -220,6 +231,20 @@ async def admit(
     return row.scalar_one(), key
 
 
+async def renew(tx: AsyncConnection, admission_id: UUID, lifetime: timedelta = keys.LIFETIME) -> tuple[UUID, IssuedKey]:
+    """Let an admission hold this long from now, or as long as it does already: its organization and its key.
+
+    Whoever is signed in by it stays so. One that has ended by itself holds again. Raises `NotFound`, and `Conflict`
+    where its key was revoked.
+    """
+    row = (await tx.execute(_RENEW, {"id": admission_id, "lifetime": lifetime})).one_or_none()
+    if row is not None:
+        return row.organization_id, IssuedKey(row.id, "", row.prefix, row.expires_at)
+    if (await tx.execute(_THERE, {"id": admission_id})).one_or_none() is None:
+        raise NotFound
+    raise Conflict("admission_revoked", "revoked")
+
+
 async def every_admission(tx: AsyncConnection) -> list[AdmissionFacts]:
     """All admissions, those whose key has ended too; for the operator."""
     return [
@@ -233,6 +258,7 @@ async def every_admission(tx: AsyncConnection) -> list[AdmissionFacts]:
             prefix=row.prefix,
             scopes=tuple(map(Scope, row.scopes)),
             expires_at=row.expires_at,
+            revoked=row.revoked,
             live=row.live,
         )
         for row in await tx.execute(_EVERY_ADMISSION)

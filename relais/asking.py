@@ -34,8 +34,10 @@ _CONFLICTS = {
     "is no longer used with `relais sign-in remove`, then ask again.",
     "too_many_admissions": "This issuer admits for as many as it may. Nothing was changed. What to do: remove an "
     "admission that is no longer used with `relais sign-in remove`, then ask again.",
-    "admitted_already": "This stands already. Nothing was changed. What to do: see `relais sign-in list`; to change "
-    "what those who are admitted may do, remove the admission and make it anew.",
+    "admitted_already": "This stands already. Nothing was changed. What to do: see `relais sign-in list`; to let "
+    "it hold longer, `relais sign-in renew`; to change what those who are admitted may do, remove it and make it anew.",
+    "admission_revoked": "The key of this admission was revoked. Nothing was changed. What to do: remove it "
+    "with `relais sign-in remove`, and admit anew.",
     "scope_not_for_this_kind": "An organization of this kind cannot have one of these scopes. No key was made. What "
     "to do: leave it out; without --scope the key gets all that the kind allows.",
 }

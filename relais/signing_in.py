@@ -137,6 +137,21 @@ def admit(
     typer.echo("Who signs in so has this key's sessions: `relais key revoke` ends it, and them, at once.")
 
 
+@sign_in_commands.command("renew")
+def renew(
+    admission: Annotated[UUID, typer.Argument(help="Its id, from `relais sign-in list`.")],
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Days that it holds from now.")] = LIFETIME.days,
+) -> None:
+    """Let an admission hold longer; whoever is signed in stays so. One that has ended by itself holds again."""
+
+    async def hold(tx: AsyncConnection, _: Settings) -> IssuedKey:
+        organization, key = await issuers.renew(tx, admission, timedelta(days=days))
+        await audit.append(tx, Actor(organization, "operator", "command"), "relais sign-in renew", [key.id])
+        return key
+
+    typer.echo(f"It holds until {act(hold).expires_at:%Y-%m-%d}.")
+
+
 @sign_in_commands.command("list")
 def list_all(*, as_json: AsJson = False) -> None:
     """Print the issuers, and whom each admits. No secret is shown."""

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from db import issuers as registered
 from db.addresses import Vault
 from db.connection import connect, transaction
 from db.linking import link_acts
@@ -148,7 +149,24 @@ async def test_an_issuer_that_cannot_be_used_is_told_and_one_that_can_is_not(
         issuer.document = {}
         async with transaction(engine) as tx:
             await tx.execute(text("update api_key set expires_at = now() + interval '13 days'"))
-        assert "within two weeks" in await told(public)
+            gap = await add_organization(tx)
+            await tx.execute(text("update organization set name = 'Gap' where id = :id"), {"id": gap})
+        sooner, prefix = await register.admit(issuer_id, gap)
+        ends = text("update api_key set expires_at = now() + make_interval(days => :days) where prefix = :prefix")
+        async with transaction(engine) as tx:
+            await tx.execute(ends, {"days": 12, "prefix": prefix})
+        assert await told(public) == "2 admissions end within two weeks, the first for Gap."
+        async with transaction(engine) as tx:
+            await tx.execute(ends, {"days": -40, "prefix": prefix})
+        assert "1 admissions have ended, the first for Gap" in await told(public)
+        await register.admit(issuer_id, gap)
+        assert "1 admissions end within" in await told(public), "another has taken its place"
+        async with transaction(engine) as tx:
+            for each in (sooner, *[row.id for row in await registered.every_admission(tx) if row.live]):
+                await registered.remove(tx, each)
+        assert "Nobody is admitted by Portail" in await told(public)
+        await register.admit(issuer_id, hall)
+        assert await told(public) == "", "the control"
         other = tmp_path / "other-secret"
         other.write_bytes(secrets.token_bytes(64))
         elsewhere = public.settings.model_copy(update={"secret_file": other})

@@ -182,6 +182,33 @@ async def test_a_removed_issuer_takes_its_keys_along_and_a_removed_admission_its
     assert len(acts) == 3
 
 
+async def test_an_admission_is_renewed_with_its_key_and_one_whose_key_was_revoked_is_not(
+    relais: Relais, issuer: Issuing, secret: str, hall: str, engine: AsyncEngine
+) -> None:
+    issuer_id = await added(relais, issuer, secret)
+    told = await relais("sign-in", "admit", hall, issuer_id, "--claim", "siret=1", "--days", "3", "--json")
+    admitted = json.loads(told.stdout)
+
+    async def days() -> float:
+        row = await one(engine, "select extract(epoch from expires_at - now()) / 86400 as days from api_key")
+        return float(row.days)
+
+    for ends, renewed, holds in (("3 days", "30", 30), ("-9 days", "40", 40), ("90 days", "30", 90)):
+        await rows(engine, f"update api_key set expires_at = now() + interval '{ends}'")
+        assert (await relais("sign-in", "renew", admitted["id"], "--days", renewed)).exit_code == 0
+        assert round(await days()) == holds
+    (key,) = await rows(engine, "select id, prefix from api_key")
+    assert key.prefix == admitted["prefix"]
+    acts = await rows(engine, "select objects from audit_pending where act = 'relais sign-in renew'")
+    assert [each.objects for each in acts] == [[key.id]] * 3
+    assert (await relais("sign-in", "renew", NOBODYS)).exit_code == 1
+    assert (await relais("key", "revoke", key.prefix)).exit_code == 0
+    refused = await relais("sign-in", "renew", admitted["id"])
+    assert refused.exit_code == 1
+    assert "was revoked" in refused.stderr
+    assert round(await days()) == 90
+
+
 async def test_another_secret_is_kept_sealed(
     relais: Relais, issuer: Issuing, secret: str, engine: AsyncEngine, tmp_path: Path
 ) -> None:
