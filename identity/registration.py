@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
-__all__ = ["BY_ITSELF", "OF_A_PERSON", "Registration", "is_issuer", "origin_of"]
+__all__ = ["BY_ITSELF", "Registration", "is_issuer", "is_of_a_person", "origin_of"]
 
 LONGEST: Final = 300
 _ADDRESS: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]-]{1,260}(/[!#-;=?-\[\]^-~]*)?", re.ASCII)
@@ -17,25 +17,28 @@ _LOOPBACK: Final = re.compile(r"127(\.\d{1,3}){3}|::1|localhost")
 _PORTS: Final = {"https": 443, "http": 80}
 BY_ITSELF: Final = "openid"
 """The scope that is always asked for."""
-OF_A_PERSON: Final = frozenset(
-    {
-        *("sub", "name", "given_name", "usual_name", "family_name", "middle_name", "nickname", "preferred_username"),
-        *("profile", "picture", "website", "email", "email_verified", "gender", "birthdate", "zoneinfo", "locale"),
-        *(
-            "phone",
-            "phone_number",
-            "phone_number_verified",
-            "address",
-            "updated_at",
-            "upn",
-            "unique_name",
-            "oid",
-            "uid",
-        ),
-        *("login_hint", "sid", "nonce", "at_hash", "c_hash", "jti", "iat", "exp", "nbf", "auth_time", "iss", "aud"),
-    }
-)
-"""Claims that say who somebody is, or nothing of an organization: nobody is admitted by one, so none is ever kept."""
+_NAMES: Final = """
+    sub name givenname usualname familyname middlename nickname preferredusername profile picture website gender
+    birthdate zoneinfo locale updatedat displayname commonname cn sn surname firstname lastname fullname initials title
+    email emails emailaddress emailverified verifiedprimaryemail verifiedsecondaryemail primaryemail mail mails
+    mailnickname proxyaddresses othermails phone phonenumber phonenumberverified mobile mobilephone telephonenumber
+    address streetaddress postaladdress
+    user username userid login loginname loginhint upn userprincipalname uniquename samaccountname
+    onpremisessamaccountname accountname uid oid objectid objectsid nameid nameidentifier puid externalid
+    idnumber employeeid employeenumber personnelnumber distinguishedname dn entrydn eppn edupersonprincipalname
+    sid nonce athash chash shash jti iat exp nbf authtime iss aud azp acr amr
+"""
+_OF_A_PERSON: Final = frozenset(_NAMES.split())
+
+
+def is_of_a_person(claim: str) -> bool:
+    """Whether a claim is known to say who somebody is, or nothing of an organization.
+
+    Known are names, and these behind an address too (`https://town.example/email`), however they are written. An issuer
+    can call anything as it likes: what a claim says there, the operator has to know.
+    """
+    last = re.split(r"[/:#]", claim.rstrip("/:#"))[-1]
+    return re.sub(r"[_.-]", "", last).casefold() in _OF_A_PERSON
 
 
 @dataclass(frozen=True, slots=True)

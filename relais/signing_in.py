@@ -20,7 +20,7 @@ from db.keys import LIFETIME, IssuedKey
 from db.settings import Settings
 from identity.asking import NoAnswer, Trouble
 from identity.issuers import Issuers
-from identity.registration import OF_A_PERSON, Registration, is_issuer, origin_of
+from identity.registration import Registration, is_issuer, is_of_a_person, origin_of
 from matching.refusals import Invalid
 from relais.asking import act
 from relais.organizations import RIGHTS, AsJson, May, Scopes
@@ -224,7 +224,7 @@ def _claim(written: str) -> tuple[str, str]:
     name, _, value = written.partition("=")
     if not _WORD.fullmatch(name) or not value or len(value) > _LONGEST_VALUE or not value.isprintable():
         raise Invalid.one("claim", "wrong_form")
-    if name.casefold() in OF_A_PERSON:
+    if is_of_a_person(name) or "@" in value:
         # What admits is kept; and whoever can change their own e-mail address could admit themselves.
         raise Invalid.one("claim", "of_a_person")
     return name, value

@@ -44,7 +44,8 @@ KEPT: Final[dict[str, Kept]] = {
         {
             "id issuer_id": "by which issuer",
             "organization_id key_prefix": "for which organization, and by which key, that nobody can show",
-            "claim value": "what it says of whom it admits: of an organization or a group, never of a person",
+            "claim value": "what it says of whom it admits, of an organization or a group: known names of claims "
+            "about a person, and values with an @, are refused",
             "created_at": "when",
         },
     ),
