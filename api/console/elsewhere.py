@@ -9,6 +9,7 @@ import hmac
 import secrets
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
@@ -31,7 +32,7 @@ from db.issuers import Admission
 from identity.asking import NoAnswer
 from identity.issuers import Leg
 
-__all__ = ["Offered", "offered", "router"]
+__all__ = ["Offered", "begun_at", "offered", "router"]
 
 router = APIRouter(include_in_schema=False)
 _WHICH: Final = f"{SIGN_IN}/which"
@@ -66,10 +67,25 @@ async def offered(house: House) -> list[Offered]:
     return [Offered(each.name, f"{SIGN_IN}/with/{each.id}") for each in found if each.admits]
 
 
+def begun_at(request: Request, house: House) -> str | None:
+    """The address of this house at which people set out, `None` where they are there.
+
+    Issuers send back to that one alone, and what a browser holds meanwhile stays with the address where it set out.
+    """
+    if house.settings.public_origin is None:
+        return None
+    own = urlsplit(house.settings.public_origin)
+    by_itself = ":443" if own.scheme == "https" else ":80"
+    here = request.headers.get("host", "").casefold().removesuffix(by_itself)
+    return None if here == own.netloc.casefold().removesuffix(by_itself) else house.settings.public_origin
+
+
 @router.get(f"{SIGN_IN}/with/{{issuer_id}}")
 async def set_out(issuer_id: UUID, request: Request) -> Response:
     """Go to an issuer; nothing is written but a cookie."""
     house, language = house_of(request), chosen_language(request)
+    if begun_at(request, house) is not None:
+        return gone_to(SIGN_IN)
     # Nobody is sent on by a page of somebody else's.
     if sole(request, "Sec-Fetch-Site") not in (None, "same-origin", "none"):
         return gone_to(SIGN_IN)

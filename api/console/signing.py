@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.console.beginning import begin, misses
 from api.console.cookies import chosen_language, forget, keep_language, keep_token, token_in
-from api.console.elsewhere import offered
+from api.console.elsewhere import begun_at, offered
 from api.console.forms import read_form
 from api.console.legs import forget_leg
 from api.console.origins import refuse_strange_origin
@@ -88,7 +88,8 @@ async def _asking(request: Request, house: House, status: int = 200, notice: str
     """The form for a key: the one page that may look through the camera, once somebody presses its button."""
     decoder = path_of("decode.js") if is_installed(OF_THE_SCAN) else ""
     elsewhere = await offered(house)
-    answer = await page(request, "sign_in", status=status, notice=notice, decoder=decoder, elsewhere=elsewhere)
+    at = begun_at(request, house)
+    answer = await page(request, "sign_in", status=status, notice=notice, decoder=decoder, elsewhere=elsewhere, at=at)
     answer.headers["Permissions-Policy"] = may_ask_for("camera")
     return answer
 

@@ -427,6 +427,19 @@ async def test_there_is_no_button_where_it_would_lead_nowhere(
     assert (await browser.http.get(f"{SIGN_IN}/with/{uuid4()}")).status_code == 404
 
 
+async def test_at_another_address_of_this_house_one_is_led_to_its_own_first(serving: Serving, known: UUID) -> None:
+    """Else the leg stays behind with the other one, and every try ends in vain."""
+    button = f"{SIGN_IN}/with/{known}"
+    async with serving() as http:
+        for host, here in (("relais.test", True), ("Relais.Test:80", True), ("10.0.0.7:8000", False), ("alias", False)):
+            shown = await http.get(SIGN_IN, headers={"Host": host})
+            assert (button in shown.text) == here, host
+            assert (f'href="{OURS}{SIGN_IN}"' in shown.text) == (not here)
+            answer = await http.get(button, headers={"Host": host})
+            assert (answer.headers["location"] != SIGN_IN) == here
+            assert ("set-cookie" in answer.headers) == here
+
+
 async def test_over_tls_no_neighbour_can_give_a_browser_its_leg(serving: Serving, known: UUID) -> None:
     for tls, begins in ((True, "__Host-relais-sign-in="), (False, "relais-sign-in=")):
         async with serving(behind_tls=tls) as http:
