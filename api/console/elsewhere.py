@@ -139,9 +139,11 @@ async def say_why_not(why: NotIn, request: Request) -> Response:
         "trouble",
         language,
         status=_STATUS[why],
-        heading=say("console.elsewhere.not", language),
+        # Whom another window signed in meanwhile is signed in all the same.
+        heading=say("console.elsewhere.in_vain" if why is NotIn.AGAIN else "console.elsewhere.not", language),
         detail=say(f"console.elsewhere.{why}", language),
         minutes=None,
+        there=SIGN_IN,
     )
 
 

@@ -29,7 +29,7 @@ from db.settings import Settings
 from db.tables import Row
 from matching.vocabulary import OrganizationKind
 from tests.api.conftest import JoinNetwork, Organization, Serving
-from tests.console.conftest import COOKIE, OURS, Browser, Enter
+from tests.console.conftest import COOKIE, OURS, Browser, Enter, Shown
 from tests.console.registering import BACK, DONE, SIGN_IN, Register, brought, sent, signed_in_by, went
 from tests.db.acts import one, rows
 from tests.identity.issuing import HANGS, SHARED, SUBJECT, Issuing, Reply, issuing, rsa
@@ -245,6 +245,11 @@ async def test_who_comes_back_without_a_code_is_told_why_in_their_language(
         assert say(f"console.elsewhere.{why}", language) in re.sub("&#39;", "'", told.text)
         assert f'<html lang="{language}"' in told.text
         assert "script>alert" not in told.text
+        page = Shown(told)
+        assert ("a", SIGN_IN) in {(tag, held.get("href")) for tag, held in page.elements}
+        assert say("console.elsewhere.begin", language) in page.words
+        # "You are not signed in" is not told to somebody whom another window signed in.
+        assert (say("console.elsewhere.not", language) in page.words) == (why != "again")
         assert "same-origin" in told.headers["referrer-policy"], "so that its forms are known to be ours"
     assert await sessions(engine) == 0
     assert issuer.asked.count("/token") == 0
@@ -387,6 +392,28 @@ async def test_who_leaves_in_a_hurry_before_choosing_leaves_nothing_to_choose(
             await browser.http.post("/console/leave")
         await browser.http.post(f"{SIGN_IN}/which", data={"admission": str(first)}, follow_redirects=False)
         assert await sessions(engine) == (0 if leaves else 1), "who stays is the control"
+
+
+async def test_what_is_chosen_from_has_a_name_and_what_anybody_may_open_says_nothing_untrue(
+    enter: Enter, issuer: Issuing, register: Register, client: JoinNetwork
+) -> None:
+    issuer_id = await register(issuer.registration)
+    for _ in range(2):
+        await register.admit(issuer_id, (await client()).id)
+    browser = await enter.browser()
+    (buttons,) = [
+        held for tag, held in (await browser.read(SIGN_IN)).elements if tag == "ul" and held.get("class") == "elsewhere"
+    ]
+    # Without its marks, a list is none to VoiceOver, and the name is lost with it.
+    assert (buttons["role"], buttons["aria-label"]) == ("list", say("console.elsewhere", "en"))
+    await came_back(browser, issuer, issuer_id)
+    elements = (await browser.read(f"{SIGN_IN}/which")).elements
+    named = {held.get("aria-labelledby") for tag, held in elements if tag == "form"}
+    assert {held["id"] for tag, held in elements if tag == "h1"} <= named
+    for language in LANGUAGES:
+        stranger = await (await enter.browser()).read(f"{DONE}?in={language}")
+        assert say("console.elsewhere.done", language) in stranger.words
+    assert say("console.elsewhere.done", "en") == "One moment"
 
 
 async def test_of_two_admissions_for_one_organization_the_one_that_may_more(
