@@ -25,6 +25,7 @@ FIELDS: Final = (
     "status",
     "milliseconds",
     "organization_id",
+    "issuer_id",
     "waits_for",
     "what_to_do",
     "logger",

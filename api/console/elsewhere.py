@@ -95,7 +95,7 @@ async def set_out(issuer_id: UUID, request: Request) -> Response:
     try:
         way = await house.issuers.way_to(registration_of(house, issuer), back_to(house), leg)
     except NoAnswer as none:
-        return _gone_wrong(told(none), language)
+        return _gone_wrong(told(none, issuer.id), language)
     answer = gone_to(way)
     keep_asked(answer, house, Asked(issuer.id, language, leg))
     return answer
@@ -117,7 +117,7 @@ async def come_back(request: Request) -> Response:
     except NotSignedIn as refused:
         answer = _gone_wrong(refused.why, asked.language)
     except NoAnswer as none:
-        answer = _gone_wrong(told(none), asked.language)
+        answer = _gone_wrong(told(none, asked.issuer_id), asked.language)
     except RateLimited:
         answer = _gone_wrong(NotIn.OFTEN, asked.language)
     forget_leg(answer, house)

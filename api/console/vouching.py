@@ -54,6 +54,16 @@ _ERRORS: Final = {
 """What an issuer may say in place of a code (RFC 6749, § 4.1.2.1); all else is a matter of how it was set up."""
 
 
+_TOLD: Final = frozenset(
+    {
+        *("invalid_request", "invalid_scope", "unauthorized_client", "unsupported_response_type", "invalid_client"),
+        *("login_required", "interaction_required", "consent_required", "account_selection_required"),
+        *("request_not_supported", "request_uri_not_supported", "registration_not_supported", *_ERRORS),
+    }
+)
+"""Words of standards that may stand in the log; what else an issuer says could be anything."""
+
+
 class NotSignedIn(Exception):  # noqa: N818 - told to a person
     """Nobody is signed in, and why."""
 
@@ -92,6 +102,7 @@ async def vouched_for(request: Request, house: House, asked: Asked, said: Said) 
     registration = registration_of(house, issuer)
     await _from_this_one(house, registration, said)
     if said.error:
+        _log.warning(f"issuer.said_{said.error if said.error in _TOLD else 'other'}", issuer_id=str(issuer.id))
         raise NotSignedIn(_ERRORS.get(said.error, NotIn.UNUSABLE))
     if not said.code:
         raise NotSignedIn(NotIn.AGAIN)
@@ -99,6 +110,7 @@ async def vouched_for(request: Request, house: House, asked: Asked, said: Said) 
     async with transaction(house.engine) as tx:
         admitted = [each for each in await issuers.admissions(tx, issuer.id) if each.takes(vouched)]
     if not admitted:
+        _log.warning("issuer.admits_not", issuer_id=str(issuer.id))
         raise NotSignedIn(NotIn.NOBODY)
     await house.pace.give_back(missed)
     return list(_one_each(admitted))
@@ -158,9 +170,9 @@ def back_to(house: House) -> str:
     return f"{house.settings.public_origin}{BACK}"
 
 
-def told(none: NoAnswer) -> NotIn:
-    """What people are told of a trouble; who runs the house reads in the log which it was."""
-    _log.warning(f"issuer.{none.trouble}")
+def told(none: NoAnswer, issuer_id: UUID) -> NotIn:
+    """What people are told of a trouble; who runs the house reads in the log which it was, and whose."""
+    _log.warning(f"issuer.{none.trouble}", issuer_id=str(issuer_id))
     if none.trouble is Trouble.TOO_LATE:
         return NotIn.AGAIN
     return NotIn.AWAY if none.trouble in _AWAY else NotIn.UNUSABLE

@@ -255,6 +255,29 @@ async def test_who_comes_back_without_a_code_is_told_why_in_their_language(
     assert issuer.asked.count("/token") == 0
 
 
+async def test_who_runs_the_house_reads_in_the_log_which_issuer_did_not_let_people_in_and_why(
+    enter: Enter, issuer: Issuing, known: UUID, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for said, claims, word in (
+        ({"error": "invalid_scope"}, {}, "said_invalid_scope"),
+        ({"error": "unauthorized_client"}, {}, "said_unauthorized_client"),
+        ({"error": "anna@town.example"}, {}, "said_other"),
+        ({}, {"siret": "of-another"}, "admits_not"),
+        ({}, {"nonce": "of-another"}, "untrue"),
+    ):
+        issuer.claims = claims
+        browser = await enter.browser()
+        way = await went(browser, known)
+        capfd.readouterr()
+        code = issuer.code_for(way)
+        await sent(browser, brought(way, **said or {"code": code}))
+        logged = "".join(capfd.readouterr())
+        (line,) = [line for line in logged.splitlines() if f"issuer.{word}" in line]
+        assert str(known) in line
+        for secret in ("anna@town", "of-another", SUBJECT, code, parse_qs(urlsplit(way).query)["state"][0]):
+            assert secret not in logged
+
+
 @dataclass(frozen=True)
 class Wrong:
     """One thing that is wrong: in what the browser brings, in what the issuer says, or in whether it answers."""
