@@ -136,6 +136,7 @@ async def sign_out(request: Request, visit: SignedIn) -> Response:
     answer = gone_to(SIGN_IN)
     answer.headers["Clear-Site-Data"] = '"cookies", "storage"'
     forget(answer, house_of(request).settings)
+    forget_leg(answer, house_of(request))
     return answer
 
 
@@ -181,4 +182,5 @@ async def end_session(session_id: UUID, visit: SignedIn) -> Response:
 def _signed_in(house: House, holder: Holder, token: str) -> Response:
     answer = gone_to(home_of(holder.kind, holder.scopes))
     keep_token(answer, token, house.settings)
+    forget_leg(answer, house)
     return answer

@@ -369,7 +369,8 @@ async def test_who_is_admitted_by_several_says_for_which(
     admitted = [(await register.admit(issuer_id, each.id))[0] for each in (first, second)]
     stranger, _ = await register.admit(issuer_id, other.id, ("siret", "another"))
     # Twice for one organization: that which may do most, without a question.
-    few, _ = await register.admit(issuer_id, first.id, ("email", "x"), ONLY_CONFIRMS)
+    few, _ = await register.admit(issuer_id, first.id, ("groups", "night"), ONLY_CONFIRMS)
+    issuer.claims = {"groups": ["night"]}
     browser = await enter.browser()
     assert await came_back(browser, issuer, issuer_id) == f"{SIGN_IN}/which?in=en"
     assert await sessions(engine) == 0
@@ -437,6 +438,23 @@ async def test_what_is_chosen_from_has_a_name_and_what_anybody_may_open_says_not
         stranger = await (await enter.browser()).read(f"{DONE}?in={language}")
         assert say("console.elsewhere.done", language) in stranger.words
     assert say("console.elsewhere.done", "en") == "One moment"
+
+
+async def test_a_leg_does_not_outlive_signing_in_with_a_key_nor_signing_out(
+    enter: Enter, known: UUID, municipality: Organization
+) -> None:
+    browser = await enter.browser()
+    for signs_out in (False, True):
+        if signs_out:
+            assert await signed_in_by(browser)
+        await went(browser, known)
+        assert LEG in browser.http.cookies, "the control"
+        if signs_out:
+            await browser.send(await browser.read("/console/sessions"), "/console/sign-out")
+        else:
+            await browser.send(await browser.read(SIGN_IN), SIGN_IN, key=municipality.key)
+        assert LEG not in browser.http.cookies
+    assert not await signed_in_by(browser)
 
 
 async def test_of_two_admissions_for_one_organization_the_one_that_may_more(
