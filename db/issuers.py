@@ -132,6 +132,14 @@ _RENEW = text("""
 """)
 _THERE = text("select id from admission where id = :id")
 _RESEAL = text("update issuer set secret = :secret where id = :id returning id")
+_LOCK_OF = text("""
+    select id from issuer where id = :id or id = (select issuer_id from admission where id = :id) for update
+""")
+_KNOWN_AS = text("select id from issuer where url = :url and client_id = :client_id")
+_ADMITTED = text("""
+    select distinct a.organization_id from admission a join api_key k on k.prefix = a.key_prefix
+     where a.issuer_id = :id and k.revoked_at is null and k.expires_at > clock_timestamp()
+""")
 _REVOKE = text("""
     update api_key k set revoked_at = coalesce(k.revoked_at, now())
       from admission a
@@ -176,8 +184,10 @@ async def add(
     *,
     pkce: bool = True,
 ) -> None:
-    """Register an issuer. Raises `Conflict` where there are as many as may be."""
+    """Register an issuer. Raises `Conflict` where it is known by this client id, or there are as many as may be."""
     await tx.execute(_LATCH)
+    if (await tx.execute(_KNOWN_AS, {"url": url, "client_id": client_id})).first() is not None:
+        raise Conflict("issuer_already", "known")
     if (await tx.execute(_COUNT)).scalar_one() >= MOST:
         raise Conflict("too_many_issuers", "full")
     await tx.execute(
@@ -265,10 +275,11 @@ async def every_admission(tx: AsyncConnection) -> list[AdmissionFacts]:
     ]
 
 
-async def reseal(tx: AsyncConnection, issuer_id: UUID, sealed: bytes) -> None:
-    """Keep another secret for an issuer. Raises `NotFound`."""
+async def reseal(tx: AsyncConnection, issuer_id: UUID, sealed: bytes) -> tuple[UUID, ...]:
+    """Keep another secret for an issuer: the organizations that it admits for now. Raises `NotFound`."""
     if (await tx.execute(_RESEAL, {"id": issuer_id, "secret": sealed})).one_or_none() is None:
         raise NotFound
+    return tuple((await tx.execute(_ADMITTED, {"id": issuer_id})).scalars())
 
 
 async def remove(tx: AsyncConnection, removed_id: UUID) -> Removed:
@@ -276,6 +287,8 @@ async def remove(tx: AsyncConnection, removed_id: UUID) -> Removed:
 
     Raises `NotFound`.
     """
+    # Whom somebody admits meanwhile has a key too.
+    await tx.execute(_LOCK_OF, {"id": removed_id})
     ended = [(row.organization_id, row.id) for row in await tx.execute(_REVOKE, {"id": removed_id})]
     gone = [(await tx.execute(each, {"id": removed_id})).one_or_none() for each in _REMOVE]
     if not any(gone):

@@ -32,6 +32,8 @@ _CONFLICTS = {
     "`relais key list`, end the one that is no longer used with `relais key revoke`, then ask again.",
     "too_many_issuers": "This house has as many issuers as it may. Nothing was registered. What to do: remove one that "
     "is no longer used with `relais sign-in remove`, then ask again.",
+    "issuer_already": "This issuer is registered with this client id. Nothing was registered. What to do: see "
+    "`relais sign-in list`; `relais sign-in secret` keeps another secret, `relais sign-in remove` ends it.",
     "too_many_admissions": "This issuer admits for as many as it may. Nothing was changed. What to do: remove an "
     "admission that is no longer used with `relais sign-in remove`, then ask again.",
     "admitted_already": "This stands already. Nothing was changed. What to do: see `relais sign-in list`; to let "

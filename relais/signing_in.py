@@ -181,7 +181,9 @@ def change_secret(
     secret = _secret(secret_file)
 
     async def keep(tx: AsyncConnection, settings: Settings) -> None:
-        await issuers.reseal(tx, issuer, issuers.sealing(settings.keys()).seal(issuer, secret))
+        sealed = issuers.sealing(settings.keys()).seal(issuer, secret)
+        for organization in await issuers.reseal(tx, issuer, sealed):
+            await audit.append(tx, Actor(organization, "operator", "command"), "relais sign-in secret", [issuer])
 
     act(keep)
     typer.echo("From now on it is asked with the new secret.")

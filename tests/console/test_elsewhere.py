@@ -5,7 +5,7 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -565,7 +565,7 @@ async def test_a_secret_is_sealed_for_its_issuer_and_its_house(
     stored = await one(engine, "select secret, cast(i.* as text) as row from issuer i")
     assert SHARED.encode() not in stored.secret
     assert SHARED not in stored.row
-    other = await register(issuer.registration)
+    other = await register(replace(issuer.registration, client_id="another"))
     await register.admit(other, municipality.id)
     await rows(engine, "update issuer set secret = :secret where id = :id", secret=stored.secret, id=other)
     browser = await enter.browser()

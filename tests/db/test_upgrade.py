@@ -18,6 +18,7 @@ from tests.evening import evening
 BEFORE_ROLES = "0012"
 OFFERS = "select id, town_id, is_public, cell from offer order by id"
 POLICIES = "select tablename, policyname, qual, with_check from pg_policies order by 1, 2"
+FUNCTIONS = "select proname from pg_proc where proname in ('issuers', 'admissions')"
 
 
 def _go_back(connection: Connection) -> None:
@@ -31,10 +32,13 @@ async def test_what_was_there_before_the_roles_has_them_after(engine: AsyncEngin
     offers, policies = await rows(engine, OFFERS), await rows(engine, POLICIES)
     assert offers
     assert policies
+    assert len(await rows(engine, FUNCTIONS)) == 2, "the control"
     async with engine.begin() as connection:
         await connection.run_sync(_go_back)
     columns = "select column_name from information_schema.columns where table_name = 'offer'"
     assert "town_id" not in {row.column_name for row in await rows(engine, columns)}
+    # They run with their owner's rights: none outlives its tables.
+    assert await rows(engine, FUNCTIONS) == []
     await rows(engine, "drop owned by relais_app, relais_matcher, relais_reveal")
     await upgrade(engine)
     assert await rows(engine, OFFERS) == offers

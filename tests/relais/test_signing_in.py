@@ -1,20 +1,23 @@
 """`relais sign-in`: an operator registers an issuer once it was seen to fit, and says whom it admits."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db import keys, organizations
+from db import issuers, keys, organizations
 from db.connection import transaction
 from db.issuers import MOST
 from matching.vocabulary import OrganizationKind
 from tests.db.acts import one, rows
 from tests.identity.issuing import SHARED, Issuing, Reply, issuing
 from tests.relais.conftest import Relais
+from tests.waiting import eventually
 
 NOBODYS = "00000000-0000-4000-8000-000000000000"
 
@@ -87,7 +90,7 @@ async def test_what_does_not_fit_is_told_and_not_kept(
     assert await rows(engine, "select 1 from issuer") == []
     await added(relais, issuer, secret, "--also-at", "https://elsewhere.example")
     issuer.document = {"issuer": "another"}
-    await added(relais, issuer, secret, "--unasked")
+    await added(relais, issuer, secret, "--unasked", "--client-id", "another")
 
 
 WRONG = (
@@ -166,10 +169,12 @@ async def test_what_stands_already_what_is_unknown_and_what_is_too_much_is_refus
         refused = await relais(*words)
         assert refused.exit_code == 1, words
         assert "no such organization, key or issuer" in " ".join(refused.stderr.split())
-    for _ in range(MOST - 1):
-        await added(relais, issuer, secret, "--unasked")
     more = ("--issuer", issuer.url, "--client-id", "relais", "--secret-file", secret, "--unasked")
-    assert "as many issuers as it may" in (await relais("sign-in", "add", "Portail", *more)).stderr
+    assert "registered with this client id" in (await relais("sign-in", "add", "Again", *more)).stderr
+    for number in range(MOST - 1):
+        await added(relais, issuer, secret, "--unasked", "--client-id", f"relais-{number}")
+    full = await relais("sign-in", "add", "Portail", *more, "--client-id", "one-more")
+    assert "as many issuers as it may" in full.stderr
 
 
 async def test_a_removed_issuer_takes_its_keys_along_and_a_removed_admission_its_own(
@@ -218,9 +223,11 @@ async def test_an_admission_is_renewed_with_its_key_and_one_whose_key_was_revoke
 
 
 async def test_another_secret_is_kept_sealed(
-    relais: Relais, issuer: Issuing, secret: str, engine: AsyncEngine, tmp_path: Path
+    relais: Relais, issuer: Issuing, secret: str, hall: str, engine: AsyncEngine, tmp_path: Path
 ) -> None:
     issuer_id = await added(relais, issuer, secret)
+    for claim in ("siret=1", "siret=2"):
+        assert (await relais("sign-in", "admit", hall, issuer_id, "--claim", claim)).exit_code == 0
     before = (await one(engine, "select secret from issuer")).secret
     newer = tmp_path / "newer"
     newer.write_text("newer")
@@ -228,3 +235,26 @@ async def test_another_secret_is_kept_sealed(
     after = (await one(engine, "select secret from issuer")).secret
     assert before != after
     assert b"newer" not in after
+    (act,) = await rows(engine, "select * from audit_pending where act = 'relais sign-in secret'")
+    assert (str(act.organization_id), [str(each) for each in act.objects]) == (hall, [issuer_id])
+
+
+async def test_whom_somebody_admits_while_the_issuer_is_removed_is_not_let_in(
+    relais: Relais, issuer: Issuing, secret: str, hall: str, engine: AsyncEngine
+) -> None:
+    waiting = "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    issuer_id = UUID(await added(relais, issuer, secret))
+
+    async def remove() -> int:
+        async with transaction(engine) as tx:
+            return len((await issuers.remove(tx, issuer_id)).keys)
+
+    async def waits() -> bool:
+        return await rows(engine, waiting) != []
+
+    async with transaction(engine) as tx:
+        await issuers.admit(tx, issuer_id, UUID(hall), ("siret", "1"))
+        removing = asyncio.create_task(remove())
+        await eventually(waits, "the removal waits")
+    assert await removing == 1
+    assert await rows(engine, "select 1 from api_key where revoked_at is null") == []

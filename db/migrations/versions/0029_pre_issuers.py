@@ -54,6 +54,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Go back."""
+    op.execute("drop function if exists issuers(uuid)")
     op.execute("drop function if exists admissions(uuid)")
     op.drop_table("admission")
     op.drop_table("issuer")
