@@ -37,7 +37,8 @@ async def test_a_key_opens_the_pages_and_is_kept_nowhere(
     shown = await browser.read(SIGN_IN)
     answer = await browser.http.post(SIGN_IN, data={"key": f" {coordination.key}\n"}, follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/console")
-    cookie = answer.headers["set-cookie"]
+    cookie, forgotten = answer.headers.get_list("set-cookie")
+    assert forgotten.startswith('relais-sign-in=""; '), "of a way to an issuer, begun before"
     assert re.search(r"^relais-session=[\w-]{43}; ", cookie)
     assert {"HttpOnly", "Path=/console", "SameSite=strict"} <= {part.strip() for part in cookie.split(";")}
     assert "max-age" not in cookie.lower()
