@@ -4,17 +4,20 @@ An issuer is whoever vouches for people who sign in elsewhere ("identity provide
 is the consent to ask it: it may well stand in the town hall's own network, so no address is refused for being private.
 """
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
-__all__ = ["BY_ITSELF", "Registration", "is_issuer", "is_of_a_person", "origin_of"]
+__all__ = ["BACK", "BY_ITSELF", "Registration", "address_back", "is_issuer", "is_of_a_person", "mark_of", "origin_of"]
 
 LONGEST: Final = 300
 _ADDRESS: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]-]{1,260}(/[!#-;=?-\[\]^-~]*)?", re.ASCII)
 _LOOPBACK: Final = re.compile(r"127(\.\d{1,3}){3}|::1|localhost")
 _PORTS: Final = {"https": 443, "http": 80}
+BACK: Final = "/console/sign-in/back"
+"""Below this stands, for each issuer, the one address to which it sends browsers back."""
 BY_ITSELF: Final = "openid"
 """The scope that is always asked for."""
 _NAMES: Final = """
@@ -56,6 +59,19 @@ class Registration:
         """Whether an address that its document names is one that the operator agreed to."""
         origin = origin_of(url) if isinstance(url, str) else None
         return origin is not None and origin in {origin_of(self.issuer), *self.also_at}
+
+
+def mark_of(issuer: str) -> str:
+    """The last part of the address back that is this issuer's alone: 80 bits, of its identifier and nothing else.
+
+    So whoever registers this house there can know it before the issuer knows this house.
+    """
+    return hashlib.sha256(issuer.encode()).hexdigest()[:20]
+
+
+def address_back(origin: str, issuer: str) -> str:
+    """Where an issuer sends browsers back to, at a house of this origin."""
+    return f"{origin}{BACK}/{mark_of(issuer)}"
 
 
 def is_issuer(written: str) -> bool:

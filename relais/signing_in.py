@@ -20,7 +20,7 @@ from db.keys import LIFETIME, IssuedKey
 from db.settings import Settings
 from identity.asking import NoAnswer, Trouble
 from identity.issuers import Issuers
-from identity.registration import Registration, is_issuer, is_of_a_person, origin_of
+from identity.registration import Registration, address_back, is_issuer, is_of_a_person, origin_of
 from matching.refusals import Invalid
 from relais.asking import act
 from relais.organizations import RIGHTS, AsJson, May, Scopes
@@ -29,7 +29,9 @@ __all__ = ["TROUBLES", "sign_in_commands"]
 
 sign_in_commands = typer.Typer(no_args_is_help=True, help="Issuers by which people sign in elsewhere (OpenID Connect).")
 
-_BACK: Final = "/console/sign-in/back"
+_SOMEWHERE: Final = "https://…"
+"""In place of an origin that is not known here."""
+_NO_ISSUER: Final = "the issuer is an https:// address without ? and # (http:// on this very machine alone)"
 _LONGEST_NAME: Final = 60
 _WORD: Final = re.compile(r"[!#-\[\]-~]{1,100}", re.ASCII)
 """A scope (RFC 6749, § 3.3), and what this house asks of the name of a claim."""
@@ -88,14 +90,26 @@ def add(
         return issuer_id, settings.public_origin
 
     issuer_id, public_origin = act(register)
-    back = f"{public_origin}{_BACK}" if public_origin else None
+    back = address_back(public_origin or _SOMEWHERE, registration.issuer)
     if as_json:
-        typer.echo(json.dumps({"id": str(issuer_id), "back": back}))
+        typer.echo(json.dumps({"id": str(issuer_id), "back": back if public_origin else None}))
         return
-    typer.echo(f"{name.strip()} is registered.\n\n  id    {issuer_id}\n  back  {back or f'https://…{_BACK}'}\n")
+    typer.echo(f"{name.strip()} is registered.\n\n  id    {issuer_id}\n  back  {back}\n")
     typer.echo("Nobody is admitted yet: `relais sign-in admit`. It must know the address back, just as it stands here.")
-    if back is None:
+    if public_origin is None:
         typer.echo("RELAIS_PUBLIC_URL is not set here: without it the API shows no button.")
+
+
+@sign_in_commands.command("back")
+def print_back(issuer: Annotated[str, typer.Argument(help="Its address, just as its document writes it.")]) -> None:
+    """Print where an issuer is to send people back to: it is told that before it gives a client id and a secret."""
+    if not is_issuer(issuer):
+        raise typer.BadParameter(_NO_ISSUER)
+
+    async def origin(_: AsyncConnection, settings: Settings) -> str | None:
+        return settings.public_origin
+
+    typer.echo(address_back(act(origin) or _SOMEWHERE, issuer))
 
 
 @sign_in_commands.command("admit")
@@ -208,9 +222,7 @@ def _checked(
     if not 1 <= len(name.strip()) <= _LONGEST_NAME or not name.strip().isprintable():
         raise typer.BadParameter("the name has 1 to 60 letters, on one line")
     if not is_issuer(issuer):
-        raise typer.BadParameter(
-            "the issuer is an https:// address without ? and # (http:// on this very machine alone)"
-        )
+        raise typer.BadParameter(_NO_ISSUER)
     if not _CLIENT.fullmatch(client_id):
         raise typer.BadParameter("the client id has 1 to 300 characters of ASCII")
     if not all(map(_WORD.fullmatch, scopes)):

@@ -21,7 +21,7 @@ from api.console.legs import Admitted, Asked, admitted_in, asked_in, forget_leg,
 from api.console.origins import refuse_strange_origin
 from api.console.pages import SIGN_IN, home_of, page
 from api.console.visits import gone_to
-from api.console.vouching import BACK, NotIn, NotSignedIn, Said, back_to, once, registration_of, told, vouched_for
+from api.console.vouching import NotIn, NotSignedIn, Said, back_to, once, registration_of, told, vouched_for
 from api.house import House, house_of
 from api.problems import RateLimited
 from api.strict import sole
@@ -31,6 +31,7 @@ from db.connection import transaction
 from db.issuers import Admission
 from identity.asking import NoAnswer
 from identity.issuers import Leg
+from identity.registration import BACK
 
 __all__ = ["Offered", "begun_at", "offered", "router"]
 
@@ -93,7 +94,8 @@ async def set_out(issuer_id: UUID, request: Request) -> Response:
         issuer = await issuers.read(tx, issuer_id)
     leg = Leg.new()
     try:
-        way = await house.issuers.way_to(registration_of(house, issuer), back_to(house), leg)
+        registration = registration_of(house, issuer)
+        way = await house.issuers.way_to(registration, back_to(house, registration), leg)
     except NoAnswer as none:
         return _gone_wrong(told(none, issuer.id), language)
     answer = gone_to(way)
@@ -101,10 +103,10 @@ async def set_out(issuer_id: UUID, request: Request) -> Response:
     return answer
 
 
-@router.get(BACK)
-async def come_back(request: Request) -> Response:
+@router.get(f"{BACK}/{{mark}}")
+async def come_back(mark: str, request: Request) -> Response:
     """Come back from an issuer: the session begins, or it is said why not."""
-    house, said = house_of(request), Said.of(request)
+    house, said = house_of(request), Said.of(request, mark)
     asked = asked_in(request, house)
     # A browser that was not sent away with this is left as it is: what it holds may be of another leg.
     if asked is None or not hmac.compare_digest(asked.leg.state.encode(), said.state.encode()):

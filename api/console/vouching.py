@@ -16,7 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.console.beginning import misses
 from api.console.legs import MINUTES, Asked
-from api.console.pages import SIGN_IN
 from api.house import House
 from api.pace import Bucket, Rate
 from api.problems import RateLimited
@@ -24,12 +23,11 @@ from db import issuers
 from db.connection import transaction
 from db.issuers import Admission, Issuer
 from identity.asking import NoAnswer, Trouble
-from identity.registration import Registration
+from identity.registration import Registration, address_back, mark_of
 from matching.refusals import NotFound
 
-__all__ = ["BACK", "NotIn", "NotSignedIn", "Said", "back_to", "once", "registration_of", "told", "vouched_for"]
+__all__ = ["NotIn", "NotSignedIn", "Said", "back_to", "once", "registration_of", "told", "vouched_for"]
 
-BACK: Final = f"{SIGN_IN}/back"
 _log = structlog.get_logger()
 _LONGEST_CODE: Final = 4096
 
@@ -76,16 +74,17 @@ class NotSignedIn(Exception):  # noqa: N818 - told to a person
 class Said:
     """What an issuer sent with the browser; what stands there twice, or is longer than any code, is nothing."""
 
+    mark: str
     state: str
     code: str
     issuer: str | None
     error: str
 
     @classmethod
-    def of(cls, request: Request) -> "Said":
-        """What stands behind the `?` of a request."""
+    def of(cls, request: Request, mark: str) -> "Said":
+        """What stands behind the `?` of a request to the address that is of the issuer with this mark."""
         issuer = _sole(request, "iss") if "iss" in request.query_params else None
-        return cls(_sole(request, "state"), _sole(request, "code"), issuer, _sole(request, "error"))
+        return cls(mark, _sole(request, "state"), _sole(request, "code"), issuer, _sole(request, "error"))
 
 
 async def vouched_for(request: Request, house: House, asked: Asked, said: Said) -> list[Admission]:
@@ -106,7 +105,7 @@ async def vouched_for(request: Request, house: House, asked: Asked, said: Said) 
         raise NotSignedIn(_ERRORS.get(said.error, NotIn.UNUSABLE))
     if not said.code:
         raise NotSignedIn(NotIn.AGAIN)
-    vouched = await house.issuers.values(registration, back_to(house), asked.leg, said.code, wanted)
+    vouched = await house.issuers.values(registration, back_to(house, registration), asked.leg, said.code, wanted)
     async with transaction(house.engine) as tx:
         admitted = [each for each in await issuers.admissions(tx, issuer.id) if each.takes(vouched)]
     if not admitted:
@@ -130,7 +129,13 @@ def _one_each(admitted: Iterable[Admission]) -> Iterable[Admission]:
 
 
 async def _from_this_one(house: House, registration: Registration, said: Said) -> None:
-    """Raise where an issuer's answer is not from the one that was asked (RFC 9207)."""
+    """Raise where an issuer's answer is not from the one that was asked (RFC 9700, § 4.4.2; RFC 9207).
+
+    Most do not say who they are. So each has an address back of its own, and sends a browser to no other one: a code
+    of another issuer, brought to the address of this one or of its own, is never shown to this one.
+    """
+    if said.mark != mark_of(registration.issuer):
+        raise NoAnswer(Trouble.UNTRUE)
     endpoints = await house.issuers.endpoints(registration)
     if said.issuer is None and not endpoints.tells_issuer:
         return
@@ -163,11 +168,11 @@ def registration_of(house: House, issuer: Issuer) -> Registration:
     return Registration(issuer.url, issuer.client_id, secret, issuer.scopes, issuer.also_at, issuer.pkce)
 
 
-def back_to(house: House) -> str:
-    """Where issuers send browsers back to. Raises `NotFound` where it is not known."""
+def back_to(house: House, registration: Registration) -> str:
+    """Where an issuer sends browsers back to. Raises `NotFound` where it is not known."""
     if house.settings.public_origin is None:
         raise NotFound
-    return f"{house.settings.public_origin}{BACK}"
+    return address_back(house.settings.public_origin, registration.issuer)
 
 
 def told(none: NoAnswer, issuer_id: UUID) -> NotIn:

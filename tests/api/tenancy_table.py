@@ -171,7 +171,7 @@ CONSOLE: Final = frozenset(
         "/console/sessions/{session_id}/end",
         "/console/shifts/{shift_id}/answer",
         "/console/sign-in",
-        "/console/sign-in/back",
+        "/console/sign-in/back/{mark}",
         "/console/sign-in/done",
         "/console/sign-in/not/{why}",
         "/console/sign-in/which",

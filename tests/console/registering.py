@@ -11,13 +11,12 @@ from db import issuers
 from db.connection import transaction
 from db.keys import Scope
 from db.settings import Settings
-from identity.registration import Registration
+from identity.registration import BACK, Registration
 from tests.console.conftest import Browser
 
-__all__ = ["Register", "brought", "sent", "signed_in_by", "went"]
+__all__ = ["BACK", "Register", "brought", "sent", "signed_in_by", "went"]
 
 SIGN_IN = "/console/sign-in"
-BACK = f"{SIGN_IN}/back"
 DONE = f"{SIGN_IN}/done"
 
 
@@ -67,9 +66,9 @@ async def went(browser: Browser, issuer_id: UUID) -> str:
 
 
 def brought(way: str, **said: str) -> str:
-    """Where an issuer sends back to, with what was asked to come back."""
+    """Where an issuer sends back to, as it was told to, with what was asked to come back."""
     given = parse_qs(urlsplit(way).query)
-    return f"{BACK}?{urlencode({'state': given['state'][0]} | said)}"
+    return f"{urlsplit(given['redirect_uri'][0]).path}?{urlencode({'state': given['state'][0]} | said)}"
 
 
 async def sent(browser: Browser, path: str) -> httpx.Response:

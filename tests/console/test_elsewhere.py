@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 from uuid import UUID, uuid4
 
 import httpx
@@ -27,6 +27,7 @@ from db.connection import transaction
 from db.keys import ONLY_CONFIRMS
 from db.settings import Settings
 from db.tables import Row
+from identity.registration import address_back, mark_of
 from matching.vocabulary import OrganizationKind
 from tests.api.conftest import JoinNetwork, Organization, Serving
 from tests.console.conftest import COOKIE, OURS, Browser, Enter, Shown
@@ -85,7 +86,7 @@ async def test_who_is_admitted_is_in(
     assert ("a", f"{SIGN_IN}/with/{known}") in {(tag, held.get("href", "")) for tag, held in shown.elements}
     assert "Town hall" in shown.words
     way = await went(browser, known)
-    assert parse_qs(urlsplit(way).query)["redirect_uri"] == [f"{OURS}{BACK}"]
+    assert parse_qs(urlsplit(way).query)["redirect_uri"] == [address_back(OURS, issuer.url)]
     assert await rows(engine, "select 1 from session union all select 1 from audit_pending") == []
     answer = await sent(browser, brought(way, code=issuer.code_for(way)))
     assert answer.headers["location"] == f"{DONE}?in=en"
@@ -322,6 +323,30 @@ async def is_not_in(browser: Browser, issuer: Issuing, known: UUID, case: Wrong)
     )
     assert answer.headers["location"] == why_not(case.why), case
     assert COOKIE not in browser.http.cookies
+
+
+async def test_a_code_of_one_issuer_is_not_shown_to_another_where_neither_says_who_it_is(
+    enter: Enter, issuer: Issuing, known: UUID, register: Register, client: JoinNetwork, engine: AsyncEngine
+) -> None:
+    """Whoever holds an issuer sends a browser on to an honest one, with a question of their own, for its code."""
+    async with issuing() as theirs:
+        bad = await register(theirs.registration, "Theirs")
+        await register.admit(bad, (await client()).id)
+        attacker, victim = await enter.browser(), await enter.browser()
+        question, lured = await went(attacker, known), await went(victim, bad)
+        code = issuer.code_for(question)
+        state = parse_qs(urlsplit(lured).query)["state"][0]
+        # The honest one sends back to the address that it knows, with whatever state it was told.
+        there = f"{urlsplit(brought(question)).path}?{urlencode({'state': state, 'code': code})}"
+        assert (await sent(victim, there)).headers["location"] == why_not("unusable")
+        assert theirs.asked.count("/token") == 0, "it never learns the code"
+        assert mark_of(issuer.url) != mark_of(theirs.url)
+        way = await went(victim, bad)
+        done = await sent(victim, brought(way, code=theirs.code_for(way)))
+        assert done.headers["location"] == f"{DONE}?in=en", "the control: at its own address it may"
+        # What of it would have been worth: the code is good, in the browser that asked.
+        assert (await sent(attacker, brought(question, code=code))).headers["location"] == f"{DONE}?in=en"
+    assert await sessions(engine) == 2
 
 
 async def test_one_that_says_who_it_is_must_say_it(enter: Enter, issuer: Issuing, known: UUID) -> None:

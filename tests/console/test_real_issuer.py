@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from api.settings import ApiSettings
 from api.wording import LANGUAGES, say
 from db.settings import Settings
-from identity.registration import Registration
+from identity.registration import BACK, Registration
 from matching.vocabulary import OrganizationKind
 from relais.embedded.ports import free_port
 from tests.api.conftest import JoinNetwork, Organization
@@ -18,7 +18,7 @@ from tests.chromium import found
 from tests.conftest import Logins
 from tests.console.browsing import AXE, DESKTOP, PHONE, Watched, chromium, flaws_of, opened
 from tests.console.conftest import OURS, Enter
-from tests.console.registering import BACK, DONE, SIGN_IN, Register, sent, signed_in_by, went
+from tests.console.registering import DONE, SIGN_IN, Register, sent, signed_in_by, went
 from tests.db.acts import one
 from tests.identity.issuing import CLIENT, SHARED
 from tests.identity.real import agree, real_issuer

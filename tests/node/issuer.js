@@ -1,5 +1,7 @@
 // An issuer of OpenID Connect on this machine, as its package has it: prints its address once it listens.
 // Argument: JSON of {host, back, client, secret, siret: {login: number or list}, signed}; whoever says a login is believed.
+// Browsers go back to an address below `back` that is of this issuer alone.
+import { createHash } from "node:crypto";
 import { createServer } from "node:http";
 import { Provider } from "oidc-provider";
 
@@ -12,7 +14,7 @@ server.listen(0, "127.0.0.1", () => {
       {
         client_id: client,
         client_secret: secret,
-        redirect_uris: [back],
+        redirect_uris: [`${back}/${createHash("sha256").update(issuer).digest("hex").slice(0, 20)}`],
         ...(signed ? { userinfo_signed_response_alg: "RS256" } : {}),
       },
     ],

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from db import issuers, keys, organizations
 from db.connection import transaction
 from db.issuers import MOST
+from identity.registration import address_back
 from matching.vocabulary import OrganizationKind
 from tests.db.acts import one, rows
 from tests.identity.issuing import SHARED, Issuing, Reply, issuing
@@ -54,7 +55,11 @@ async def test_an_issuer_is_registered_and_its_secret_shown_to_nobody(
     monkeypatch.setenv("RELAIS_PUBLIC_URL", "https://relais.example/console")
     words = ("--issuer", issuer.url, "--client-id", "relais", "--secret-file", secret, "--scope", "siret")
     told = await relais("sign-in", "add", "Portail des agents", *words)
-    assert "https://relais.example/console/sign-in/back" in told.stdout
+    before = (await relais("sign-in", "back", issuer.url)).stdout.strip()
+    assert before == address_back("https://relais.example", issuer.url)
+    assert f"back  {before}\n" in told.stdout
+    assert (await relais("sign-in", "back", f"{issuer.url}/other")).stdout.strip() != before
+    assert (await relais("sign-in", "back", "http://issuer.example")).exit_code == 2
     row = await one(engine, "select i.*, cast(i.* as text) as row from issuer i")
     assert (row.name, row.url, row.scopes, row.pkce) == ("Portail des agents", issuer.url, ["siret"], True)
     admitted = await relais("sign-in", "admit", hall, str(row.id), "--claim", "siret=210=5", "--may", "confirm")
