@@ -24,7 +24,6 @@ from api.console.visits import gone_to
 from api.console.vouching import NotIn, NotSignedIn, Said, back_to, once, registration_of, told, vouched_for
 from api.house import House, house_of
 from api.problems import RateLimited
-from api.strict import sole
 from api.wording import LANGUAGES, say
 from db import issuers, keys
 from db.connection import transaction
@@ -36,6 +35,7 @@ from identity.registration import BACK
 __all__ = ["Offered", "begun_at", "offered", "router"]
 
 router = APIRouter(include_in_schema=False)
+_WITH: Final = f"{SIGN_IN}/with/{{issuer_id}}"
 _WHICH: Final = f"{SIGN_IN}/which"
 _MOST_ORGANIZATIONS: Final = 40
 """To choose from: more than any person works for, and few enough for a cookie."""
@@ -81,14 +81,22 @@ def begun_at(request: Request, house: House) -> str | None:
     return None if here == own.netloc.casefold().removesuffix(by_itself) else house.settings.public_origin
 
 
-@router.get(f"{SIGN_IN}/with/{{issuer_id}}")
+@router.get(_WITH)
+async def lead_to_button() -> Response:
+    """The page with the buttons: a link alone, which anybody can send, leads no further."""
+    return gone_to(SIGN_IN)
+
+
+@router.post(_WITH)
 async def set_out(issuer_id: UUID, request: Request) -> Response:
-    """Go to an issuer; nothing is written but a cookie."""
+    """Go to an issuer, by its button alone; nothing is written but a cookie.
+
+    A page of ours stands between: some browsers let a form lead to nobody whom the policy does not name, even by an
+    answer that leads on.
+    """
+    refuse_strange_origin(request)
     house, language = house_of(request), chosen_language(request)
     if begun_at(request, house) is not None:
-        return gone_to(SIGN_IN)
-    # Nobody is sent on by a page of somebody else's.
-    if sole(request, "Sec-Fetch-Site") not in (None, "same-origin", "none"):
         return gone_to(SIGN_IN)
     async with transaction(house.engine) as tx:
         issuer = await issuers.read(tx, issuer_id)
@@ -98,7 +106,7 @@ async def set_out(issuer_id: UUID, request: Request) -> Response:
         way = await house.issuers.way_to(registration, back_to(house, registration), leg)
     except NoAnswer as none:
         return _gone_wrong(told(none, issuer.id), language)
-    answer = gone_to(way)
+    answer = await page(request, "sign_in_there", called=issuer.name, way=way)
     keep_asked(answer, house, Asked(issuer.id, language, leg))
     return answer
 

@@ -5,6 +5,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from uuid import UUID, uuid4
 
 import httpx
+from httpx import AsyncClient
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db import issuers
@@ -12,9 +13,9 @@ from db.connection import transaction
 from db.keys import Scope
 from db.settings import Settings
 from identity.registration import BACK, Registration
-from tests.console.conftest import Browser
+from tests.console.conftest import Browser, Shown
 
-__all__ = ["BACK", "Register", "brought", "sent", "signed_in_by", "went"]
+__all__ = ["BACK", "Register", "brought", "sent", "set_out", "signed_in_by", "way_of", "went"]
 
 SIGN_IN = "/console/sign-in"
 DONE = f"{SIGN_IN}/done"
@@ -60,9 +61,24 @@ class Register:
 
 async def went(browser: Browser, issuer_id: UUID) -> str:
     """Where a browser is sent that presses the button."""
-    answer = await browser.http.get(f"{SIGN_IN}/with/{issuer_id}", follow_redirects=False)
-    assert answer.status_code == 303, answer.text
-    return answer.headers["location"]
+    return way_of(await set_out(browser.http, issuer_id))
+
+
+async def set_out(http: AsyncClient, issuer_id: UUID) -> httpx.Response:
+    """What is answered to the button."""
+    origin = str(http.base_url).rstrip("/")
+    return await http.post(f"{SIGN_IN}/with/{issuer_id}", headers={"Origin": origin}, follow_redirects=False)
+
+
+def way_of(answer: httpx.Response) -> str:
+    """Where an answer leads on to: a page by itself and by its link, or at once where something went wrong."""
+    if answer.status_code == 303:
+        return answer.headers["location"]
+    assert answer.status_code == 200, answer.text
+    shown = Shown(answer)
+    (way,) = [held["content"].removeprefix("0; url=") for _, held in shown.elements if "http-equiv" in held]
+    assert ("a", way) in {(tag, held.get("href", "")) for tag, held in shown.elements}
+    return way
 
 
 def brought(way: str, **said: str) -> str:

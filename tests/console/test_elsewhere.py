@@ -31,7 +31,7 @@ from identity.registration import address_back, mark_of
 from matching.vocabulary import OrganizationKind
 from tests.api.conftest import JoinNetwork, Organization, Serving
 from tests.console.conftest import COOKIE, OURS, Browser, Enter, Shown
-from tests.console.registering import BACK, DONE, SIGN_IN, Register, brought, sent, signed_in_by, went
+from tests.console.registering import BACK, DONE, SIGN_IN, Register, brought, sent, set_out, signed_in_by, way_of, went
 from tests.db.acts import one, rows
 from tests.identity.issuing import HANGS, SHARED, SUBJECT, Issuing, Reply, issuing, rsa
 from tests.waiting import eventually
@@ -83,7 +83,7 @@ async def test_who_is_admitted_is_in(
 ) -> None:
     browser = await enter.browser()
     shown = await browser.read(SIGN_IN)
-    assert ("a", f"{SIGN_IN}/with/{known}") in {(tag, held.get("href", "")) for tag, held in shown.elements}
+    assert len(shown.form(f"{SIGN_IN}/with/{known}").buttons) == 1
     assert "Town hall" in shown.words
     way = await went(browser, known)
     assert parse_qs(urlsplit(way).query)["redirect_uri"] == [address_back(OURS, issuer.url)]
@@ -151,7 +151,7 @@ async def test_the_session_is_its_admissions_keys_and_ends_with_it(
         if end is not end_issuer:
             assert f"/with/{issuer_id}" not in (await browser.read(SIGN_IN)).answer.text
             admission_id, prefix = await register.admit(issuer_id, municipality.id, scopes=ONLY_CONFIRMS)
-    assert (await browser.http.get(f"{SIGN_IN}/with/{issuer_id}")).status_code == 404
+    assert (await set_out(browser.http, issuer_id)).status_code == 404
 
 
 async def test_its_key_is_nobodys_and_takes_no_keys_place(
@@ -495,12 +495,23 @@ async def test_of_two_admissions_for_one_organization_the_one_that_may_more(
     assert f"relais_{all_of_it}_…" in (await browser.read("/console/sessions")).words
 
 
-async def test_nobody_is_sent_away_by_another_sites_page(enter: Enter, known: UUID) -> None:
-    for site, sent_on in (("cross-site", False), ("same-site", False), ("same-origin", True), ("none", True)):
-        browser = await enter.browser(**{"Sec-Fetch-Site": site})
-        answer = await browser.http.get(f"{SIGN_IN}/with/{known}", follow_redirects=False)
-        assert (answer.headers["location"] != SIGN_IN) == sent_on, site
-        assert (LEG in browser.http.cookies) == sent_on
+async def test_nobody_is_sent_away_by_another_sites_page_or_by_a_link(enter: Enter, known: UUID) -> None:
+    """A link that is opened from a mail comes from nowhere (`none`), and so does one that is typed."""
+    browser = await enter.browser()
+    for site in (*({"Sec-Fetch-Site": each} for each in ("cross-site", "same-site", "same-origin", "none")), {}):
+        answer = await browser.http.get(f"{SIGN_IN}/with/{known}", headers=site, follow_redirects=False)
+        assert answer.headers["location"] == SIGN_IN
+        assert LEG not in browser.http.cookies
+    del browser.http.headers["Origin"]
+    for told in ({"Origin": "https://elsewhere.example"}, {"Sec-Fetch-Site": "none"}, {"Origin": "null"}, {}):
+        answer = await browser.http.post(f"{SIGN_IN}/with/{known}", headers=told, follow_redirects=False)
+        assert answer.status_code == 403, told
+        assert LEG not in browser.http.cookies
+    answer = await set_out(browser.http, known)
+    assert answer.status_code == 200, "the control"
+    assert LEG in browser.http.cookies
+    # Where it leads is told nothing of where people come from, and is nothing that a cache keeps.
+    assert (answer.headers["referrer-policy"], answer.headers["cache-control"]) == ("same-origin", "no-store")
 
 
 async def test_there_is_no_button_where_it_would_lead_nowhere(
@@ -516,8 +527,8 @@ async def test_there_is_no_button_where_it_would_lead_nowhere(
     assert "&lt;i&gt;Town" in shown
     async with serving(public_url=None) as http:
         assert "/sign-in/with/" not in (await http.get(SIGN_IN)).text
-        assert (await http.get(f"{SIGN_IN}/with/{issuer_id}")).status_code == 404
-    assert (await browser.http.get(f"{SIGN_IN}/with/{uuid4()}")).status_code == 404
+        assert (await set_out(http, issuer_id)).status_code == 404
+    assert (await set_out(browser.http, uuid4())).status_code == 404
 
 
 async def test_at_another_address_of_this_house_one_is_led_to_its_own_first(serving: Serving, known: UUID) -> None:
@@ -528,15 +539,16 @@ async def test_at_another_address_of_this_house_one_is_led_to_its_own_first(serv
             shown = await http.get(SIGN_IN, headers={"Host": host})
             assert (button in shown.text) == here, host
             assert (f'href="{OURS}{SIGN_IN}"' in shown.text) == (not here)
-            answer = await http.get(button, headers={"Host": host})
-            assert (answer.headers["location"] != SIGN_IN) == here
+            answer = await http.post(button, headers={"Host": host, "Origin": f"http://{host}"})
+            assert answer.status_code == (200 if here else 303)
+            assert answer.headers.get("location") == (None if here else SIGN_IN)
             assert ("set-cookie" in answer.headers) == here
 
 
 async def test_over_tls_no_neighbour_can_give_a_browser_its_leg(serving: Serving, known: UUID) -> None:
     for tls, begins in ((True, "__Host-relais-sign-in="), (False, "relais-sign-in=")):
         async with serving(behind_tls=tls) as http:
-            cookie = (await http.get(f"{SIGN_IN}/with/{known}")).headers["set-cookie"]
+            cookie = (await set_out(http, known)).headers["set-cookie"]
         parts = {part.strip() for part in cookie.split(";")}
         assert cookie.startswith(begins)
         assert {"HttpOnly", "SameSite=lax", "Max-Age=600"} <= parts
@@ -550,7 +562,7 @@ async def test_who_fails_often_is_held_up_and_who_is_in_uses_up_nothing(
         there = []
         for right in (True, True, True, True, False, False, False, False):
             issuer.claims = {} if right else {"siret": "another"}
-            way = (await http.get(f"{SIGN_IN}/with/{known}")).headers["location"]
+            way = way_of(await set_out(http, known))
             there.append((await http.get(brought(way, code=issuer.code_for(way)))).headers["location"])
         assert there == [f"{DONE}?in=en"] * 4 + [why_not("nobody")] * 3 + [why_not("often")]
         tried = await http.post(SIGN_IN, data={"key": "x"}, headers={"Origin": OURS})
@@ -567,7 +579,7 @@ async def test_while_an_issuer_is_asked_no_connection_is_held(
         made.router.lifespan_context(made),
         httpx.AsyncClient(transport=transport, base_url=OURS) as http,
     ):
-        way = (await http.get(f"{SIGN_IN}/with/{known}")).headers["location"]
+        way = way_of(await set_out(http, known))
         issuer.instead = {"/token": Reply(HANGS)}
         waiting = asyncio.create_task(http.get(brought(way, code=issuer.code_for(way))))
 

@@ -17,7 +17,7 @@ from tests.api.served import served
 from tests.chromium import found
 from tests.conftest import Logins
 from tests.console.browsing import AXE, DESKTOP, PHONE, Watched, chromium, flaws_of, opened
-from tests.console.conftest import OURS, Enter
+from tests.console.conftest import COOKIE, OURS, Enter
 from tests.console.registering import DONE, SIGN_IN, Register, sent, signed_in_by, went
 from tests.db.acts import one
 from tests.identity.issuing import CLIENT, SHARED
@@ -67,7 +67,7 @@ async def go_in(watched: Watched, login: str) -> None:
     """From the page where one signs in to the issuer, and through its pages."""
     page = watched.page
     await watched.go(SIGN_IN)
-    await page.get_by_role("link", name="Portail <des> agents").click()
+    await page.get_by_role("button", name="Portail <des> agents").click()
     await say_yes(page, login)
 
 
@@ -94,7 +94,7 @@ async def test_from_the_console_to_another_site_and_back(
         served(address, port, public_url=url),
         chromium(CHROMIUM) as browser,
     ):
-        issuer_id = await admitted(register, issuer, *halls)
+        await admitted(register, issuer, *halls)
         async with opened(browser, url, PHONE, "en") as watched:
             page = watched.page
             await go_in(watched, "carla")
@@ -127,15 +127,17 @@ async def test_from_the_console_to_another_site_and_back(
             await expect(page.locator("html")).to_have_attribute("lang", "fr")
             # From here on all goes through what keeps pages for when there is no network; the issuer knows them still.
             await page.evaluate("navigator.serviceWorker.ready.then(() => undefined)")
-            await watched.go(f"{SIGN_IN}/with/{issuer_id}")
+            await page.context.clear_cookies(name=COOKIE)
+            await watched.go(SIGN_IN)
+            await page.get_by_role("button", name="Portail <des> agents").click()
             await page.wait_for_url(f"{url}/console/tonight")
             # The control: they are two sites, and what the other one begins brings no session along.
             await page.goto(f"{issuer}/nothing")
             await page.evaluate(f"location.href = '{url}/console/sessions'")
             await page.wait_for_url(f"{url}{SIGN_IN}")
             await page.context.clear_cookies(domain="localhost")
-            await watched.go(f"{SIGN_IN}/with/{issuer_id}")
-            await say_yes(page, "benoit")
+            await page.context.clear_cookies(name=COOKIE)
+            await go_in(watched, "benoit")
             await expect(page.get_by_role("alert")).to_have_text(say("console.elsewhere.nobody", "fr"))
             assert await flaws_of(page) == []
             assert (watched.stopped, watched.broken) == ([], [])

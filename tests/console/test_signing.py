@@ -153,6 +153,7 @@ FORGED = {
 PATHS = (
     SIGN_IN,
     "/console/sign-in/which",
+    "/console/sign-in/with/{id}",
     "/console/sign-out",
     "/console/leave",
     "/console/language",
@@ -201,7 +202,7 @@ PATHS = (
     "/console/allocations/{id}/address",
 )
 
-WITHOUT_TOKEN = (SIGN_IN, "/console/sign-in/which", "/console/leave", "/console/language")
+WITHOUT_TOKEN = (SIGN_IN, "/console/sign-in/which", "/console/sign-in/with/{id}", "/console/leave", "/console/language")
 """Where nobody has to have a session."""
 WITH_TOKEN = [path for path in PATHS if path not in WITHOUT_TOKEN]
 
