@@ -57,6 +57,7 @@ class Issuer:
     scopes: tuple[str, ...]
     also_at: tuple[str, ...]
     pkce: bool
+    asks_again: bool
     admits: bool
 
 
@@ -183,6 +184,7 @@ async def add(
     also_at: Collection[str] = (),
     *,
     pkce: bool = True,
+    asks_again: bool = True,
 ) -> None:
     """Register an issuer. Raises `Conflict` where it is known by this client id, or there are as many as may be."""
     await tx.execute(_LATCH)
@@ -201,6 +203,7 @@ async def add(
             "scopes": list(scopes),
             "also_at": list(also_at),
             "pkce": pkce,
+            "asks_again": asks_again,
         },
     )
 
@@ -306,5 +309,6 @@ def _issuer(row: Row[tuple[object, ...]]) -> Issuer:
         scopes=tuple(row.scopes),
         also_at=tuple(row.also_at),
         pkce=row.pkce,
+        asks_again=row.asks_again,
         admits=row.admits,
     )

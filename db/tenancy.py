@@ -198,9 +198,9 @@ _SESSION_HOLDER = """
 _ISSUERS = """
     create or replace function issuers(asked uuid)
         returns table (id uuid, name text, url text, client_id text, secret bytea, scopes text[], also_at text[],
-                       pkce boolean, admits boolean)
+                       pkce boolean, asks_again boolean, admits boolean)
         language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
-        select i.id, i.name, i.url, i.client_id, i.secret, i.scopes, i.also_at, i.pkce,
+        select i.id, i.name, i.url, i.client_id, i.secret, i.scopes, i.also_at, i.pkce, i.asks_again,
                exists (select from admissions(i.id))
           from issuer i where asked is null or i.id = asked order by i.created_at, i.id
     $$

@@ -37,6 +37,8 @@ class Trouble(StrEnum):
     """Its document names a host that is not of its registration."""
     TOO_LATE = "too_late"
     """It knows the code no more: it was used, or is too old."""
+    NOT_ASKED = "not_asked"
+    """It knew somebody from before, and did not ask them again as it was to."""
     UNTRUE = "untrue"
     """What it said of somebody is not proved, or not said to this house, now, of this very question."""
 

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from time import monotonic
+from time import monotonic, time
 from typing import Any, Final
 from urllib.parse import quote_plus
 
@@ -38,16 +38,20 @@ _FORM: Final = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """What the way back must agree with: three times 256 random bits, known to this house and to one browser."""
+    """What the way back must agree with: three times 256 random bits, known to this house and to one browser.
+
+    It began at a time in seconds since 1970.
+    """
 
     state: str = field(repr=False)
     nonce: str = field(repr=False)
     verifier: str = field(repr=False)
+    began: float
 
     @classmethod
     def new(cls) -> "Leg":
         """One that nobody has seen."""
-        return cls(*(secrets.token_urlsafe(32) for _ in range(3)))
+        return cls(secrets.token_urlsafe(32), secrets.token_urlsafe(32), secrets.token_urlsafe(32), time())
 
 
 @dataclass
@@ -88,6 +92,7 @@ class Issuers:
             if registration.pkce
             else {}
         )
+        again = {"prompt": "login"} if registration.asks_again else {}
         way: str = prepare_grant_uri(
             endpoints.authorization,
             client_id=registration.client_id,
@@ -97,6 +102,7 @@ class Issuers:
             state=leg.state,
             nonce=leg.nonce,
             **challenge,
+            **again,
         )
         return way
 
@@ -123,7 +129,7 @@ class Issuers:
         said = await self._by_its_keys(
             registration,
             endpoints,
-            lambda keys: tokens.vouched(id_token, keys, registration, leg.nonce, access_token),
+            lambda keys: tokens.vouched(id_token, keys, registration, leg.nonce, access_token, leg.began),
         )
         if endpoints.userinfo is None or access_token is None or set(wanted) <= said.keys():
             return said

@@ -46,7 +46,10 @@ def is_of_a_person(claim: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """An issuer, and what it calls this house. `also_at` are origins beside its own, as `https://host[:port]`."""
+    """An issuer, and what it calls this house. `also_at` are origins beside its own, as `https://host[:port]`.
+
+    With `asks_again` it is to ask people who they are each time, whether or not it knows their browser.
+    """
 
     issuer: str
     client_id: str
@@ -54,6 +57,7 @@ class Registration:
     scopes: tuple[str, ...] = ()
     also_at: tuple[str, ...] = ()
     pkce: bool = True
+    asks_again: bool = True
 
     def may_be_asked(self, url: object) -> bool:
         """Whether an address that its document names is one that the operator agreed to."""

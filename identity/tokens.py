@@ -53,9 +53,12 @@ def vouched(
     registration: Registration,
     nonce: str,
     access_token: str | None,
-    now: float | None = None,
+    began: float,
 ) -> dict[str, Any]:
-    """The claims of an ID token (OpenID Connect Core 1.0, § 3.1.3.7). Raises `NoAnswer`, `UnknownKey`."""
+    """The claims of an ID token (OpenID Connect Core 1.0, § 3.1.3.7), asked for at `began`, in seconds since 1970.
+
+    Raises `NoAnswer`, `UnknownKey`.
+    """
     try:
         token = _signed(id_token, keys)
         claims = CodeIDToken(
@@ -64,10 +67,13 @@ def vouched(
             {"iss": {"value": registration.issuer}, "aud": {"value": registration.client_id}},
             {"nonce": nonce, "client_id": registration.client_id, "access_token": access_token},
         )
-        claims.validate(int(time.time() if now is None else now), _LEEWAY_SECONDS)
+        claims.validate(int(time.time()), _LEEWAY_SECONDS)
         _subject(claims)
+        known_from_before = claims.get("auth_time", began) < began - _LEEWAY_SECONDS
     except _FAULTS:
         raise NoAnswer(Trouble.UNTRUE) from None
+    if registration.asks_again and known_from_before:
+        raise NoAnswer(Trouble.NOT_ASKED)
     return dict(claims)
 
 

@@ -5,6 +5,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final
@@ -65,11 +66,19 @@ def add(
     ] = None,
     *,
     pkce: Annotated[bool, typer.Option(help="Only for one that refuses what it does not know.")] = True,
+    ask_again: Annotated[
+        bool,
+        typer.Option(help="It asks people who they are each time. Not for one that cannot, or on one's own device."),
+    ] = True,
     unasked: Annotated[bool, typer.Option("--unasked", help="Do not ask it first whether all fits.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Register an issuer. It is asked for its document first, and nothing is kept where that does not fit."""
-    registration = _checked(name, issuer, client_id, scope or [], also_at or [], _secret(secret_file), pkce=pkce)
+    registration = replace(
+        _checked(name, issuer, client_id, scope or [], also_at or [], _secret(secret_file)),
+        pkce=pkce,
+        asks_again=ask_again,
+    )
     if not unasked:
         _ask(registration)
 
@@ -86,6 +95,7 @@ def add(
             registration.scopes,
             registration.also_at,
             pkce=registration.pkce,
+            asks_again=registration.asks_again,
         )
         return issuer_id, settings.public_origin
 
@@ -217,7 +227,7 @@ def remove(removed: Annotated[UUID, typer.Argument(help="Id of an issuer, or of 
 
 
 def _checked(
-    name: str, issuer: str, client_id: str, scopes: list[str], also_at: list[str], secret: str, *, pkce: bool
+    name: str, issuer: str, client_id: str, scopes: list[str], also_at: list[str], secret: str
 ) -> Registration:
     if not 1 <= len(name.strip()) <= _LONGEST_NAME or not name.strip().isprintable():
         raise typer.BadParameter("the name has 1 to 60 letters, on one line")
@@ -231,7 +241,7 @@ def _checked(
     if any(origin is None or origin != each.rstrip("/") for origin, each in zip(origins, also_at, strict=True)):
         raise typer.BadParameter("--also-at is https://host or https://host:port, in small letters")
     found = tuple(origin for origin in origins if origin)
-    return Registration(issuer, client_id, secret, tuple(dict.fromkeys(scopes)), found, pkce)
+    return Registration(issuer, client_id, secret, tuple(dict.fromkeys(scopes)), found)
 
 
 def _claim(written: str) -> tuple[str, str]:
@@ -283,6 +293,7 @@ def _written(each: Issuer, admitted: list[AdmissionFacts]) -> dict[str, object]:
         "scopes": each.scopes,
         "also_at": each.also_at,
         "pkce": each.pkce,
+        "ask_again": each.asks_again,
         "admissions": [
             {
                 "id": str(one.id),

@@ -46,7 +46,7 @@ class Admitted:
 
 def keep_asked(response: Response, house: House, asked: Asked) -> None:
     """Let the browser hold it."""
-    leg = [asked.leg.state, asked.leg.nonce, asked.leg.verifier]
+    leg = [asked.leg.state, asked.leg.nonce, asked.leg.verifier, asked.leg.began]
     _keep(response, house, "asked", [str(asked.issuer_id), asked.language, leg])
 
 
@@ -59,8 +59,10 @@ def keep_admitted(response: Response, house: House, admitted: Admitted) -> None:
 def asked_in(request: Request, house: House) -> Asked | None:
     """What this browser was sent away with; `None` where it was not, too long ago, or by another house."""
     match _held(request, house, "asked"):
-        case [str(issuer_id), str(language), [str(state), str(nonce), str(verifier)]] if language in LANGUAGES:
-            return Asked(UUID(issuer_id), language, Leg(state, nonce, verifier))
+        case [str(issuer), str(language), [str(state), str(nonce), str(verifier), float(began)]] if (
+            language in LANGUAGES
+        ):
+            return Asked(UUID(issuer), language, Leg(state, nonce, verifier, began))
     return None
 
 

@@ -165,7 +165,9 @@ def registration_of(house: House, issuer: Issuer) -> Registration:
         secret = house.issuer_secrets.open(issuer.id, issuer.sealed)
     except ValueError:
         raise NoAnswer(Trouble.REFUSED) from None
-    return Registration(issuer.url, issuer.client_id, secret, issuer.scopes, issuer.also_at, issuer.pkce)
+    return Registration(
+        issuer.url, issuer.client_id, secret, issuer.scopes, issuer.also_at, issuer.pkce, issuer.asks_again
+    )
 
 
 def back_to(house: House, registration: Registration) -> str:

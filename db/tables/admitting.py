@@ -23,6 +23,7 @@ class Issuer(Row):
     scopes: Mapped[Texts]
     also_at: Mapped[Texts]
     pkce: Mapped[bool] = mapped_column(server_default=text("true"))
+    asks_again: Mapped[bool] = mapped_column(server_default=text("true"))
     created_at: Mapped[CreatedAt]
 
 

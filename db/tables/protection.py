@@ -244,7 +244,7 @@ KEPT: Final[dict[str, Kept]] = {
             "id name url": "what it is called, and its address",
             "client_id": "what it calls this house",
             "secret": "by which it knows this house: ciphertext under a key outside the database",
-            "scopes also_at pkce": "how it is asked",
+            "scopes also_at pkce asks_again": "how it is asked",
             "created_at": "when",
         },
     ),

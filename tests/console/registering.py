@@ -43,6 +43,7 @@ class Register:
                 registration.scopes,
                 registration.also_at,
                 pkce=registration.pkce,
+                asks_again=registration.asks_again,
             )
         return issuer_id
 

@@ -192,7 +192,7 @@ async def test_a_leg_of_another_browser_of_another_time_or_of_another_house_is_n
     )
     assert mine.http.cookies[LEG] == held, "which is left as it was"
     given = {name: values[0] for name, values in parse_qs(urlsplit(own).query).items()}
-    leg = [given["state"], given["nonce"], "verifier"]
+    leg = [given["state"], given["nonce"], "verifier", time.time()]
     for key, bound, until in (
         (b"k" * 32, b"asked", 600),
         (house.leg_sealing, b"admitted", 600),

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.settings import ApiSettings
@@ -64,18 +64,18 @@ async def test_a_real_issuer_is_understood(
 
 
 async def go_in(watched: Watched, login: str) -> None:
-    """From the page where one signs in to the issuer, and through its pages."""
+    """From the page where one signs in to the issuer, and through its pages: who one is, and that Relais may know."""
+    await say_who(watched, login)
+    await watched.page.click("button[type=submit]")
+
+
+async def say_who(watched: Watched, login: str) -> None:
+    """On its first page, which it shows each time."""
     page = watched.page
     await watched.go(SIGN_IN)
     await page.get_by_role("button", name="Portail <des> agents").click()
-    await say_yes(page, login)
-
-
-async def say_yes(page: Page, login: str) -> None:
-    """On the issuer's pages: who one is, and that Relais may know."""
     await page.fill("input[name=login]", login)
     await page.fill("input[name=password]", "any")
-    await page.click("button[type=submit]")
     await page.click("button[type=submit]")
 
 
@@ -125,11 +125,11 @@ async def test_from_the_console_to_another_site_and_back(
             await go_in(watched, "anna")
             await page.wait_for_url(f"{url}/console/tonight")
             await expect(page.locator("html")).to_have_attribute("lang", "fr")
-            # From here on all goes through what keeps pages for when there is no network; the issuer knows them still.
+            # From here on all goes through what keeps pages for when there is no network.
+            # The issuer knows them still, and asks again all the same.
             await page.evaluate("navigator.serviceWorker.ready.then(() => undefined)")
             await page.context.clear_cookies(name=COOKIE)
-            await watched.go(SIGN_IN)
-            await page.get_by_role("button", name="Portail <des> agents").click()
+            await say_who(watched, "anna")
             await page.wait_for_url(f"{url}/console/tonight")
             # The control: they are two sites, and what the other one begins brings no session along.
             await page.goto(f"{issuer}/nothing")

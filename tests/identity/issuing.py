@@ -66,11 +66,12 @@ class Issuing:
     asked: list[str] = field(default_factory=list)
     """The paths that were asked for, in order."""
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
+    asks_again: bool = True
 
     @property
     def registration(self) -> Registration:
         """How it knows the house of the tests."""
-        return Registration(self.url, CLIENT, SHARED, ("siret",))
+        return Registration(self.url, CLIENT, SHARED, ("siret",), asks_again=self.asks_again)
 
     def code_for(self, way: str) -> str:
         """The code that somebody brings back who was sent this way and said yes."""

@@ -109,21 +109,21 @@ async def test_the_way_there_carries_what_must_come_back_and_no_secret(issuer: I
     given = parse_qs(urlsplit(way).query, strict_parsing=True)
     assert set(given) == {
         *("response_type", "client_id", "redirect_uri", "scope", "state", "nonce"),
-        *("code_challenge", "code_challenge_method"),
+        *("code_challenge", "code_challenge_method", "prompt"),
     }
     assert (given["state"], given["nonce"], given["scope"]) == ([leg.state], [leg.nonce], ["openid siret"])
-    assert given["code_challenge_method"] == ["S256"]
+    assert (given["code_challenge_method"], given["prompt"]) == (["S256"], ["login"])
     assert leg.verifier not in way
     assert SHARED not in way
     assert len({*(each for _ in range(50) for each in (Leg.new().state, Leg.new().nonce))}) == 100
-    bare = Registration(issuer.url, "client", SHARED, pkce=False)
-    assert "challenge" not in await Issuers().way_to(bare, BACK, leg), "where the operator said so"
+    bare = await Issuers().way_to(Registration(issuer.url, "client", SHARED, pkce=False, asks_again=False), BACK, leg)
+    assert not any(each in bare for each in ("challenge", "prompt")), "where the operator said so"
 
 
 async def test_a_code_is_nothing_without_what_its_own_browser_holds(issuer: Issuing) -> None:
     issuers, mine, theirs = Issuers(), Leg.new(), Leg.new()
     code = issuer.code_for(await issuers.way_to(issuer.registration, BACK, mine))
-    for leg in (theirs, Leg(mine.state, mine.nonce, theirs.verifier)):
+    for leg in (theirs, Leg(mine.state, mine.nonce, theirs.verifier, mine.began)):
         with pytest.raises(NoAnswer) as raised:
             await issuers.values(issuer.registration, BACK, leg, code, ["siret"])
         assert raised.value.trouble is Trouble.TOO_LATE

@@ -79,6 +79,18 @@ async def test_a_token_for_several_houses_that_this_one_asked_for_is_believed(is
     assert await said_to(Issuers(), issuer, "siret") == SIRET
 
 
+async def test_who_was_known_from_before_is_asked_again(issuer: Issuing) -> None:
+    """Else the next person at a shared desk is in by the button, should the address on the way be changed."""
+    issuer.claims = {"auth_time": int(time.time()) - 3600}
+    assert await untrue(issuer, "siret") is Trouble.NOT_ASKED
+    issuer.asks_again = False
+    assert await said_to(Issuers(), issuer, "siret") == SIRET, "the operator said that it need not"
+    issuer.claims, issuer.asks_again = {"auth_time": int(time.time()) - 5}, True
+    assert await said_to(Issuers(), issuer, "siret") == SIRET, "the control"
+    issuer.claims = {"auth_time": "now"}
+    assert await untrue(issuer, "siret") is Trouble.UNTRUE
+
+
 async def test_a_clock_may_be_a_moment_off(issuer: Issuing) -> None:
     issuer.claims = {"iat": int(time.time()) + 30, "exp": int(time.time()) - 30}
     assert await said_to(Issuers(), issuer, "siret") == SIRET

@@ -61,7 +61,8 @@ async def test_an_issuer_is_registered_and_its_secret_shown_to_nobody(
     assert (await relais("sign-in", "back", f"{issuer.url}/other")).stdout.strip() != before
     assert (await relais("sign-in", "back", "http://issuer.example")).exit_code == 2
     row = await one(engine, "select i.*, cast(i.* as text) as row from issuer i")
-    assert (row.name, row.url, row.scopes, row.pkce) == ("Portail des agents", issuer.url, ["siret"], True)
+    assert (row.name, row.url, row.scopes) == ("Portail des agents", issuer.url, ["siret"])
+    assert (row.pkce, row.asks_again) == (True, True)
     admitted = await relais("sign-in", "admit", hall, str(row.id), "--claim", "siret=210=5", "--may", "confirm")
     assert admitted.exit_code == 0, admitted.output
     listed = await relais("sign-in", "list", "--json")
@@ -95,7 +96,9 @@ async def test_what_does_not_fit_is_told_and_not_kept(
     assert await rows(engine, "select 1 from issuer") == []
     await added(relais, issuer, secret, "--also-at", "https://elsewhere.example")
     issuer.document = {"issuer": "another"}
-    await added(relais, issuer, secret, "--unasked", "--client-id", "another")
+    await added(relais, issuer, secret, "--unasked", "--client-id", "another", "--no-ask-again", "--no-pkce")
+    (last,) = await rows(engine, "select pkce, asks_again from issuer order by created_at desc limit 1")
+    assert (last.pkce, last.asks_again) == (False, False)
 
 
 WRONG = (

@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("scopes", sa.ARRAY(sa.Text()), server_default=_NONE, nullable=False),
         sa.Column("also_at", sa.ARRAY(sa.Text()), server_default=_NONE, nullable=False),
         sa.Column("pkce", sa.Boolean(), server_default=sa.text("true"), nullable=False),
+        sa.Column("asks_again", sa.Boolean(), server_default=sa.text("true"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=_NOW, nullable=False),
         sa.PrimaryKeyConstraint("id", name="issuer_pkey"),
     )
