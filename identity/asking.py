@@ -17,6 +17,8 @@ import httpcore
 __all__ = ["Answered", "Asking", "NoAnswer", "Trouble"]
 
 _MOST_BYTES: Final = 256_000
+_TOO_MANY: Final = 429
+_BROKEN: Final = 500
 
 
 class Trouble(StrEnum):
@@ -29,6 +31,8 @@ class Trouble(StrEnum):
     """Too many ask at once."""
     REFUSED = "refused"
     """It answered that it will not, or sent elsewhere."""
+    AILING = "ailing"
+    """It answered that it cannot now, or that too many ask it."""
     NONSENSE = "nonsense"
     """What came is no such answer, or is too large for one."""
     ANOTHER = "another"
@@ -60,6 +64,11 @@ class Answered:
     status: int
     media_type: str
     content: bytes = field(repr=False)
+
+    @property
+    def refusal(self) -> Trouble:
+        """What it is where it is not right: for now (429, 500 and above), or for good."""
+        return Trouble.AILING if self.status == _TOO_MANY or self.status >= _BROKEN else Trouble.REFUSED
 
     def parsed(self) -> dict[str, object]:
         """The JSON object in it. Raises `NoAnswer`."""
@@ -98,7 +107,7 @@ class Asking:
         """What stands there. Raises `NoAnswer`, also for any status but 200."""
         answered = await self.ask("GET", url, {"Accept": accept, **headers})
         if answered.status != 200:
-            raise NoAnswer(Trouble.REFUSED)
+            raise NoAnswer(answered.refusal)
         return answered
 
     async def _ask(self, method: str, url: str, headers: Mapping[str, str], content: bytes) -> Answered:

@@ -43,6 +43,7 @@ TROUBLES: Final[Mapping[Trouble, str]] = {
     Trouble.UNREACHABLE: "It cannot be reached from here.",
     Trouble.INSECURE: "Its certificate is not good here (SSL_CERT_FILE names others that are).",
     Trouble.REFUSED: "It has no document at /.well-known/openid-configuration, or sends elsewhere for it.",
+    Trouble.AILING: "It answers that it cannot now, or that it is asked too often.",
     Trouble.NONSENSE: "What stands at /.well-known/openid-configuration is no document of an issuer that can be used.",
     Trouble.ANOTHER: "Its document is that of another issuer: write its address just as the document does.",
     Trouble.ELSEWHERE: "Its document names another host than its own.",

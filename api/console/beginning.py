@@ -25,8 +25,8 @@ async def begin(tx: AsyncConnection, house: House, holder: Holder, act: str) -> 
     return token
 
 
-def misses(house: House, request: Request) -> Bucket:
-    """What opened nothing, of one network address."""
+def misses(house: House, request: Request, door: str = "sign-in") -> Bucket:
+    """What opened nothing at a door, of one network address. Who is held up at one may still come by another."""
     limits = house.settings
     client = hidden_client(request, networks(limits.trusted_proxies), house.client_hashing)
-    return Bucket(f"sign-in:{client}", Rate(limits.sign_in_misses_per_client, _TEN_MINUTES))
+    return Bucket(f"{door}:{client}", Rate(limits.sign_in_misses_per_client, _TEN_MINUTES))

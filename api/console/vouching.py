@@ -43,7 +43,9 @@ class NotIn(StrEnum):
     UNUSABLE = "unusable"
 
 
-_AWAY: Final = frozenset({Trouble.SLOW, Trouble.UNREACHABLE, Trouble.BUSY})
+_AWAY: Final = frozenset({Trouble.SLOW, Trouble.UNREACHABLE, Trouble.AILING, Trouble.BUSY})
+_NOBODYS_MISS: Final = frozenset({NotIn.DECLINED, NotIn.AWAY})
+"""Said no, or could not be asked: this is no try to get in."""
 _ERRORS: Final = {
     "access_denied": NotIn.DECLINED,
     "server_error": NotIn.AWAY,
@@ -92,27 +94,50 @@ async def vouched_for(request: Request, house: House, asked: Asked, said: Said) 
 
     Raises `NotSignedIn`, `NoAnswer`, `RateLimited`.
     """
-    missed = [misses(house, request)]
+    missed = [misses(house, request, "sign-in-elsewhere")]
     await house.pace.take(missed)
+    try:
+        admitted = await _admitted(house, asked, said)
+    except NotSignedIn as refused:
+        if refused.why in _NOBODYS_MISS:
+            await house.pace.give_back(missed)
+        raise
+    except NoAnswer as none:
+        if none.trouble in _AWAY:
+            await house.pace.give_back(missed)
+        raise
+    await house.pace.give_back(missed)
+    return list(_one_each(admitted))
+
+
+async def _admitted(house: House, asked: Asked, said: Said) -> list[Admission]:
     await once(house, asked.leg.state)
     async with transaction(house.engine) as tx:
         issuer = await _still_there(tx, asked.issuer_id)
-        wanted = {each.claim for each in await issuers.admissions(tx, issuer.id) if each.claim is not None}
+        known = await issuers.admissions(tx, issuer.id)
+    wanted = {each.claim for each in known if each.claim is not None}
     registration = registration_of(house, issuer)
-    await _from_this_one(house, registration, said)
-    if said.error:
-        _log.warning(f"issuer.said_{said.error if said.error in _TOLD else 'other'}", issuer_id=str(issuer.id))
-        raise NotSignedIn(_ERRORS.get(said.error, NotIn.UNUSABLE))
-    if not said.code:
-        raise NotSignedIn(NotIn.AGAIN)
-    vouched = await house.issuers.values(registration, back_to(house, registration), asked.leg, said.code, wanted)
+    async with house.issuers.in_time():
+        await _from_this_one(house, registration, said)
+        if said.error:
+            _log.warning(f"issuer.said_{said.error if said.error in _TOLD else 'other'}", issuer_id=str(issuer.id))
+            raise NotSignedIn(_ERRORS.get(said.error, NotIn.UNUSABLE))
+        if not said.code:
+            raise NotSignedIn(NotIn.AGAIN)
+        vouched = await house.issuers.values(
+            registration,
+            back_to(house, registration),
+            asked.leg,
+            said.code,
+            wanted,
+            lambda values: any(each.takes(values) for each in known),
+        )
     async with transaction(house.engine) as tx:
         admitted = [each for each in await issuers.admissions(tx, issuer.id) if each.takes(vouched)]
     if not admitted:
         _log.warning("issuer.admits_not", issuer_id=str(issuer.id))
         raise NotSignedIn(NotIn.NOBODY)
-    await house.pace.give_back(missed)
-    return list(_one_each(admitted))
+    return admitted
 
 
 def _sole(request: Request, name: str) -> str:

@@ -27,6 +27,7 @@ from db.connection import transaction
 from db.keys import ONLY_CONFIRMS
 from db.settings import Settings
 from db.tables import Row
+from identity.asking import Asking
 from identity.registration import address_back, mark_of
 from matching.vocabulary import OrganizationKind
 from tests.api.conftest import JoinNetwork, Organization, Serving
@@ -37,6 +38,7 @@ from tests.identity.issuing import HANGS, SHARED, SUBJECT, Issuing, Reply, issui
 from tests.waiting import eventually
 
 LEG = "relais-sign-in"
+DOCUMENT = "/.well-known/openid-configuration"
 SIRET = "21050023700012"
 
 
@@ -302,7 +304,8 @@ WRONG = {
     "almost admitted": Wrong("nobody", claims={"siret": SIRET[:-1]}),
     "admitted as a number": Wrong("nobody", claims={"siret": int(SIRET)}),
     "nothing said": Wrong("nobody", claims={"siret": ""}),
-    "it broke": Wrong("unusable", instead={"/token": Reply("", "503 Gone")}),
+    "it broke": Wrong("away", instead={"/token": Reply("", "503 Gone")}),
+    "it will not": Wrong("unusable", instead={"/token": Reply("", "404 Gone")}),
 }
 
 
@@ -361,9 +364,9 @@ async def test_one_that_says_who_it_is_must_say_it(enter: Enter, issuer: Issuing
 async def test_one_that_is_gone_is_told_and_the_key_still_opens(
     enter: Enter, known: UUID, issuer: Issuing, municipality: Organization
 ) -> None:
-    issuer.instead = {"/.well-known/openid-configuration": Reply("", "500 Broken")}
+    issuer.instead = {DOCUMENT: Reply("", "500 Broken")}
     browser = await enter.browser()
-    assert await went(browser, known) == why_not("unusable")
+    assert await went(browser, known) == why_not("away")
     assert LEG not in browser.http.cookies
     await browser.send(await browser.read(SIGN_IN), SIGN_IN, key=municipality.key)
     assert await signed_in_by(browser)
@@ -556,17 +559,46 @@ async def test_over_tls_no_neighbour_can_give_a_browser_its_leg(serving: Serving
 
 
 async def test_who_fails_often_is_held_up_and_who_is_in_uses_up_nothing(
-    serving: Serving, issuer: Issuing, known: UUID
+    serving: Serving, issuer: Issuing, known: UUID, municipality: Organization
 ) -> None:
+    """Nor does who says no there, or comes while the issuer ails; and whatever one did there, a key opens."""
+    ails = {"/token": Reply("", "503 Service Unavailable")}
+    tries: tuple[tuple[str, dict[str, str], dict[str, Reply], str], ...] = (
+        *[(SIRET, {}, {}, f"{DONE}?in=en")] * 4,
+        *[(SIRET, {"error": "access_denied"}, {}, why_not("declined"))] * 4,
+        *[(SIRET, {}, ails, why_not("away"))] * 4,
+        *[("another", {}, {}, why_not("nobody"))] * 3,
+        ("another", {}, {}, why_not("often")),
+    )
     async with serving(sign_in_misses_per_client=3, redis_url=None) as http:
-        there = []
-        for right in (True, True, True, True, False, False, False, False):
-            issuer.claims = {} if right else {"siret": "another"}
+        for siret, said, instead, there in tries:
+            issuer.claims = {"siret": siret}
             way = way_of(await set_out(http, known))
-            there.append((await http.get(brought(way, code=issuer.code_for(way)))).headers["location"])
-        assert there == [f"{DONE}?in=en"] * 4 + [why_not("nobody")] * 3 + [why_not("often")]
-        tried = await http.post(SIGN_IN, data={"key": "x"}, headers={"Origin": OURS})
-        assert tried.status_code == 429, "with keys too"
+            issuer.instead = instead
+            answer = await http.get(brought(way, **(said or {"code": issuer.code_for(way)})))
+            assert answer.headers["location"] == there
+            issuer.instead = {}
+        tried = [
+            await http.post(SIGN_IN, data={"key": key}, headers={"Origin": OURS}) for key in (municipality.key, *"xxxx")
+        ]
+        assert [answer.status_code for answer in tried] == [303, 401, 401, 401, 429], "the control: keys are counted"
+
+
+async def test_the_document_too_is_read_within_the_time_of_one_sign_in(
+    enter: Enter, issuer: Issuing, known: UUID, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    for name, value in (("_asking", Asking(seconds=600)), ("_clock", lambda: now[0]), ("_whole", 0.5)):
+        monkeypatch.setattr(house.issuers, name, value)
+    browser = await enter.browser()
+    way = await went(browser, known)
+    issuer.instead, now[0] = {DOCUMENT: Reply(HANGS)}, 700
+    async with asyncio.timeout(60):
+        assert (await sent(browser, brought(way, code=issuer.code_for(way)))).headers["location"] == why_not("away")
+    assert issuer.asked.count(DOCUMENT) == 2
+    issuer.instead = {}
+    monkeypatch.setattr(house.issuers, "_whole", 60)
+    assert await came_back(browser, issuer, known) == f"{DONE}?in=en", "the control"
 
 
 async def test_while_an_issuer_is_asked_no_connection_is_held(

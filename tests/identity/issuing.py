@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote_plus, urlsplit
 
 from joserfc import jwt
-from joserfc.jwk import ECKey, RSAKey
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from identity.issuers import Issuers, Leg
 from identity.registration import Registration
@@ -52,7 +52,7 @@ class Issuing:
     """What it says. Each of `claims`, `head`, `document` and `user` changes what is right; `None` leaves out."""
 
     url: str = ""
-    keys: list[RSAKey | ECKey] = field(default_factory=lambda: [rsa("first")])
+    keys: list[RSAKey | ECKey | OKPKey] = field(default_factory=lambda: [rsa("first")])
     algorithm: str = "RS256"
     claims: dict[str, Any] = field(default_factory=dict)
     head: dict[str, Any] = field(default_factory=dict)
@@ -85,7 +85,8 @@ class Issuing:
     def token(self, nonce: str, access_token: str) -> str:
         """An ID token."""
         now = int(time.time())
-        half = hashlib.sha256(access_token.encode()).digest()[:16]
+        digest = hashlib.sha512 if self.algorithm.startswith("Ed") else hashlib.sha256
+        half = digest(access_token.encode()).digest()[: digest().digest_size // 2]
         right = {
             "iss": self.url,
             "sub": SUBJECT,

@@ -1,8 +1,10 @@
 """An issuer that is slow, silent, huge, elsewhere or gone costs a moment and no more; each beside one that answers."""
 
 import asyncio
+import json
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -36,7 +38,9 @@ async def trouble(issuers: Issuers, issuer: Issuing) -> Trouble:
 ANSWERS = {
     "nothing comes": (Reply(HANGS), {Trouble.SLOW}),
     "it sends elsewhere": (Reply("", "302 Found", head="Location: http://127.0.0.1:1/\r\n"), {Trouble.REFUSED}),
-    "it broke": (Reply("", "500 Internal Server Error"), {Trouble.REFUSED}),
+    "it broke": (Reply("", "500 Internal Server Error"), {Trouble.AILING}),
+    "too many ask it": (Reply("", "429 Too Many Requests"), {Trouble.AILING}),
+    "it will not": (Reply("", "403 Forbidden"), {Trouble.REFUSED}),
     "a page": (Reply("<html>", kind="text/html"), {Trouble.NONSENSE}),
     "a list": (Reply("[]"), {Trouble.NONSENSE}),
     "too much": (Reply(b"{" + b" " * 300_000 + b"}"), {Trouble.NONSENSE}),
@@ -157,6 +161,28 @@ async def test_keys_that_changed_are_read_once_more_and_not_again_at_once(issuer
     assert await said_to(issuers, issuer, "siret") == SIRET, "the control"
 
 
+async def test_when_keys_rotate_all_who_sign_in_then_are_understood(issuer: Issuing) -> None:
+    issuers = Issuers()
+    assert await said_to(issuers, issuer, "siret") == SIRET
+    issuer.keys = [rsa("second")]
+    # Each reads its document, code and token over a connection of its own.
+    assert await asyncio.gather(*(said_to(issuers, issuer, "siret") for _ in range(6))) == [SIRET] * 6
+    assert issuer.asked.count("/keys") == 2, "one has read them for all"
+
+
+async def test_keys_that_could_not_be_read_again_are_no_younger_for_it(issuer: Issuing) -> None:
+    now = [0.0]
+    issuers = Issuers(clock=lambda: now[0])
+    assert await said_to(issuers, issuer, "siret") == SIRET
+    issuer.head, issuer.instead, now[0] = {"kid": "second"}, {"/keys": Reply("", "503 Service Unavailable")}, 3000
+    assert await trouble(issuers, issuer) is Trouble.AILING
+    issuer.head, issuer.instead, now[0] = {}, {}, 3500
+    issuer.instead = {"/keys": Reply(json.dumps({"keys": [rsa("second").as_dict(private=False)]}))}
+    assert await said_to(issuers, issuer, "siret") == SIRET, "the control: they are kept for an hour"
+    now[0] = 3601
+    assert await trouble(issuers, issuer) is Trouble.UNTRUE, "the first was withdrawn"
+
+
 async def test_a_token_that_names_no_key_is_believed_where_there_is_but_one(issuer: Issuing) -> None:
     issuer.head = {"kid": None}
     assert await said_to(Issuers(), issuer, "siret") == SIRET
@@ -169,7 +195,7 @@ async def test_one_that_gave_no_answer_is_left_alone_for_a_moment(issuer: Issuin
     issuers = Issuers(clock=lambda: now[0])
     issuer.instead = {DOCUMENT: Reply("", "503 Service Unavailable")}
     for _ in range(4):
-        assert await trouble(issuers, issuer) is Trouble.REFUSED
+        assert await trouble(issuers, issuer) is Trouble.AILING
     assert issuer.asked == [DOCUMENT]
     issuer.instead, now[0] = {}, 6
     assert await said_to(issuers, issuer, "siret") == SIRET
@@ -195,6 +221,30 @@ async def test_few_wait_for_an_issuer_at_one_time_and_others_are_told_at_once(is
             each.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
     issuer.instead = {}
+    assert await said_to(issuers, issuer, "siret") == SIRET, "the control: nobody waits any more"
+
+
+async def test_one_that_is_slow_stops_no_other_and_a_house_asks_so_many_in_all(issuer: Issuing) -> None:
+    issuers = Issuers()
+    async with AsyncExitStack() as opened:
+        slow = [await opened.enter_async_context(issuing()) for _ in range(4)]
+        waiting: list[asyncio.Task[object]] = []
+        try:
+            for count, each in enumerate(slow, start=1):
+                assert await said_to(issuers, issuer, "siret") == SIRET, f"{count - 1} are slow"
+                each.instead = {"/token": Reply(HANGS)}
+                await issuers.endpoints(each.registration)
+                waiting += [asyncio.create_task(said_to(issuers, each, "siret")) for _ in range(8)]
+
+                async def all_wait(each: Issuing = each) -> bool:
+                    return each.asked.count("/token") == 8
+
+                await eventually(all_wait, "eight wait")
+            assert await trouble(issuers, issuer) is Trouble.BUSY
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
     assert await said_to(issuers, issuer, "siret") == SIRET, "the control: nobody waits any more"
 
 

@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc import jwt
-from joserfc.jwk import ECKey, OctKey
+from joserfc.jwk import ECKey, OctKey, OKPKey
 
 from identity.asking import NoAnswer, Trouble
-from identity.issuers import Issuers
-from tests.identity.issuing import CLIENT, SHARED, SUBJECT, Issuing, Reply, issuing, rsa, said_to
+from identity.issuers import Issuers, Leg
+from tests.identity.issuing import BACK, CLIENT, SHARED, SUBJECT, Issuing, Reply, issuing, rsa, said_to
 
 SIRET = {"siret": frozenset({"21050023700012"})}
 
@@ -175,13 +175,22 @@ async def test_a_shared_secret_among_the_keys_signs_nothing(issuer: Issuing) -> 
 
 async def test_keys_that_prove_nothing_are_passed_over(issuer: Issuing) -> None:
     elliptic = ECKey.generate_key("P-256", {"kid": "curve", "use": "sig"})
-    for key, algorithm in ((rsa("small", 1024), "RS256"), (rsa("first"), "RS256"), (elliptic, "ES256")):
+    edwards = OKPKey.generate_key("Ed25519", {"kid": "edwards", "use": "sig"})
+    for key, algorithm in (
+        (rsa("small", 1024), "RS256"),
+        (rsa("first"), "RS256"),
+        (elliptic, "ES256"),
+        (edwards, "EdDSA"),
+        (edwards, "Ed25519"),
+    ):
         issuer.keys, issuer.algorithm = [key, rsa("other")], algorithm
         if key.kid == "small":
             assert await untrue(issuer, "siret") is Trouble.UNTRUE
         else:
             assert await said_to(Issuers(), issuer, "siret") == SIRET
-    issuer.keys = [elliptic]
+    issuer.claims = {"at_hash": "x" * 43}
+    assert await untrue(issuer, "siret") is Trouble.UNTRUE, "the hash is looked at there too"
+    issuer.keys, issuer.algorithm, issuer.claims = [elliptic], "ES256", {}
     assert await said_to(Issuers(), issuer, "siret") == SIRET
     issuer.head = {"alg": "RS256"}
     issuer.signed = lambda head, claims: f"{plain(head)}.{plain(claims)}.AAAA"
@@ -197,6 +206,30 @@ async def test_what_the_token_does_not_say_the_issuer_is_asked_for(issuer: Issui
     issuer.asked = []
     assert await said_to(Issuers(), issuer) == {}
     assert "/user" not in issuer.asked, "only where something is missing"
+
+
+async def test_where_the_signed_token_is_enough_a_userinfo_that_fails_refuses_nobody(issuer: Issuing) -> None:
+    """What other organizations go by is asked for too, and may be missing."""
+
+    async def said(*, enough: bool) -> Any:
+        issuers, leg = Issuers(), Leg.new()
+        code = issuer.code_for(await issuers.way_to(issuer.registration, BACK, leg))
+        wanted = ["siret", "town"]
+        return await issuers.values(issuer.registration, BACK, leg, code, wanted, lambda _: enough)
+
+    for reply in (Reply("", "500 Broken"), Reply("", "403 Forbidden"), Reply("<html>")):
+        issuer.instead = {"/user": reply}
+        assert await said(enough=True) == SIRET | {"town": frozenset()}
+        with pytest.raises(NoAnswer):
+            await said(enough=False)
+    issuer.instead, issuer.user = {}, {"sub": "another", "town": "Gap"}
+    with pytest.raises(NoAnswer) as raised:
+        await said(enough=True)
+    assert raised.value.trouble is Trouble.UNTRUE
+    issuer.user = {"town": "Gap"}
+    assert await said(enough=True) == SIRET | {"town": frozenset({"Gap"})}, (
+        "the control: more is heard where it is said"
+    )
 
 
 WRONG_USERS: dict[str, dict[str, Any]] = {
@@ -233,6 +266,7 @@ async def test_a_claim_is_texts_and_nothing_like_them(issuer: Issuing) -> None:
         ({"a": "b"}, set()),
         ("", set()),
         ([["a"]], set()),
+        ([str(each) for each in range(1000)], {str(each) for each in range(1000)}),
     ):
         issuer.claims = {"groups": said}
         assert await said_to(Issuers(), issuer, "groups") == {"groups": frozenset(told)}
