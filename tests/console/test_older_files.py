@@ -119,7 +119,8 @@ async def test_a_new_version_drops_the_files_of_the_older_and_no_page(
 
     await eventually(partial(read_and_gone, "/console/needs/new", old_map), "what no page shows is dropped")
     # The board was kept of the older version, and is read with the older style where there is no network.
-    assert [await kept(page, path) for path in ("/console", old_style, path_of("console.css"))] == [True] * 3
+    await eventually(partial(kept, page, path_of("console.css")), "the new style is kept")
+    assert [await kept(page, path) for path in ("/console", old_style)] == [True] * 2
     wire.be(Manner.CUT)
     await watched.go("/console")
     assert old_style in await page.content()
