@@ -28,7 +28,10 @@ class ApiSettings(Settings):
     )
     session_hours: int = Field(default=12, ge=1, le=12, description="Hours after which one must sign in anew.")
     sign_in_misses_per_client: int = Field(
-        default=20, ge=1, description="Keys that open nothing, in ten minutes from one network address (IPv6: its /64)."
+        default=20,
+        ge=1,
+        description="Keys that open nothing, in ten minutes from one network address (IPv6: its /64); as many tries by "
+        "an issuer.",
     )
     slip_misses_per_client: int = Field(
         default=20, ge=1, description="Wrong slip codes in ten minutes from one network address (IPv6: its /64)."

@@ -52,8 +52,6 @@ _ERRORS: Final = {
     "temporarily_unavailable": NotIn.AWAY,
 }
 """What an issuer may say in place of a code (RFC 6749, § 4.1.2.1); all else is a matter of how it was set up."""
-
-
 _TOLD: Final = frozenset(
     {
         *("invalid_request", "invalid_scope", "unauthorized_client", "unsupported_response_type", "invalid_client"),
