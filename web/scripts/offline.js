@@ -46,8 +46,10 @@ async function file(event) {
 /* Files of older versions go once a page of the new one was read in the only window: another one may be of an older
    version still, and load its map when it is opened. Those stay that a page which was kept shows, for without its style
    nobody reads it. */
-async function sweep() {
-  if ((await clients.matchAll({ type: "window", includeUncontrolled: true })).length > 1) return;
+async function sweep(own) {
+  const windows = await clients.matchAll({ type: "window", includeUncontrolled: true });
+  // While its page changes, a window is listed by the page before, by the next, or not at all: so they are not counted.
+  if (windows.some((each) => each.id !== own)) return;
   const kept = await caches.open(KEPT);
   const requests = (await kept.keys()).map((request) => [new URL(request.url).pathname, request]);
   const old = requests.filter(([path]) => path.startsWith(FILES) && !NOW.includes(path));
@@ -62,7 +64,7 @@ async function page(event, path) {
   const known = PAGES.includes(path) ? await recent(path) : undefined;
   const begun = session;
   const asked = fetch(event.request);
-  event.waitUntil(asked.then((answer) => learn(path, answer.clone(), begun)).catch(() => {}));
+  event.waitUntil(asked.then((answer) => learn(path, answer.clone(), begun, event.resultingClientId)).catch(() => {}));
   try {
     return await (known ? Promise.race([asked, late()]) : asked);
   } catch {
@@ -71,14 +73,14 @@ async function page(event, path) {
 }
 
 /* Who is sent away from one of them is signed out. What was asked for in a session that is over is not kept any more. */
-async function learn(path, answer, begun) {
+async function learn(path, answer, begun, own) {
   if (begun !== session) return;
   if (path === NO_NETWORK && answer.ok) await keep(path, answer);
   if (!PAGES.includes(path)) return;
   if (answer.type === "opaqueredirect") await end();
   else if (answer.ok && new URL(answer.url).search === "") {
     await keep(path, answer);
-    await sweep();
+    await sweep(own);
   }
 }
 
