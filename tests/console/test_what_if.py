@@ -12,7 +12,8 @@ import pytest_asyncio
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from api.console import what_if_own
+from api.console import what_if, what_if_own
+from api.pace import Rate
 from api.wording import LANGUAGES, say
 from db import policies, seekers
 from db.connection import transaction
@@ -336,6 +337,9 @@ async def test_what_others_ask_give_and_hold_changes_not_one_byte(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Two worlds, which differ in all that is not one's own and was not published."""
+    # More is asked here in a minute than anybody may.
+    monkeypatch.setattr(what_if, "_PACE", Rate(600, 60))
+    monkeypatch.setattr(what_if, "_PACE_OF_ALL", Rate(600, 60))
     await tell_weeks(engine)
     await know_names(engine)
     await post_some(desk)
