@@ -6,7 +6,7 @@ told and nothing done.
 
 from functools import partial
 from typing import Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
@@ -107,15 +107,11 @@ async def _shown(
         request,
         "change_pact",
         status=status,
-        step=step,
-        number=_GUIDE.number(step),
-        steps=len(_GUIDE.steps),
-        kept=[*_GUIDE.kept(draft.said(), step), ("number", str(seen))],
-        form=uuid4().hex,
         side=side,
         asked=draft,
         flawed=wrong,
         whole=side.terms(draft.terms()) if step == "whole" else [],
         bounds=bounds,
         **terms_words(visit.language, await boards.categories(visit.tx), today),
+        **_GUIDE.facts(step, {**draft.said(), "number": [str(seen)]}),
     )

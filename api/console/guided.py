@@ -6,6 +6,7 @@ All that is known is looked at after each step, so that what does not fit togeth
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
+from uuid import uuid4
 
 from fastapi import Response
 
@@ -94,6 +95,16 @@ class Guide:
         """What was said in other steps than this, each value in a field of its own."""
         here = set(self.steps[step])
         return [(name, value) for name, values in said.items() if name not in here for value in values if value]
+
+    def facts(self, step: str, said: Mapping[str, Iterable[str]]) -> dict[str, object]:
+        """What the page of a step is told of it: which it is, of how many, what it keeps, and the name of its form."""
+        return {
+            "step": step,
+            "number": self.number(step),
+            "steps": len(self.steps),
+            "kept": self.kept(said, step),
+            "form": uuid4().hex,
+        }
 
     @property
     def _order(self) -> list[str]:

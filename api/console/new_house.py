@@ -5,7 +5,6 @@ The way is asked for last and sealed at once: no page shows it again, not even t
 
 from functools import partial
 from typing import Final
-from uuid import uuid4
 
 from fastapi import APIRouter, Request, Response
 
@@ -77,17 +76,13 @@ async def _asked(
         request,
         "new_house",
         status=422 if invalid else 200,
-        step=step,
-        number=_GUIDE.number(step),
-        steps=len(_GUIDE.steps),
-        kept=_GUIDE.kept(draft.said(choices.town), step),
         choices=choices,
-        form=uuid4().hex,
         asked=draft,
         find=visit.form.seeks,
         flawed=flawed(invalid.flaws, visit.language) if invalid else {},
         bounds=bounds,
         **house_words(visit.language),
+        **_GUIDE.facts(step, draft.said(choices.town)),
     )
     answer.headers.update(MAY_ASK_WHERE)
     return answer

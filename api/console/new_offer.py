@@ -2,7 +2,7 @@
 
 from functools import partial
 from typing import Final
-from uuid import UUID, uuid4
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request, Response
@@ -83,15 +83,11 @@ async def _asked(
         "new_offer",
         status=422 if invalid else 200,
         site=site.terms.name,
-        step=step,
-        number=_GUIDE.number(step),
-        steps=len(_GUIDE.steps),
-        kept=_GUIDE.kept(draft.said(), step),
-        form=uuid4().hex,
         asked=draft,
         flawed=flawed(invalid.flaws, language) if invalid else {},
         categories=[Named(code, category_words(code, None, language)) for code in sorted(categories)],
         today=today.isoformat(),
         **offer_words(language, coverage),
         bounds=bounds,
+        **_GUIDE.facts(step, draft.said()),
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Self
-from uuid import UUID, uuid4
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request, Response
@@ -207,11 +207,6 @@ async def _asked(
         request,
         "new_pact",
         status=422 if invalid else 200,
-        step=step,
-        number=_GUIDE.number(step),
-        steps=len(_GUIDE.steps),
-        kept=_GUIDE.kept(draft.said(), step),
-        form=uuid4().hex,
         asked=draft.terms,
         draft=draft,
         own=[Named(str(each.id), each.name) for each in places.own],
@@ -223,4 +218,5 @@ async def _asked(
         whole=whole,
         bounds=bounds,
         **terms_words(language, places.categories, today),
+        **_GUIDE.facts(step, draft.said()),
     )

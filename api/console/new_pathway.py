@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import time, timedelta
 from functools import partial
 from typing import Final, Self
-from uuid import uuid4
 
 from fastapi import APIRouter, Request, Response
 
@@ -224,11 +223,6 @@ async def _asked(
         request,
         "new_pathway",
         status=422 if invalid else 200,
-        step=step,
-        number=_GUIDE.number(step),
-        steps=len(_GUIDE.steps),
-        kept=_GUIDE.kept(draft.said(choices), step),
-        form=uuid4().hex,
         choices=choices,
         asked=draft,
         find=visit.form.seeks,
@@ -244,4 +238,5 @@ async def _asked(
         more_wishes=MORE_WISHES,
         most_people=MOST_PEOPLE,
         bounds=_BOUNDS,
+        **_GUIDE.facts(step, draft.said(choices)),
     )

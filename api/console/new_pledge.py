@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
-from uuid import uuid4
 
 from fastapi import APIRouter, Request, Response
 
@@ -160,11 +159,6 @@ async def _asked(
         request,
         "new_pledge",
         status=422 if invalid else 200,
-        step=step,
-        number=_GUIDE.number(step),
-        steps=len(_GUIDE.steps),
-        kept=_GUIDE.kept(draft.said(choices), step),
-        form=uuid4().hex,
         choices=choices,
         asked=draft,
         find=visit.form.seeks,
@@ -179,4 +173,5 @@ async def _asked(
         radius_km=_RADIUS_KM,
         weekly=_WEEKLY,
         bounds=bounds,
+        **_GUIDE.facts(step, draft.said(choices)),
     )

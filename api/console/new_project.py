@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import time, timedelta
 from functools import partial
 from typing import Final, Self
-from uuid import uuid4
 
 from fastapi import APIRouter, Request, Response
 
@@ -224,11 +223,6 @@ async def _asked(
         request,
         "new_project",
         status=422 if invalid else 200,
-        step=step,
-        number=_GUIDE.number(step),
-        steps=len(_GUIDE.steps),
-        kept=_GUIDE.kept(draft.said(choices), step),
-        form=uuid4().hex,
         choices=choices,
         asked=draft,
         rows=draft.rows(_ROWS if visit.form.first("more") else 0),
@@ -240,4 +234,5 @@ async def _asked(
         most_people=MOST_PEOPLE,
         answer_hours=ANSWER_HOURS_USUAL,
         bounds=_BOUNDS,
+        **_GUIDE.facts(step, draft.said(choices)),
     )
